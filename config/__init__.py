@@ -1,0 +1,1 @@
+"""The ground floor: event schema, settings, errors and YAML reading; no logic about streams."""

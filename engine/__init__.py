@@ -1,0 +1,1 @@
+"""The deterministic core and the shells that run it: sources, sinks, metrics, command line."""

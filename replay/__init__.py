@@ -1,0 +1,1 @@
+"""Recorded traffic through the same core: generate, feed, compare; never a second engine."""

@@ -1,0 +1,1 @@
+"""The rule language as a library: read, check, compile and evaluate over columns."""
