@@ -1,0 +1,144 @@
+"""Transactions the core remembers: who came before, as what, with which features and scores.
+
+One bounded store serves three questions: is this message a repeat (law 4), which transaction does a label or an update
+mean, and what did the models see when it was decided. An entry is forgotten once core time has moved `horizon_us` past
+the core time at which it came in; look-ups test that themselves, so that when the room is given back changes no result.
+"""
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from config.errors import StateError
+
+I8: TypeAlias = NDArray[np.int64]
+Arrays: TypeAlias = dict[str, NDArray[Any]]
+
+APPLIED, LATE, UNSCORABLE = 0, 1, 2  # how an entry stands in the windows
+NO_LABEL, GENUINE, FRAUD, WITHDRAWN = -1, 0, 1, 2
+SEPARATOR = "\x1f"  # cannot stand in an id: ids refuse control characters
+
+
+class Remembered:
+    """Entries numbered from 0 in the order they came; `base` is the oldest still held.
+
+    n_number, n_code : columns kept of each transaction, to give labels and updates what they refer to
+    n_input          : model inputs kept, float32 (what the models also score with)
+    n_score          : raw model scores kept, for calibration
+    """
+
+    def __init__(
+        self, horizon_us: int, *, n_number: int, n_code: int, n_input: int, n_score: int
+    ) -> None:
+        self.horizon_us = horizon_us
+        self.base = 0
+        self.end = 0
+        self.entry_of: dict[str, int] = {}
+        self._keys: list[str] = []  # identity of entry base + k
+        self.arrays: Arrays = {
+            "seq": np.empty(0, np.int64),
+            "time_us": np.empty(0, np.int64),
+            "core_us": np.empty(0, np.int64),
+            "digest": np.empty(0, np.int64),
+            "standing": np.empty(0, np.int8),
+            "label": np.empty(0, np.int8),
+            "decision": np.empty(0, np.int8),
+            "number": np.empty((0, n_number)),
+            "code": np.empty((0, n_code), np.int32),
+            "input": np.empty((0, n_input), np.float32),
+            "score": np.empty((0, n_score)),
+        }
+
+    def __len__(self) -> int:
+        return self.end - self.base
+
+    def find(self, key: str, core_us: int) -> int:
+        """Return the entry of identity `key` as known at core time `core_us`, or -1."""
+        entry = self.entry_of.get(key, -1)
+        if entry >= 0 and self.arrays["core_us"][entry - self.base] <= core_us - self.horizon_us:
+            return -1
+        return entry
+
+    def rows(self, entries: I8) -> I8:
+        """Rows of the arrays at which `entries` (n,) stand."""
+        return entries - self.base
+
+    def reserve(self, n: int) -> None:
+        """Make room for `n` more entries: drop what is long forgotten, else double."""
+        capacity = len(self.arrays["seq"])
+        if len(self) + n <= capacity:
+            return
+        room = max(1 << 12, 2 * capacity, len(self) + n)
+        for name, old in self.arrays.items():
+            new = np.empty((room, *old.shape[1:]), old.dtype)
+            new[: len(self)] = old[: len(self)]
+            self.arrays[name] = new
+
+    def add(self, key: str, seq: int, time_us: int, core_us: int, digest: int) -> int:
+        """Enter a transaction; columns, inputs and scores follow with `fill`. Needs `reserve` before."""
+        row = self.end - self.base
+        arrays = self.arrays
+        arrays["seq"][row] = seq
+        arrays["time_us"][row] = time_us
+        arrays["core_us"][row] = core_us
+        arrays["digest"][row] = digest
+        arrays["standing"][row] = APPLIED
+        arrays["label"][row] = NO_LABEL
+        arrays["decision"][row] = -1
+        self.entry_of[key] = self.end
+        self._keys.append(key)
+        self.end += 1
+        return self.end - 1
+
+    def forget(self, core_us: int) -> None:
+        """Give back the room of entries that no look-up at `core_us` or later can find."""
+        held = self.arrays["core_us"][: len(self)]
+        gone = int(np.searchsorted(held, core_us - self.horizon_us, side="right"))
+        if gone * 4 < len(self) or gone < 1 << 12:
+            return
+        for k in range(gone):
+            if self.entry_of.get(self._keys[k]) == self.base + k:
+                del self.entry_of[self._keys[k]]
+        del self._keys[:gone]
+        for array in self.arrays.values():
+            array[: len(self) - gone] = array[gone : len(self)].copy()
+        self.base += gone
+
+    def save(self, core_us: int) -> Arrays:
+        """Everything a look-up at `core_us` or later can find; the same bytes however batches were cut."""
+        held = self.arrays["core_us"][: len(self)]
+        gone = int(np.searchsorted(held, core_us - self.horizon_us, side="right"))
+        text = "\n".join(self._keys[gone:]).encode()
+        saved = {name: array[gone : len(self)].copy() for name, array in self.arrays.items()}
+        saved["base"] = np.array([self.base + gone], np.int64)
+        saved["keys"] = np.frombuffer(text, np.uint8).copy()
+        return saved
+
+    def load(self, saved: Arrays) -> None:
+        """Take over what `save` gave; raise `StateError` if it holds other columns."""
+        for name, array in self.arrays.items():
+            if saved[name].shape[1:] != array.shape[1:]:
+                raise StateError(
+                    f"saved transactions hold {saved[name].shape[1:]} `{name}` columns, "
+                    f"the configuration needs {array.shape[1:]}",
+                    why="features and model inputs of a transaction are kept as they were decided",
+                    fix="load with the configuration that saved, or start from the journal",
+                )
+        self.base = int(saved["base"][0])
+        self.arrays = {name: saved[name].copy() for name in self.arrays}
+        text = saved["keys"].tobytes().decode()
+        self._keys = text.split("\n") if len(saved["seq"]) else []
+        self.entry_of = {key: self.base + k for k, key in enumerate(self._keys)}
+        self.end = self.base + len(self._keys)
+
+
+def identity(account: str, transaction_id: str) -> str:
+    """One text for the identity of a leg."""
+    return f"{account}{SEPARATOR}{transaction_id}"
+
+
+def identities(accounts: Sequence[str | None], ids: Sequence[str | None]) -> list[str]:
+    """`identity` of each row; rows without one give the separator alone."""
+    return [f"{a}{SEPARATOR}{t}" for a, t in zip(accounts, ids, strict=True)]

@@ -1,0 +1,81 @@
+"""Where a name stands in the two planes of columns that kernels read: numbers and codes.
+
+`number` is (c, n) float64 with NaN for missing: money in minor units, durations and times in microseconds, flags as
+0 and 1. `code` is (k, n) int32 with -1 for missing: ids, categories and texts through a dictionary. Rows of the
+planes are columns of the batch, so that a column is contiguous.
+"""
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rules.tree import Type
+
+F8: TypeAlias = NDArray[np.float64]
+I4: TypeAlias = NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A column: which plane, which row of it, its type, and for codes the dictionary that explains them."""
+
+    is_code: bool
+    row: int
+    type: Type
+    dictionary: str = ""
+
+
+@dataclass(slots=True)
+class Layout:
+    """Every column a configuration needs, each with its place; grows while a configuration is compiled."""
+
+    places: dict[str, Place] = field(default_factory=dict)
+    n_number: int = 0
+    n_code: int = 0
+
+    def add(self, name: str, type_: Type, dictionary: str = "") -> Place:
+        """Give `name` a place, or return the one it has (asserted to be of the same type)."""
+        known = self.places.get(name)
+        if known is not None:
+            assert known.type == type_, (name, known.type, type_)
+            return known
+        if type_.is_coded:
+            place = Place(True, self.n_code, type_, dictionary or type_.detail or name)
+            self.n_code += 1
+        else:
+            place = Place(False, self.n_number, type_)
+            self.n_number += 1
+        self.places[name] = place
+        return place
+
+    def __getitem__(self, name: str) -> Place:
+        return self.places[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.places
+
+
+@dataclass(slots=True)
+class Frame:
+    """The columns of one batch of `n` rows, laid out by `layout`; everything missing at first."""
+
+    layout: Layout
+    n: int
+    number: F8
+    code: I4
+
+    @classmethod
+    def empty(cls, layout: Layout, n: int) -> "Frame":
+        return cls(
+            layout,
+            n,
+            np.full((max(layout.n_number, 1), n), np.nan),
+            np.full((max(layout.n_code, 1), n), -1, np.int32),
+        )
+
+    def column(self, name: str) -> F8 | I4:
+        """The (n,) column `name`, a view that may be written."""
+        place = self.layout[name]
+        return self.code[place.row] if place.is_code else self.number[place.row]

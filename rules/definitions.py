@@ -1,0 +1,240 @@
+"""What a checked pack consists of: plain data with typed trees inside, ready to compile, test, explain or compare.
+
+Nothing here reads YAML (rules/pack.py), checks (rules/check/) or computes (rules/compile.py, rules/ruleset.py).
+Durations and times are microseconds, money is minor units of the pack's currency.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rules.tree import Node, Type
+
+Entry = str | float | bool | tuple["Entry", ...] | dict[str, "Entry"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something stands in a file; lines and columns count from 1."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """`over w [until lag ago]`, or `over all` (`width_us` None). Other kinds of window come with "Windows"."""
+
+    width_us: int | None
+    lag_us: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """`function(argument) [of domain] by keys over window [where condition] [prior]`, the condition typed and resolved.
+
+    `domain` is "event" (transactions and activities), "transaction", "activity" or "label". `quantile` is the level
+    in 0..1 of a quantile, else 0. `prior` is set when a lag implies it too.
+    """
+
+    function: str  # count sum avg stddev count_distinct quantile first last time_since_first time_since_last
+    keys: tuple[str, ...]  # column names of id or category fields
+    window: Window
+    domain: str = "event"
+    argument: Node | None = None
+    quantile: float = 0.0
+    where: Node | None = None
+    prior: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """A named aggregate, or a named expression over fields and other features (`expression`)."""
+
+    name: str
+    type: Type
+    aggregate: Aggregate | None
+    expression: Node | None
+    place: Place
+    owner: str = ""
+    description: str = ""
+    warm_after_us: int | None = None
+    text: str = ""  # the source text, for people
+
+
+@dataclass(frozen=True, slots=True)
+class ListDefinition:
+    """A named list. `values` hold its content as text; `origin` is the file it was read from, or "" for inline."""
+
+    name: str
+    type: Type
+    values: frozenset[str]
+    place: Place
+    origin: str = ""
+    owner: str = ""
+    review_by_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TableDefinition:
+    """A look-up from a category or id to a number; `default` answers a missing or unlisted key."""
+
+    name: str
+    key: str  # the field whose values are the keys
+    type: Type
+    values: dict[str, float]
+    default: float
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A text with holes: `parts` alternate literal text (even places) and (node, format) holes (odd places).
+
+    Formats: "" plain, "round", "percent", "last4".
+    """
+
+    parts: tuple[str | tuple[Node, str], ...]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What a rule asks for when it fires. Fields that do not concern `kind` keep their defaults.
+
+    kind       : alert, challenge, hold, decline, restrict (freeze is restrict), notify, tag, list_add
+    entity     : of restrict: the field whose entity is restricted (account, card, device, customer, ...)
+    level      : of restrict: watch, limit, amount_hold, no_debit, no_credit, full_freeze
+    """
+
+    kind: str
+    place: Place
+    queue: str = ""
+    title: Template | None = None
+    method: str = ""
+    for_us: int = 0
+    then: str = ""
+    code: str = ""
+    entity: str = ""
+    level: str = ""
+    channels: tuple[str, ...] = ()
+    max_per_hour: int = 0
+    amount_minor: int = 0
+    template: str = ""
+    to: str = ""
+    tag: str = ""
+    list_name: str = ""
+    value: Node | None = None
+    asked: str = ""  # the word the analyst wrote: "freeze" for a restrict that was spelt so
+
+
+@dataclass(frozen=True, slots=True)
+class ExceptionClause:
+    """A policy that lets a match pass; recorded as excepted. Past `expires_us` (event time) it does not apply."""
+
+    id: str
+    when: Node
+    why: str
+    approved_by: str
+    expires_us: int
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """What `if_undecided` asks for when the condition is missing."""
+
+    score: float
+    do: str  # "" or a decision: review, challenge, hold, decline
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule, resolved and typed. `score` is a constant or an expression; `on` names event types."""
+
+    id: str
+    name: str
+    version: int
+    owner: str
+    severity: str  # low medium high critical
+    reason: str
+    on: tuple[str, ...]
+    mode: str  # live shadow off
+    when: Node
+    score: Node
+    actions: tuple[Action, ...]
+    place: Place
+    description: str = ""
+    references: tuple[str, ...] = ()
+    dedup_by: tuple[str, ...] = ()
+    dedup_for_us: int = 0
+    effective_from_us: int | None = None  # event time, half-open
+    effective_until_us: int | None = None
+    rollout_percent: float = 100.0
+    rollout_by: str = ""
+    exceptions: tuple[ExceptionClause, ...] = ()
+    if_undecided: Undecided | None = None
+    tests: tuple["RuleTest", ...] = ()
+    text: str = ""  # the condition as written, for people
+
+
+@dataclass(frozen=True, slots=True)
+class TestEvent:
+    """One event of a rule test: its time, the fields as they would stand in a message, and what is expected."""
+
+    at_us: int  # after the start
+    fields: dict[
+        str, Entry
+    ]  # merged with the defaults; texts and numbers as written ("450 EUR", "20d", "C1")
+    expect: str  # fires quiet excepted deduplicated undecided
+    expect_features: dict[str, Entry]
+    expect_actions: tuple[str, ...] | None
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class RuleTest:
+    """A timeline of events through the real core; `every` and value lists are already expanded into events."""
+
+    name: str
+    start_us: int
+    events: tuple[TestEvent, ...]
+    lists: dict[str, tuple[str, ...]]
+    profiles: tuple[dict[str, Entry], ...]
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Scores from `low` up to `high` (not included, but for the last band) mean `decision`."""
+
+    low: float
+    high: float
+    decision: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """A whole pack, or several merged in the order of the configuration."""
+
+    name: str
+    version: str
+    root: Path
+    currency: str
+    timezone: str
+    retention_us: int
+    combine: str  # sum max noisy_or
+    bands: tuple[Band, ...]
+    reasons: dict[str, str]
+    features: dict[str, Feature]
+    lists: dict[str, ListDefinition]
+    tables: dict[str, TableDefinition]
+    rules: tuple[Rule, ...]  # sorted by id; also shadow and off
+    max_freezes_per_hour: int = 0  # 0: no pack-wide breaker
+    files: dict[str, str] = field(
+        default_factory=dict
+    )  # path inside the pack -> sha256 of its bytes
+    sha256: str = ""
