@@ -1,0 +1,117 @@
+"""What travels between the stages of the core: a batch of rows, and facts about each of them.
+
+Everything here is plain data; engine/decode.py fills it, the core and the stages read it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rules.columns import Frame
+
+if TYPE_CHECKING:
+    from engine.decode import Record
+
+I1: TypeAlias = NDArray[np.int8]
+I8: TypeAlias = NDArray[np.int64]
+B1: TypeAlias = NDArray[np.bool_]
+
+# What a row is. DUPLICATE is given by the core, never by decode; TICK and CONFIG only to records made inside.
+DEAD: Final = 0
+TRANSACTION: Final = 1
+ACTIVITY: Final = 2
+LABEL: Final = 3
+UPDATE: Final = 4
+PROFILE: Final = 5
+COMMAND: Final = 6
+TICK: Final = 7
+CONFIG: Final = 8
+DUPLICATE: Final = 9
+KIND_NAMES: Final = (
+    "dead", "transaction", "activity", "label", "update", "profile", "command", "tick", "config", "duplicate",
+)  # fmt: skip
+
+# What windows do with a row, see `Rows.action`.
+SKIP: Final = 0
+EVENT: Final = 1
+READ: Final = 2
+AMEND: Final = 3
+PUT: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """Why a message became a dead letter, and what somebody can do about it.
+
+    `answerable` is set when it is a transaction whose id and account can be read: core banking waits for an answer,
+    so the core gives the fallback decision of its type beside the dead letter.
+    """
+
+    reason: str
+    what: str
+    fix: str
+    answerable: bool = False
+
+
+@dataclass(slots=True)
+class Batch:
+    """`n` input messages as columns; row i has sequence number `seq0` + i.
+
+    frame          : the columns that somebody reads; all missing in dead rows
+    kind           : (n,) int8, see the constants of this module
+    event_time_us  : (n,) int64 microseconds UTC; -1 for none
+    currency       : what the money columns of the frame are in
+    foreign        : (n,) bool, the row has money in another currency; its money columns are missing
+    lines          : the messages, without the fields that must never be stored; what the journal writes
+    position       : where each came from, such as "day1.ndjson:17"
+    records        : the decoded messages (money in minor units, times in microseconds); None in dead rows, but those
+                     that are answerable
+    transaction_id : None where there is none
+    account        : None where there is none
+    digest         : 64 bits, signed, over the decoded fields: equal for messages that say the same, however spelt;
+                     of transactions, updates, labels and answerable rows, else 0
+    dead           : row -> why; exactly the rows of kind DEAD
+    objects        : row -> the whole object of commands and configuration records
+    """
+
+    n: int
+    seq0: int
+    frame: Frame
+    kind: I1
+    event_time_us: I8
+    currency: str
+    foreign: B1
+    lines: Sequence[bytes]
+    position: Sequence[str]
+    records: "list[Record | None]"
+    transaction_id: list[str | None]
+    account: list[str | None]
+    digest: list[int]
+    dead: dict[int, Dead] = field(default_factory=dict)
+    objects: dict[int, dict[str, Any]] = field(default_factory=dict)
+
+    def bury(self, row: int, dead: Dead) -> None:
+        """Make `row` a dead letter, whatever it was."""
+        self.kind[row] = DEAD
+        self.dead[row] = dead
+
+
+@dataclass(slots=True)
+class Rows:
+    """What windows need to know of each row beside its columns.
+
+    seq          : (n,) int64  sequence number
+    time_us      : (n,) int64  the time at which windows stand and the event lands
+    action       : (n,) int8   SKIP; EVENT put it in and read (the row counts unless `prior` or a lag); READ read at
+                   time_us as if `prior`, put nothing in (late rows); AMEND replace the event (time_us, original_seq) by
+                   this row; PUT put it in, read nothing (labels)
+    original_seq : (n,) int64  of AMEND the sequence number of what is amended, else -1
+    """
+
+    seq: I8
+    time_us: I8
+    action: I1
+    original_seq: I8
