@@ -1,8 +1,8 @@
 """The only wall clock. Nothing else in Weir asks the machine for the time, sleeps, or stamps a record.
 
-The deterministic core never sees a clock at all: a live shell stamps arrivals and inserts ticks with one, a replay paces
-itself with one, metrics measure with one. tests/style/test_determinism.py keeps every other module away from `time`
-and `datetime.now`.
+The deterministic core never sees a clock at all: a live shell stamps arrivals and inserts ticks with one, a replay
+paces itself with one, metrics measure with one. tests/style/test_determinism.py keeps every other module away from
+`time` and `datetime.now`.
 """
 
 import time

@@ -1,8 +1,8 @@
 """What the runner asks of the world outside, with the guarantees that each side may rely on.
 
-Three ports: a `Source` gives messages, a `Journal` makes them durable before anything leaves, a `Sink` takes what leaves.
-Implementations stand in engine/brokers/ (files, memory, Kafka) and engine/journal.py; the contract tests hold each of
-them to the sentences below. The order of the calls in one round stands in engine/runner.py:
+Three ports: a `Source` gives messages, a `Journal` makes them durable before anything leaves, a `Sink` takes what
+leaves. Implementations stand in engine/brokers/ (files, memory, Kafka) and engine/journal.py; the contract tests hold
+each of them to the sentences below. The order of the calls in one round stands in engine/runner.py:
 
     poll -> core.apply -> journal.append -> journal.sync -> sink.emit -> sink.commit -> source.commit
 """

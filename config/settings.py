@@ -1,0 +1,437 @@
+"""What a configuration folder says: the engine's settings, its models, and where schema, feeds and packs stand.
+
+    weir.yaml      Settings: limits, times, labels, decisions           models.yaml    ModelsFile
+    schema.yaml    read by config/schema.py                             feeds/         read by config/schema.py
+    packs/         read by rules/pack.py                                lists/         read by rules/pack.py
+
+Bounds are checked once, here; a message names file, line and key, says why the bound exists and what to do. Every
+setting stands in config/bank/weir.yaml with its shipped value and its meaning; a style test holds the two together.
+Not here: what schema, feeds and packs mean; this module only finds and hashes their files.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TypeAlias, TypeVar
+
+import msgspec
+
+from config import marks
+from config.durations import duration_text, duration_us
+from config.errors import ConfigError
+
+T = TypeVar("T")
+Parameter: TypeAlias = int | float | bool
+
+BANK = Path(__file__).parent / "bank"  # the configuration that ships
+SETTINGS_FILE, MODELS_FILE, SCHEMA_FILE = "weir.yaml", "models.yaml", "schema.yaml"
+SUFFIXES = frozenset({".yaml", ".yml", ".csv", ".lock"})  # what a configuration consists of
+EFFECTS = ("observe", "enforce")
+
+
+class LabelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a label, or the lack of one, teaches the supervised models."""
+
+    assume_genuine_after: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.assume_genuine_after is not None:
+            _check_duration(
+                "assume_genuine_after",
+                self.assume_genuine_after,
+                ("1d", "400d"),
+                why="a fraud is reported days or weeks later; before that, silence says nothing",
+                fix="leave it out, so that unlabelled transactions teach nothing",
+            )
+
+    @property
+    def assume_genuine_after_us(self) -> int | None:
+        """Microseconds after which an unlabelled transaction counts as genuine; None: never."""
+        return None if self.assume_genuine_after is None else duration_us(self.assume_genuine_after)
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Settings of one engine. Durations are texts as written; the properties ending in `_us` are what code reads."""
+
+    packs: tuple[str, ...] = ("packs/core",)
+    feed: str = "canonical"
+    effect: str = "observe"
+    rows_max: int = 4_096
+    message_bytes_max: int = 1_048_576
+    lateness: str = "15m"
+    future_max: str = "5m"
+    jump_max: str = "30d"
+    remember: str = "120d"
+    warm_after: str = "35d"
+    history_from: str | None = None
+    labels: LabelSettings = LabelSettings()
+
+    def __post_init__(self) -> None:
+        if not self.packs:
+            raise ConfigError(
+                "`packs` is empty",
+                why="without rules every transaction would be approved in silence",
+                fix="name at least one folder with a pack.yaml, such as packs/core",
+            )
+        if self.effect not in EFFECTS:
+            raise ConfigError(
+                f"`effect` must be observe or enforce, was {self.effect}",
+                why="it decides whether commands reach the core banking system or are only recorded",
+                fix="write observe until the decisions have been looked at",
+            )
+        _check_count(
+            "rows_max",
+            self.rows_max,
+            (1, 65_536),
+            why="larger batches only delay their first row: speed stops growing at a few thousand",
+            fix="leave it at 4096",
+        )
+        _check_count(
+            "message_bytes_max",
+            self.message_bytes_max,
+            (256, 67_108_864),
+            why="one message must fit a batch in memory, and a payment needs some hundred bytes",
+            fix="leave it at 1048576; larger messages become dead letters",
+        )
+        _check_duration(
+            "lateness",
+            self.lateness,
+            ("0s", "7d"),
+            why="every window keeps its events that much longer",
+            fix="have the sender publish sooner; a row that is later is decided but not counted",
+        )
+        _check_duration(
+            "future_max",
+            self.future_max,
+            ("0s", "1d"),
+            why="one event far ahead would move core time, and with it expiry, for everybody",
+            fix="correct the sender's clock",
+        )
+        _check_duration(
+            "jump_max",
+            self.jump_max,
+            ("1m", "36500d"),
+            why="in a recording, one wrong year would make everything after it late",
+            fix="raise it only for a recording that really has such a gap",
+        )
+        _check_duration(
+            "remember",
+            self.remember,
+            ("1d", "3650d"),
+            why="a repeat, label or update finds its transaction that long; memory grows with it",
+            fix="make it as long as labels and charge-backs take to arrive",
+        )
+        if self.remember_us < self.lateness_us:
+            raise ConfigError(
+                f"`remember` must be at least `lateness`, was {self.remember} and {self.lateness}",
+                why="a late repeat would be decided a second time",
+                fix=f"raise `remember` to {duration_text(self.lateness_us)} or more",
+            )
+        _check_duration(
+            "warm_after",
+            self.warm_after,
+            ("0s", "400d"),
+            why="until then rules that use a feature without its history run in shadow",
+            fix="give single features a `warm_after` of their own instead",
+        )
+        if self.history_from is not None:
+            instant_us("history_from", self.history_from)
+
+    @property
+    def lateness_us(self) -> int:
+        """How far a row may lie behind core time and still count; a feed may say otherwise."""
+        return duration_us(self.lateness)
+
+    @property
+    def future_max_us(self) -> int:
+        return duration_us(self.future_max)
+
+    @property
+    def jump_max_us(self) -> int:
+        return duration_us(self.jump_max)
+
+    @property
+    def remember_us(self) -> int:
+        return duration_us(self.remember)
+
+    @property
+    def warm_after_us(self) -> int:
+        return duration_us(self.warm_after)
+
+    @property
+    def history_from_us(self) -> int | None:
+        """Microseconds UTC from which the history is complete; None: a fresh core has all of it."""
+        if self.history_from is None:
+            return None
+        return instant_us("history_from", self.history_from)
+
+
+class ModelEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One model: what kind, which columns it reads, and the parameters of its kind (models/registry.py)."""
+
+    kind: str
+    inputs: tuple[str, ...]
+    params: dict[str, Parameter] = {}
+
+    def __post_init__(self) -> None:
+        if not self.inputs:
+            raise ConfigError(
+                "`inputs` is empty",
+                why="a model that reads nothing gives every transaction the same score",
+                fix="list features or number fields, or take the model out",
+            )
+        twice = sorted({name for name in self.inputs if self.inputs.count(name) > 1})
+        if twice:
+            raise ConfigError(
+                f"`inputs` names `{twice[0]}` twice",
+                why="it would weigh double, and contributions would be split between the two",
+                fix="take one of them out",
+            )
+        for name in self.inputs:
+            if name.startswith("model."):
+                raise ConfigError(
+                    f"`inputs` names `{name}`",
+                    why="models do not read models: one that drifts would take the others along",
+                    fix="combine scores in a rule",
+                )
+
+
+class ModelsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The models of a configuration. `champion` is the one rules read as `model.score`, calibrated."""
+
+    models: dict[str, ModelEntry]
+    champion: str
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        for name in self.models:
+            if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in ("score", "top_reasons"):
+                raise ConfigError(
+                    f"`{name}` cannot be the name of a model",
+                    why="rules read it as `model.NAME`; `score` and `top_reasons` mean the champion",
+                    fix="use small letters, digits and underscores, such as fraud_30d",
+                )
+        if self.champion not in self.models:
+            near = get_close_matches(self.champion, self.models, n=1)
+            raise ConfigError(
+                f"`champion` must be one of {', '.join(self.models) or '(no model)'}, "
+                f"was {self.champion}",
+                why="`model.score` and the calibration are the champion's",
+                fix=f"did you mean `{near[0]}`?" if near else "name one of the models above",
+            )
+        _check_count(
+            "seed",
+            self.seed,
+            (0, 2**31 - 1),
+            why="generators take it as it is; the same seed gives the same trees on any machine",
+            fix="leave it at 1",
+        )
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The columns that any model reads, each once, in the order of the file."""
+        return tuple(dict.fromkeys(name for entry in self.models.values() for name in entry.inputs))
+
+
+KEYS = tuple(
+    name
+    for kind in (Settings, LabelSettings, ModelsFile, ModelEntry)
+    for name in kind.__struct_fields__
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """A configuration folder, read and checked as far as `config` can: schema, feeds and packs are paths still.
+
+    files     : name inside the configuration -> (path, sha256 of its bytes), sorted; packs from elsewhere stand
+                under `packs[i]/`
+    overrides : settings that were given from outside the folder (command line) and change outcomes, as text
+    sha256    : over names and hashes of all files and the overrides: what a decision names as its `config`
+    """
+
+    folder: Path
+    settings: Settings
+    models: ModelsFile
+    schema_path: Path
+    feeds_folder: Path
+    pack_paths: tuple[Path, ...]
+    files: Mapping[str, tuple[Path, str]]
+    overrides: Mapping[str, str]
+    sha256: str
+
+
+def load(
+    folder: Path,
+    *,
+    packs: Sequence[Path] = (),
+    feed: str = "",
+    lateness: str = "",
+    effect: str = "",
+    rows_max: int = 0,
+) -> Configuration:
+    """Read the configuration in `folder`; raise ConfigError naming file, line and key.
+
+    The keywords replace what weir.yaml says, as options of the command line do. All but `rows_max` enter the hash:
+    where batches are cut changes no outcome.
+    """
+    if not folder.is_dir():
+        raise ConfigError(
+            f"there is no configuration folder {folder}",
+            fix=f"name a folder that holds {SETTINGS_FILE}; one that works ships as config/bank",
+        )
+    settings = read_settings(folder / SETTINGS_FILE)
+    given = {"feed": feed, "lateness": lateness, "effect": effect}
+    overrides = {name: value for name, value in given.items() if value}
+    settings = _replaced(settings, {**overrides, **({"rows_max": rows_max} if rows_max else {})})
+    if packs:
+        overrides["packs"] = f"{len(packs)} from elsewhere"  # their content is hashed below
+    pack_paths = tuple(packs) or tuple(folder / name for name in settings.packs)
+    for path in pack_paths:
+        if not (path / "pack.yaml").is_file():
+            raise ConfigError(
+                f"there is no pack in {path}",
+                "--pack" if packs else str(folder / SETTINGS_FILE),
+                why="a pack is a folder that holds pack.yaml",
+                fix="correct the path; paths in weir.yaml count from the folder it stands in",
+            )
+    schema_path = folder / SCHEMA_FILE
+    if not schema_path.is_file():
+        raise ConfigError(
+            f"there is no {SCHEMA_FILE} in {folder}",
+            why="without it no message can be read",
+            fix="copy the one that ships in config/bank",
+        )
+    files = _files(folder, pack_paths)
+    return Configuration(
+        folder=folder,
+        settings=settings,
+        models=read_models(folder / MODELS_FILE),
+        schema_path=schema_path,
+        feeds_folder=folder / "feeds",
+        pack_paths=pack_paths,
+        files=files,
+        overrides=overrides,
+        sha256=_sha256(files, overrides),
+    )
+
+
+def read_settings(path: Path) -> Settings:
+    """Read a weir.yaml."""
+    return _convert(marks.read(path), Settings)
+
+
+def read_models(path: Path) -> ModelsFile:
+    """Read a models.yaml."""
+    node = marks.read(path)
+    entries = node.get("models")
+    if isinstance(entries, marks.MapNode):  # msgspec's paths hide the keys of dicts: one by one
+        for entry in entries.values.values():
+            if isinstance(entry, marks.MapNode):
+                _convert(entry, ModelEntry)
+    return _convert(node, ModelsFile)
+
+
+def instant_us(key: str, text: str) -> int:
+    """Microseconds UTC of a day (its start, UTC) or an RFC 3339 time with offset; ConfigError naming `key`.
+
+    >>> instant_us("history_from", "2026-03-02") == instant_us("x", "2026-03-02T01:00:00+01:00")
+    True
+    """
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        instant = None
+    is_day = re.fullmatch(r"\d{4}-\d{2}-\d{2}", text) is not None
+    if instant is None or (instant.tzinfo is None and not is_day):
+        raise ConfigError(
+            f"`{key}` must be a day or a time with offset, was {text}",
+            why="a time without offset means another instant in each zone",
+            fix="write it like 2026-03-02 or 2026-03-02T10:00:00Z",
+        )
+    elapsed = instant.replace(tzinfo=instant.tzinfo or UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    return (elapsed.days * 86_400 + elapsed.seconds) * 1_000_000 + elapsed.microseconds
+
+
+def _convert(node: marks.MapNode, kind: type[T]) -> T:
+    """`marks.convert`, but a bound that was broken is shown at its key, not at the mapping around it."""
+    try:
+        return marks.convert(node, kind)
+    except ConfigError as error:
+        unknown = re.fullmatch(r"unknown key `(.*)`", error.what)
+        if unknown:
+            near = get_close_matches(unknown[1], KEYS, n=1)
+            fix = f"did you mean `{near[0]}`?" if near else "see config/bank for every key there is"
+            raise ConfigError(error.what, error.where, error.why, fix) from None
+        key = re.match(r"`(\w+)` ", error.what)
+        place = _key_place(node, key[1]) if key else None
+        if place is None:
+            raise
+        raise ConfigError(error.what, place, error.why, error.fix) from None
+
+
+def _key_place(node: marks.Node, name: str) -> str | None:
+    """Where the key `name` stands, at the outermost level that has it."""
+    if not isinstance(node, marks.MapNode):
+        return None
+    if name in node:
+        return node.keys[name].place()
+    return next((p for v in node.values.values() if (p := _key_place(v, name))), None)
+
+
+def _replaced(settings: Settings, changes: Mapping[str, object]) -> Settings:
+    """`settings` with other values, bounds checked again; the message names the option."""
+    try:
+        return msgspec.structs.replace(settings, **changes)
+    except ConfigError as error:
+        raise ConfigError(error.what, "command line", error.why, error.fix) from None
+
+
+def _check_count(key: str, value: int, bounds: tuple[int, int], *, why: str, fix: str) -> None:
+    low, high = bounds
+    if not low <= value <= high:
+        raise ConfigError(f"`{key}` must lie in [{low}, {high}], was {value}", why=why, fix=fix)
+
+
+def _check_duration(key: str, text: str, bounds: tuple[str, str], *, why: str, fix: str) -> None:
+    try:
+        value_us = duration_us(text)
+    except ConfigError as error:
+        raise ConfigError(
+            f"`{key}` must be a duration, was {text}", why=error.why, fix=error.fix
+        ) from None
+    low, high = bounds
+    if not duration_us(low) <= value_us <= duration_us(high):
+        raise ConfigError(f"`{key}` must lie in [{low}, {high}], was {text}", why=why, fix=fix)
+
+
+def _files(folder: Path, pack_paths: Sequence[Path]) -> dict[str, tuple[Path, str]]:
+    """Every file that may change an outcome, by a name that does not depend on where the folder stands."""
+    found: dict[str, Path] = {}
+    roots = [folder / "feeds", folder / "lists", *pack_paths]
+    for name in (SETTINGS_FILE, MODELS_FILE, SCHEMA_FILE):
+        found[name] = folder / name
+    for i, root in enumerate(roots):
+        inside = root.resolve().is_relative_to(folder.resolve())
+        prefix = Path(root.resolve().relative_to(folder.resolve())) if inside else None
+        for path in root.rglob("*"):
+            relative = path.relative_to(root)
+            if path.suffix not in SUFFIXES or any(p.startswith(".") for p in relative.parts):
+                continue
+            if path.is_file():
+                outside = f"packs[{i - 2}]/{relative.as_posix()}"
+                found[(prefix / relative).as_posix() if prefix else outside] = path
+    return {
+        name: (found[name], hashlib.sha256(found[name].read_bytes()).hexdigest())
+        for name in sorted(found)
+    }
+
+
+def _sha256(files: Mapping[str, tuple[Path, str]], overrides: Mapping[str, str]) -> str:
+    lines = [f"{sha256}  {name}\n" for name, (_, sha256) in files.items()]
+    lines += [f"{name}={overrides[name]}\n" for name in sorted(overrides)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
