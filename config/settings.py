@@ -21,6 +21,7 @@ from typing import TypeAlias, TypeVar
 import msgspec
 
 from config import marks
+from config.decisions import DecisionSettings
 from config.durations import duration_text, duration_us
 from config.errors import ConfigError
 
@@ -30,28 +31,6 @@ Parameter: TypeAlias = int | float | bool
 BANK = Path(__file__).parent / "bank"  # the configuration that ships
 SETTINGS_FILE, MODELS_FILE, SCHEMA_FILE = "weir.yaml", "models.yaml", "schema.yaml"
 SUFFIXES = frozenset({".yaml", ".yml", ".csv", ".lock"})  # what a configuration consists of
-EFFECTS = ("observe", "enforce")
-
-
-class LabelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a label, or the lack of one, teaches the supervised models."""
-
-    assume_genuine_after: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.assume_genuine_after is not None:
-            _check_duration(
-                "assume_genuine_after",
-                self.assume_genuine_after,
-                ("1d", "400d"),
-                why="a fraud is reported days or weeks later; before that, silence says nothing",
-                fix="leave it out, so that unlabelled transactions teach nothing",
-            )
-
-    @property
-    def assume_genuine_after_us(self) -> int | None:
-        """Microseconds after which an unlabelled transaction counts as genuine; None: never."""
-        return None if self.assume_genuine_after is None else duration_us(self.assume_genuine_after)
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -59,7 +38,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     packs: tuple[str, ...] = ("packs/core",)
     feed: str = "canonical"
-    effect: str = "observe"
     rows_max: int = 4_096
     message_bytes_max: int = 1_048_576
     lateness: str = "15m"
@@ -68,7 +46,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     remember: str = "120d"
     warm_after: str = "35d"
     history_from: str | None = None
-    labels: LabelSettings = LabelSettings()
+    assume_genuine_after: str | None = None
+    decisions: DecisionSettings = DecisionSettings()
 
     def __post_init__(self) -> None:
         if not self.packs:
@@ -76,12 +55,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
                 "`packs` is empty",
                 why="without rules every transaction would be approved in silence",
                 fix="name at least one folder with a pack.yaml, such as packs/core",
-            )
-        if self.effect not in EFFECTS:
-            raise ConfigError(
-                f"`effect` must be observe or enforce, was {self.effect}",
-                why="it decides whether commands reach the core banking system or are only recorded",
-                fix="write observe until the decisions have been looked at",
             )
         _check_count(
             "rows_max",
@@ -140,6 +113,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         )
         if self.history_from is not None:
             instant_us("history_from", self.history_from)
+        if self.assume_genuine_after is not None:
+            _check_duration(
+                "assume_genuine_after",
+                self.assume_genuine_after,
+                ("1d", "400d"),
+                why="a fraud is reported days or weeks later; before that, silence says nothing",
+                fix="leave it out, so that unlabelled transactions teach nothing",
+            )
 
     @property
     def lateness_us(self) -> int:
@@ -168,6 +149,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         if self.history_from is None:
             return None
         return instant_us("history_from", self.history_from)
+
+    @property
+    def assume_genuine_after_us(self) -> int | None:
+        """Microseconds after which an unlabelled transaction counts as genuine; None: never."""
+        return None if self.assume_genuine_after is None else duration_us(self.assume_genuine_after)
 
 
 class ModelEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -239,7 +225,7 @@ class ModelsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 KEYS = tuple(
     name
-    for kind in (Settings, LabelSettings, ModelsFile, ModelEntry)
+    for kind in (Settings, DecisionSettings, ModelsFile, ModelEntry)
     for name in kind.__struct_fields__
 )
 
@@ -271,7 +257,6 @@ def load(
     packs: Sequence[Path] = (),
     feed: str = "",
     lateness: str = "",
-    effect: str = "",
     rows_max: int = 0,
 ) -> Configuration:
     """Read the configuration in `folder`; raise ConfigError naming file, line and key.
@@ -285,7 +270,7 @@ def load(
             fix=f"name a folder that holds {SETTINGS_FILE}; one that works ships as config/bank",
         )
     settings = read_settings(folder / SETTINGS_FILE)
-    given = {"feed": feed, "lateness": lateness, "effect": effect}
+    given = {"feed": feed, "lateness": lateness}
     overrides = {name: value for name, value in given.items() if value}
     settings = _replaced(settings, {**overrides, **({"rows_max": rows_max} if rows_max else {})})
     if packs:
