@@ -73,7 +73,7 @@ def minor_units(value: str | float, digits: int, *, signed: bool = False) -> int
         raise ValueError(f"the currency has {digits} decimals")
     if len(whole.lstrip("0")) + digits > 17:  # before int(): a megabyte of digits costs seconds
         raise ValueError("more than 2**53 minor units")
-    units = int(whole + kept) * 10 ** (digits - len(kept))
+    units = int(whole + kept + "0" * (digits - len(kept)))
     if units > MINOR_MAX:
         raise ValueError("more than 2**53 minor units")
     return -units if negative else units
