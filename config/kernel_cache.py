@@ -1,0 +1,184 @@
+"""Where compiled kernels are kept: a folder named by everything that goes into them.
+
+numba notices that the file of a kernel has changed, but not that a kernel or constant it takes from another file has,
+and would go on with old machine code. So its cache is put into a folder named by the hash of every kernel source and
+what it imports from us, of Python, numba, numpy and the CPU. It must be set before numba is imported; the packages
+with kernels do so in their `__init__`, so that no way in can forget it.
+
+    WEIR_KERNEL_CACHE    the folder above; else the user's cache folder (XDG_CACHE_HOME, ~/.cache)
+
+A new folder starts with what the newest old one has for kernels whose sources are the same, so that editing one file
+compiles one file again. Old folders beyond KEPT go. Nothing here imports numba.
+"""
+
+import atexit
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import sys
+import tempfile
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("config", "rules", "models", "engine", "replay")
+KEPT = 8  # folders, some MB each: a few branches side by side
+MANIFEST = "sources.json"
+
+_FROM = re.compile(r"^[ \t]*from[ \t]+([\w.]+)[ \t]+import[ \t]+(\([^)]*\)|[^\n#]+)", re.MULTILINE)
+_IMPORT = re.compile(r"^[ \t]*import[ \t]+([\w.]+)", re.MULTILINE)
+
+
+@cache
+def use() -> Path:
+    """Point numba at the folder for these sources and this machine, and return it. Harmless when called again."""
+    folder = prepare(base_folder(), ROOT)
+    os.environ["NUMBA_CACHE_DIR"] = str(folder)
+    numba_config = sys.modules.get("numba.core.config")
+    if numba_config is not None:  # somebody imported numba first, river for one
+        numba_config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
+    return folder
+
+
+def base_folder() -> Path:
+    """Where the folders stand: one that can be written, a private temporary one if there is none."""
+    named = os.environ.get("WEIR_KERNEL_CACHE")
+    try:
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        base = Path(named) if named else home / "weir" / "kernels"
+        base.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=base):
+            return base
+    except (
+        OSError,
+        RuntimeError,
+    ):  # no home, or read-only: compile anew each time rather than not at all
+        private = Path(tempfile.mkdtemp(prefix="weir-kernels-"))
+        atexit.register(shutil.rmtree, private, ignore_errors=True)
+        return private
+
+
+def prepare(base: Path, root: Path) -> Path:
+    """The folder in `base` for the sources under `root` on this machine; made and filled if it is not there."""
+    hashes = source_hashes(root)
+    sources = hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()[:16]
+    machine = hashlib.sha256(json.dumps(machine_facts()).encode()).hexdigest()[:16]
+    folder = base / f"{machine}-{sources}"
+    if not folder.is_dir():
+        _fill(folder, _newest(base, f"{machine}-*"), hashes)
+        for old in _sorted(base, "*-*")[KEPT:]:
+            shutil.rmtree(old, ignore_errors=True)
+    os.utime(folder)  # the order of use is what decides which ones go
+    return folder
+
+
+def kernel_modules(root: Path) -> list[Path]:
+    """Modules that may hold kernels: named kernels*.py, or anywhere in a folder kernels/."""
+    return sorted(
+        path
+        for package in PACKAGES
+        for path in (root / package).rglob("*.py")
+        if path.name.startswith("kernels") or "kernels" in path.relative_to(root).parts[:-1]
+    )
+
+
+def source_hashes(root: Path) -> dict[str, str]:
+    """Kernel module -> hash over its source and that of everything of ours it imports, directly or not."""
+    digests: dict[Path, tuple[str, set[Path]]] = {}
+    found: dict[str, str] = {}
+    for module in kernel_modules(root):
+        reached, todo = {module}, [module]
+        while todo:
+            path = todo.pop()
+            if path not in digests:
+                text = path.read_text(encoding="utf-8")
+                digests[path] = hashlib.sha256(text.encode()).hexdigest(), _imported(text, root)
+            new = digests[path][1] - reached
+            reached |= new
+            todo += new
+        lines = sorted(f"{p.relative_to(root).as_posix()} {digests[p][0]}" for p in reached)
+        name = module.relative_to(root).as_posix()
+        found[name] = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return found
+
+
+def machine_facts() -> list[str]:
+    """What else machine code depends on."""
+    try:
+        cpu = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").split("\n\n")[0]
+        facts = re.findall(r"^(?:model name|flags|Features|CPU part)\s*:.*$", cpu, re.MULTILINE)
+    except OSError:
+        facts = [platform.processor()]
+    facts += [platform.system(), platform.machine(), sys.version, _version("numba")]
+    facts += [_version("llvmlite"), _version("numpy")]
+    return facts + [
+        f"{name}={value}"
+        for name, value in sorted(os.environ.items())
+        if name.startswith("NUMBA_") and name != "NUMBA_CACHE_DIR"
+    ]
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return ""
+
+
+def _imported(text: str, root: Path) -> set[Path]:
+    """Files of ours that the source `text` imports; names inside a package may be modules too."""
+    modules = set(_IMPORT.findall(text))
+    for module, names in _FROM.findall(text):
+        modules.add(module)
+        modules |= {f"{module}.{name}" for name in re.findall(r"\w+", names)}
+    paths = set()
+    for module in modules:
+        parts = module.split(".")
+        if parts[0] in PACKAGES:
+            path = root.joinpath(*parts)
+            paths |= {p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file()}
+    return paths
+
+
+def _fill(folder: Path, old: Path | None, hashes: dict[str, str]) -> None:
+    """Make `folder`, at once visible as a whole, with the files of `old` whose sources have not changed."""
+    fresh = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
+    if old is not None:
+        try:
+            known = json.loads((old / MANIFEST).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            known = {}
+        for name in (name for name, digest in hashes.items() if known.get(name) == digest):
+            module = Path(
+                name
+            )  # numba: <folder of the module>_<hash of its path>/<module>.<function>-...
+            for path in old.glob(f"{module.parent.name}_*/{module.stem}.*"):
+                target = fresh / path.relative_to(old)
+                target.parent.mkdir(exist_ok=True)
+                shutil.copy2(path, target)
+    (fresh / MANIFEST).write_text(json.dumps(hashes, indent=1, sort_keys=True), encoding="utf-8")
+    try:
+        fresh.rename(folder)
+    except OSError:  # another process was faster
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _newest(base: Path, pattern: str) -> Path | None:
+    return next(iter(_sorted(base, pattern)), None)
+
+
+def _sorted(base: Path, pattern: str) -> list[Path]:
+    """Folders that are ours, the one used last first."""
+    ours = re.compile(r"[0-9a-f]{16}-[0-9a-f]{16}")
+    found = []
+    for path in base.glob(pattern):
+        try:
+            if ours.fullmatch(path.name):
+                found.append((path.stat().st_mtime_ns, path))
+        except OSError:  # another process has just removed it
+            continue
+    return [path for _, path in sorted(found, reverse=True)]
