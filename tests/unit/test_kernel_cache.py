@@ -71,6 +71,7 @@ def test_modules_named_kernels_and_folders_named_kernels_are_kernel_modules(sour
         ("engine/windows/__init__.py", "X = 1\n", {"engine/windows/kernels.py"}),
         ("rules/text.py", "WORDS = (1,)\n", set()),
     ],
+    ids=["the kernel itself", "a kernel it calls", "a constant", "a package", "nothing it imports"],
 )
 def test_a_change_touches_the_kernels_that_import_it_and_no_other(sources, name, text, touched):
     before = kernel_cache.source_hashes(sources)
