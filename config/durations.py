@@ -17,8 +17,8 @@ UNITS_US = {
     "ms": 1_000,
     "us": 1,
 }
-_WHOLE = re.compile(r"(?:\d+(?:w|d|h|ms|us|m|s))+")
-_PART = re.compile(r"(\d+)(w|d|h|ms|us|m|s)")
+_WHOLE = re.compile(r"(?:[0-9]+(?:w|d|h|ms|us|m|s))+")
+_PART = re.compile(r"([0-9]+)(w|d|h|ms|us|m|s)")
 
 
 def duration_us(text: str) -> int:
@@ -33,7 +33,7 @@ def duration_us(text: str) -> int:
         raise ConfigError(
             f"`{text}` is not a duration",
             why="a number alone does not say which unit it means"
-            if re.fullmatch(r"\d+", text)
+            if re.fullmatch(r"[0-9]+", text)
             else "a duration is whole numbers with units: w, d, h, m, s, ms, us",
             fix="write it like 15m, 7d or 1h30m",
         )

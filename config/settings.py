@@ -30,6 +30,7 @@ Parameter: TypeAlias = int | float | bool
 
 BANK = Path(__file__).parent / "bank"  # the configuration that ships
 SETTINGS_FILE, MODELS_FILE, SCHEMA_FILE = "weir.yaml", "models.yaml", "schema.yaml"
+EFFECTS = ("observe", "enforce")
 SUFFIXES = frozenset({".yaml", ".yml", ".csv", ".lock"})  # what a configuration consists of
 
 
@@ -38,6 +39,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     packs: tuple[str, ...] = ("packs/core",)
     feed: str = "canonical"
+    effect: str = "observe"
     rows_max: int = 4_096
     message_bytes_max: int = 1_048_576
     lateness: str = "15m"
@@ -55,6 +57,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
                 "`packs` is empty",
                 why="without rules every transaction would be approved in silence",
                 fix="name at least one folder with a pack.yaml, such as packs/core",
+            )
+        if self.effect not in EFFECTS:
+            raise ConfigError(
+                f"`effect` must be observe or enforce, was {self.effect}",
+                why="it says whether commands reach the core banking system or are only recorded",
+                fix="write observe until the decisions have been looked at",
             )
         _check_count(
             "rows_max",

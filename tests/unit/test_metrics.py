@@ -1,0 +1,113 @@
+"""engine/metrics.py: what is counted is what the page shows."""
+
+import urllib.request
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from config.errors import InputError
+from engine.clock import ManualClock
+from engine.metrics import COUNTER, GAUGE, HISTOGRAM, Definition, Metrics
+
+SMALL = (
+    Definition("weir_rows_total", COUNTER, "rows", "Rows.", "kind"),
+    Definition("weir_unknown_fields_total", COUNTER, "values", "Unknown fields."),
+    Definition("weir_seq", GAUGE, "records", "Records."),
+    Definition("weir_batch_rows", HISTOGRAM, "rows", "Rows of a batch.", bounds=(1.0, 8.0)),
+    Definition("weir_stage_seconds", HISTOGRAM, "seconds", "Time.", "stage", bounds=(0.001, 0.1)),
+)
+
+
+@pytest.fixture
+def metrics():
+    return Metrics(ManualClock(), SMALL)
+
+
+def served(metrics: Metrics) -> dict[str, float]:
+    """The page as Prometheus reads it: sample with its label -> value."""
+    server = metrics.serve(0)
+    try:
+        url = f"http://127.0.0.1:{server.port}/metrics"
+        page = urllib.request.urlopen(url, timeout=10).read().decode()
+    finally:
+        server.close()
+    return {
+        " ".join((sample.name, *sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(page)
+        for sample in family.samples
+    }
+
+
+def test_counts_of_batches_add_up_by_label(metrics):
+    metrics.count({"rows": {"transaction": 3, "label": 1}}, 4)
+    metrics.count({"rows": {"transaction": 2, "tick": 0}}, 2)
+    page = served(metrics)
+    assert page["weir_rows_total transaction"] == 5
+    assert page["weir_rows_total label"] == 1
+    assert "weir_rows_total tick" not in page
+
+
+def test_a_group_without_label_is_summed_so_that_foreign_names_become_no_series(metrics):
+    metrics.count({"unknown_fields": {"x_vendor": 2, "y_vendor": 3}}, 1)
+    assert metrics.snapshot()["weir_unknown_fields_total"] == {"": 5}
+
+
+def test_a_gauge_shows_its_last_value(metrics):
+    metrics.set("weir_seq", 7)
+    metrics.set("weir_seq", 5)
+    assert served(metrics)["weir_seq"] == 5
+
+
+def test_histogram_buckets_count_what_is_at_or_under_their_bound(metrics):
+    for rows in (1, 2, 8, 9):
+        metrics.observe("weir_batch_rows", rows)
+    page = served(metrics)
+    found = {name: value for name, value in page.items() if name.startswith("weir_batch")}
+    assert found == {
+        "weir_batch_rows_bucket 1": 1,
+        "weir_batch_rows_bucket 8": 3,
+        "weir_batch_rows_bucket +Inf": 4,
+        "weir_batch_rows_count": 4,
+        "weir_batch_rows_sum": 20,
+    }
+
+
+def test_a_lap_is_the_time_since_the_lap_before():
+    clock = ManualClock()
+    metrics = Metrics(clock, SMALL)
+    watch = metrics.watch()
+    clock.advance_us(2_000)
+    watch.lap("decode")
+    clock.advance_us(500_000)
+    watch.lap("windows")
+    assert metrics.snapshot()["weir_stage_seconds"] == {"decode": 0.002, "windows": 0.5}
+
+
+def test_the_page_shows_the_memory_of_the_process(metrics):
+    assert served(metrics)["process_resident_memory_bytes"] > 1_000_000
+
+
+def test_a_metric_that_is_not_in_the_catalogue_is_a_mistake_of_ours(metrics):
+    with pytest.raises(KeyError):
+        metrics.count({"surprises": {"a": 1}}, 1)
+    with pytest.raises(AssertionError):
+        metrics.add("weir_seq", 1)
+    with pytest.raises(AssertionError):
+        metrics.add("weir_rows_total", -1, "label")
+    with pytest.raises(AssertionError):
+        metrics.observe("weir_stage_seconds", 0.1)
+
+
+def test_a_port_that_is_taken_says_so(metrics):
+    first = metrics.serve(0)
+    try:
+        with pytest.raises(InputError) as taken:
+            metrics.serve(first.port)
+    finally:
+        first.close()
+    assert (
+        str(taken.value)
+        .splitlines()[0]
+        .startswith(f"`--metrics-port {first.port}` cannot be opened: ")
+    )
+    metrics.serve(first.port).close()
