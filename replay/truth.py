@@ -1,0 +1,69 @@
+"""What really happened in generated traffic: the attempts, and which transactions belong to them.
+
+It stands in a file of its own beside the recording, never in the events: nothing that scores may read it.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from config.errors import InputError
+
+
+class Mark(msgspec.Struct, frozen=True, kw_only=True):
+    """One transaction of an attempt, as one line of the truth file."""
+
+    attempt: str
+    typology: str
+    is_honest: bool  # looks like fraud and is not
+    transaction_id: str
+    account: str
+    event_time: str
+    amount: str
+    is_money: (
+        bool  # carries the money the attempt is after (and not a trial, or money that flows in)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """Every marked transaction in the order of event time, and what the recording holds in all."""
+
+    marks: tuple[Mark, ...]
+    n_lines: int = 0
+    n_transactions: int = 0
+
+    @property
+    def attempts(self) -> dict[str, tuple[Mark, ...]]:
+        """The marks of each attempt, attempts in order of their names."""
+        found: dict[str, list[Mark]] = {}
+        for mark in self.marks:
+            found.setdefault(mark.attempt, []).append(mark)
+        return {name: tuple(found[name]) for name in sorted(found)}
+
+    def write(self, path: Path) -> None:
+        encode = msgspec.json.Encoder().encode
+        path.write_bytes(b"".join(encode(mark) + b"\n" for mark in self.marks))
+
+    @classmethod
+    def read(cls, path: Path) -> "Truth":
+        """Read a truth file; raise `InputError` naming the line that does not fit."""
+        decode = msgspec.json.Decoder(Mark).decode
+        marks = []
+        for number, line in enumerate(path.read_bytes().splitlines(), 1):
+            try:
+                marks.append(decode(line))
+            except msgspec.DecodeError as error:
+                raise InputError(
+                    f"not a line of a truth file: {error}",
+                    f"{path}:{number}",
+                    "the report compares decisions with what `weir generate` wrote beside the recording",
+                    "generate the recording again with the same seed",
+                ) from None
+        return cls(tuple(marks))
+
+
+def truth_path(recording: Path) -> Path:
+    """Where the truth about a generated `recording` stands: `bank.ndjson.gz` -> `bank.truth.ndjson`."""
+    return recording.with_name(recording.name.split(".")[0] + ".truth.ndjson")
