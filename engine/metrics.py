@@ -10,7 +10,7 @@ number of series does not grow with customers.
 
 import threading
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -52,11 +52,12 @@ class Definition:
     bounds: tuple[float, ...] = ()
 
 
+RULES = "the rules of the packs"
 CATALOGUE: Final[tuple[Definition, ...]] = (
     Definition(
-        "weir_rows_total",
+        "weir_messages_total",
         COUNTER,
-        "rows",
+        "messages",
         "Input messages taken, duplicates and dead letters included.",
         "kind",
         "transaction, activity, label, update, profile, command, tick, config, duplicate, dead",
@@ -64,36 +65,46 @@ CATALOGUE: Final[tuple[Definition, ...]] = (
     Definition(
         "weir_late_total",
         COUNTER,
-        "rows",
-        "Rows later than the lateness allows: decided, but neither counted in windows nor learned from.",
+        "messages",
+        "Messages later than the lateness allows: decided, but neither counted nor learned from.",
     ),
     Definition(
         "weir_dead_letters_total",
         COUNTER,
-        "rows",
-        "Messages that could not be taken, by reason. A sudden rise means a sender has changed.",
+        "messages",
+        "Messages that could not be taken. A sudden rise means that a sender has changed.",
         "reason",
-        "the reasons of dead_letters.ndjson",
+        "the reasons in REASONS.md",
     ),
     Definition(
-        "weir_unknown_fields_total",
+        "weir_fields_missing_total",
         COUNTER,
         "values",
-        "Values of fields that the schema does not know; they are ignored.",
-    ),
-    Definition(
-        "weir_wrong_fields_total",
-        COUNTER,
-        "values",
-        "Values of optional fields that could not be read and count as missing.",
+        "Transactions without a value of this field.",
         "field",
         "the fields of schema.yaml",
     ),
     Definition(
-        "weir_foreign_currency_total",
+        "weir_fields_invalid_total",
         COUNTER,
-        "rows",
-        "Rows with money in a currency that has no rate; decided as review or more.",
+        "values",
+        "Values of optional fields that mean nothing and count as missing.",
+        "field",
+        "the fields of schema.yaml",
+    ),
+    Definition(
+        "weir_fields_unseen_total",
+        COUNTER,
+        "values",
+        "Values outside those that the schema lists for the field.",
+        "field",
+        "the fields of schema.yaml",
+    ),
+    Definition(
+        "weir_fields_unknown_total",
+        COUNTER,
+        "values",
+        "Values of fields that the schema does not have; they are ignored.",
     ),
     Definition(
         "weir_decisions_total",
@@ -107,17 +118,17 @@ CATALOGUE: Final[tuple[Definition, ...]] = (
         "weir_rules_fired_total",
         COUNTER,
         "matches",
-        "Rows on which a rule in force fired.",
+        "Matches of rules in force, with all their actions.",
         "rule",
-        "the rules of the packs",
+        RULES,
     ),
     Definition(
         "weir_rules_shadow_total",
         COUNTER,
         "matches",
-        "Rows on which a rule in shadow would have fired.",
+        "Matches of rules in shadow: recorded, without score and actions.",
         "rule",
-        "the rules of the packs",
+        RULES,
     ),
     Definition(
         "weir_rules_excepted_total",
@@ -125,29 +136,47 @@ CATALOGUE: Final[tuple[Definition, ...]] = (
         "matches",
         "Matches that an exception of the rule let pass.",
         "rule",
-        "the rules of the packs",
+        RULES,
+    ),
+    Definition(
+        "weir_rules_suppressed_total",
+        COUNTER,
+        "matches",
+        "Matches that a suppression by operations kept back.",
+        "rule",
+        RULES,
     ),
     Definition(
         "weir_rules_undecided_total",
         COUNTER,
-        "rows",
-        "Rows on which a rule could not be decided because a field was missing; over 5 % needs a look.",
+        "transactions",
+        "Transactions on which a rule was undecided for want of a field; over 5 % needs a look.",
         "rule",
-        "the rules of the packs",
+        RULES,
+    ),
+    Definition(
+        "weir_rules_degraded_total",
+        COUNTER,
+        "matches",
+        "Matches whose score could not be computed for want of a field and counted as 0.",
+        "rule",
+        RULES,
+    ),
+    Definition(
+        "weir_actions_capped_total",
+        COUNTER,
+        "actions",
+        "Automatic actions withheld because a limit was reached; the decision became review.",
+        "limit",
+        "limits of the packs and of `decisions` in weir.yaml",
     ),
     Definition(
         "weir_alerts_total",
         COUNTER,
         "alerts",
-        "Alerts opened; repeats that joined an open one are not counted.",
-    ),
-    Definition(
-        "weir_commands_total",
-        COUNTER,
-        "commands",
-        "Commands to the core banking system, recorded or sent.",
-        "verb",
-        "the verbs of commands.ndjson",
+        "Alerts written: by a rule, as an update of an open one, or operational.",
+        "kind",
+        "rule, update, operational",
     ),
     Definition(
         "weir_core_time_seconds",
@@ -178,6 +207,20 @@ CATALOGUE: Final[tuple[Definition, ...]] = (
         bounds=SECONDS,
     ),
 )
+# Groups of counts that the core gives for each batch, and the counter each goes to.
+GROUPS: Final[Mapping[str, str]] = {
+    "messages": "weir_messages_total",
+    "dead_letters": "weir_dead_letters_total",
+    "decisions": "weir_decisions_total",
+    "fired": "weir_rules_fired_total",
+    "shadow": "weir_rules_shadow_total",
+    "excepted": "weir_rules_excepted_total",
+    "suppressed": "weir_rules_suppressed_total",
+    "undecided": "weir_rules_undecided_total",
+    "degraded": "weir_rules_degraded_total",
+    "capped": "weir_actions_capped_total",
+    "alerts": "weir_alerts_total",
+}
 
 
 @dataclass(slots=True)
@@ -223,6 +266,7 @@ class Metrics:
         self._values: dict[str, dict[str, float]] = {
             d.name: {} for d in self.catalogue.values() if d.kind != HISTOGRAM
         }
+        self._mirrors: dict[str, Callable[[], Mapping[str, float]]] = {}
         self._spreads: dict[str, dict[str, _Spread]] = {
             d.name: {} for d in self.catalogue.values() if d.kind == HISTOGRAM
         }
@@ -253,16 +297,28 @@ class Metrics:
         spread.observe(value)
 
     def count(self, counts: Mapping[str, Mapping[str, int]], n_rows: int) -> None:
-        """Add what became of one batch: `counts["decisions"]["hold"]` goes to `weir_decisions_total{decision="hold"}`.
+        """Add what became of one batch: `counts["fired"]["R-1"]` goes to `weir_rules_fired_total{rule="R-1"}`.
 
-        Each group must have a counter in the catalogue; one without a label takes the sum of its group, whatever
-        the names inside are (foreign field names, say, which must not become series).
+        Of the messages, `all` is their sum and `late` stands beside the kind: neither is a kind.
         """
         self.observe("weir_batch_rows", n_rows)
         for group, by_label in counts.items():
+            name = GROUPS[group]
             for label, n in by_label.items():
-                if n:
-                    self.add(f"weir_{group}_total", n, label)
+                if group == "messages" and label == "late":
+                    self.add("weir_late_total", n)
+                elif n and not (group == "messages" and label == "all"):
+                    self.add(name, n, label)
+
+    def mirror(self, name: str, read: Callable[[], Mapping[str, float]]) -> None:
+        """Show a counter or gauge that somebody else keeps: `read` gives label -> value when the page is read.
+
+        For sums that live in the core's state (and so go on after a restart), and for present values: they cost
+        nothing a batch. A metric without label takes the sum of what `read` gives, so that names from the data
+        (unknown fields) become no series.
+        """
+        assert self.catalogue[name].kind != HISTOGRAM, name
+        self._mirrors[name] = read
 
     def watch(self) -> Watch:
         """Start timing a batch."""
@@ -270,10 +326,18 @@ class Metrics:
 
     def snapshot(self) -> dict[str, dict[str, float]]:
         """Every number by metric and label ("" without one), histograms as sum, for summary.json and tests."""
-        found = {name: dict(sorted(values.items())) for name, values in self._values.items()}
+        found = {name: dict(sorted(self._present(name).items())) for name in self._values}
         for name, spreads in self._spreads.items():
             found[name] = {label: spread.total for label, spread in spreads.items()}
         return {name: values for name, values in sorted(found.items()) if values}
+
+    def _present(self, name: str) -> dict[str, float]:
+        """A copy of the values of a counter or gauge."""
+        read = self._mirrors.get(name)
+        if read is None:
+            return self._values[name].copy()
+        values = dict(read())
+        return values if self.catalogue[name].label else {"": sum(values.values())}
 
     def registry(self) -> CollectorRegistry:
         """A registry that shows the numbers of this process, and its memory, time and files beside them."""
@@ -304,7 +368,7 @@ class Metrics:
                 continue
             kind = CounterMetricFamily if definition.kind == COUNTER else GaugeMetricFamily
             family = kind(definition.name, definition.meaning, labels=labels)
-            for label, value in self._values[definition.name].copy().items():
+            for label, value in self._present(definition.name).items():
                 family.add_metric([label] if labels else [], value)
             yield family
 

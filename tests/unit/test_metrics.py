@@ -10,8 +10,9 @@ from engine.clock import ManualClock
 from engine.metrics import COUNTER, GAUGE, HISTOGRAM, Definition, Metrics
 
 SMALL = (
-    Definition("weir_rows_total", COUNTER, "rows", "Rows.", "kind"),
-    Definition("weir_unknown_fields_total", COUNTER, "values", "Unknown fields."),
+    Definition("weir_messages_total", COUNTER, "messages", "Messages.", "kind"),
+    Definition("weir_fields_unknown_total", COUNTER, "values", "Unknown fields."),
+    Definition("weir_late_total", COUNTER, "messages", "Late."),
     Definition("weir_seq", GAUGE, "records", "Records."),
     Definition("weir_batch_rows", HISTOGRAM, "rows", "Rows of a batch.", bounds=(1.0, 8.0)),
     Definition("weir_stage_seconds", HISTOGRAM, "seconds", "Time.", "stage", bounds=(0.001, 0.1)),
@@ -39,17 +40,35 @@ def served(metrics: Metrics) -> dict[str, float]:
 
 
 def test_counts_of_batches_add_up_by_label(metrics):
-    metrics.count({"rows": {"transaction": 3, "label": 1}}, 4)
-    metrics.count({"rows": {"transaction": 2, "tick": 0}}, 2)
+    metrics.count({"messages": {"transaction": 3, "label": 1}}, 4)
+    metrics.count({"messages": {"transaction": 2, "tick": 0}}, 2)
     page = served(metrics)
-    assert page["weir_rows_total transaction"] == 5
-    assert page["weir_rows_total label"] == 1
-    assert "weir_rows_total tick" not in page
+    assert page["weir_messages_total transaction"] == 5
+    assert page["weir_messages_total label"] == 1
+    assert "weir_messages_total tick" not in page
 
 
-def test_a_group_without_label_is_summed_so_that_foreign_names_become_no_series(metrics):
-    metrics.count({"unknown_fields": {"x_vendor": 2, "y_vendor": 3}}, 1)
-    assert metrics.snapshot()["weir_unknown_fields_total"] == {"": 5}
+def test_late_messages_are_counted_beside_their_kind_and_the_sum_is_no_kind(metrics):
+    metrics.count({"messages": {"all": 3, "transaction": 2, "dead": 1, "late": 1}}, 3)
+    found = metrics.snapshot()
+    assert found["weir_messages_total"] == {"dead": 1, "transaction": 2}
+    assert found["weir_late_total"] == {"": 1}
+
+
+def test_what_is_kept_elsewhere_is_read_when_the_page_is(metrics):
+    kept = {"A": 1}
+    metrics.mirror("weir_messages_total", lambda: kept)
+    metrics.mirror("weir_seq", lambda: {"": 7})
+    kept["B"] = 2
+    page = served(metrics)
+    assert (page["weir_messages_total A"], page["weir_messages_total B"]) == (1, 2)
+    assert page["weir_seq"] == 7
+
+
+def test_names_from_the_data_are_summed_so_that_they_become_no_series(metrics):
+    metrics.mirror("weir_fields_unknown_total", lambda: {"x_vendor": 2, "y_vendor": 3})
+    assert metrics.snapshot()["weir_fields_unknown_total"] == {"": 5}
+    assert served(metrics)["weir_fields_unknown_total"] == 5
 
 
 def test_a_gauge_shows_its_last_value(metrics):
@@ -93,7 +112,7 @@ def test_a_metric_that_is_not_in_the_catalogue_is_a_mistake_of_ours(metrics):
     with pytest.raises(AssertionError):
         metrics.add("weir_seq", 1)
     with pytest.raises(AssertionError):
-        metrics.add("weir_rows_total", -1, "label")
+        metrics.add("weir_messages_total", -1, "label")
     with pytest.raises(AssertionError):
         metrics.observe("weir_stage_seconds", 0.1)
 
