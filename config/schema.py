@@ -9,6 +9,7 @@ decoded (engine/decode.py), and how foreign names become these names (config/fee
 """
 
 import difflib
+import keyword
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -109,6 +110,7 @@ class Schema:
     event_types : event type -> "transaction" or "activity"
     open_types  : a type outside `event_types` is kept, and counted as unseen; otherwise a dead letter
     never_store : keys of messages that must not reach a disk, as written in the file
+    keys        : key of a message -> the column that says what it means
     """
 
     name: str
@@ -121,8 +123,10 @@ class Schema:
     keys: Mapping[str, Column] = field(init=False)
 
     def __post_init__(self) -> None:
-        keys = {c.key: c for c in reversed(tuple(self.columns.values()))}
-        object.__setattr__(self, "keys", MappingProxyType(dict(reversed(keys.items()))))
+        keys: dict[str, Column] = {}
+        for column in self.columns.values():  # fields stand before attributes, and win
+            keys.setdefault(column.key, column)
+        object.__setattr__(self, "keys", MappingProxyType(keys))
 
     @property
     def personal(self) -> frozenset[str]:
@@ -192,13 +196,13 @@ def build(root: marks.MapNode) -> Schema:
     columns: dict[str, Column] = {}
     nodes: dict[str, marks.Node] = {}
     for key, node in _entries(root["fields"]):
-        columns[key.value] = _column(key, node, "", event_types)
+        columns[key.value] = _column(key, node, "", event_types, types.open)
         nodes[key.value] = node
     if "attributes" in root:
         for entity, block in _entries(root["attributes"]):
             _check_entity(entity, columns)
             for key, node in _entries(block):
-                column = _column(key, node, entity.value, event_types)
+                column = _column(key, node, entity.value, event_types, types.open)
                 columns[column.name], nodes[column.name] = column, node
     columns.setdefault(LABEL.name, LABEL)
     nodes.setdefault(LABEL.name, root["fields"])
@@ -244,14 +248,19 @@ def _event_types(types: _TypesFile, node: marks.Node) -> dict[str, str]:
 
 
 def _column(
-    key: marks.TextNode, node: marks.Node, entity: str, event_types: Mapping[str, str]
+    key: marks.TextNode,
+    node: marks.Node,
+    entity: str,
+    event_types: Mapping[str, str],
+    open_types: bool,
 ) -> Column:
     """Check one field by itself."""
-    if not _NAME.fullmatch(key.value) or (key.value in RESERVED and not entity):
+    taken = key.value in RESERVED or keyword.iskeyword(key.value)
+    if not _NAME.fullmatch(key.value) or taken:
         raise ConfigError(
             f"`{key.value}` cannot be the name of a field",
             key.place(),
-            why="rules use it as a word: small letters, digits and underscores, and not one of "
+            why="a field is small letters, digits and underscores, no word of a language, and not one of "
             + ", ".join(sorted(RESERVED)),
             fix="rename it; a feed file maps foreign names",
         )
@@ -287,7 +296,7 @@ def _column(
         kind=kind,
         domain=domain.get(kind, ""),
         allowed=allowed,
-        closed=spec.closed,
+        closed=spec.closed or (key.value == "type" and not entity and not open_types),
         required=spec.required,
         required_for=tuple(spec.required_for),
         decimals=decimals if kind in ("number", "geo") else 0,
@@ -374,14 +383,14 @@ def _check_links(column: Column, columns: Mapping[str, Column], node: marks.Node
                 node.place(),
                 why="what fills a field must be of the same type",
             )
-    twin = columns.get(column.key)
+    twin = next((c for c in columns.values() if c.key == column.key and c is not column), None)
     if (
         column.entity
         and twin is not None
         and (twin.kind, twin.domain) != (column.kind, column.domain)
     ):
         raise ConfigError(
-            f"`{column.name}` is {_says(column)}, but the field `{column.key}` is {_says(twin)}",
+            f"`{column.name}` is {_says(column)}, but `{twin.name}` is {_says(twin)}",
             node.place(),
             why="one key has one meaning in every message",
             fix="give the attribute another name, or the same type",

@@ -56,6 +56,20 @@ class Dead:
     answerable: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What the profile message at `row` says about one entity.
+
+    entity : "account", "customer" or "card", and `code` which one
+    values : (attribute column, number or code)
+    """
+
+    row: int
+    entity: str
+    code: int
+    values: tuple[tuple[str, float], ...]
+
+
 @dataclass(slots=True)
 class Batch:
     """`n` input messages as columns; row i has sequence number `seq0` + i.
@@ -74,7 +88,8 @@ class Batch:
     digest         : 64 bits, signed, over the decoded fields: equal for messages that say the same, however spelt;
                      of transactions, updates, labels and answerable rows, else 0
     dead           : row -> why; exactly the rows of kind DEAD
-    objects        : row -> the whole object of commands and configuration records
+    objects        : row -> the whole object of commands, ticks and configuration records
+    profiles       : what profile messages set, in the order of the rows
     """
 
     n: int
@@ -92,6 +107,7 @@ class Batch:
     digest: list[int]
     dead: dict[int, Dead] = field(default_factory=dict)
     objects: dict[int, dict[str, Any]] = field(default_factory=dict)
+    profiles: list[Profile] = field(default_factory=list)
 
     def bury(self, row: int, dead: Dead) -> None:
         """Make `row` a dead letter, whatever it was."""

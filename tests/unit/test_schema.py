@@ -130,7 +130,7 @@ def test_every_schema_has_the_label():
         ),
         (
             "  c: id\nattributes:\n  account: {c: text}\n",
-            "`account.c` is text of text, but the field `c` is id of c",
+            "`account.c` is text of text, but `c` is id of c",
         ),
         ("never_store: [amount]\n", "s.yaml:10:14: `amount` is a field, and must never be stored"),
         ("feilds: {}\n", "s.yaml:10:1: unknown key `feilds`\n  fix: did you mean `fields`?"),

@@ -1,0 +1,253 @@
+"""Texts as codes, and what is known about accounts, customers and cards beside their events.
+
+A dictionary gives every new text the next code, in the order in which rows bring them; so the codes, and with them all
+state that is indexed by code, are the same however the stream is cut into batches. Attributes are what `profile`
+messages have set, one array per attribute, indexed by the code of the entity.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from config.errors import StateError
+from config.schema import Column, Schema
+from engine.batch import ACTIVITY, TRANSACTION, Batch, Profile
+from engine.state import Arrays
+from rules import tree
+from rules.columns import Layout
+from rules.tree import Type
+
+I4: TypeAlias = NDArray[np.int32]
+
+CODED = frozenset({"id", "category", "text"})
+
+
+class _Codes(dict[str | None, int]):
+    """Text -> code; asking for a new text gives it the next one. None is -1."""
+
+    def __init__(self, texts: list[str]) -> None:
+        super().__init__(zip(texts, range(len(texts)), strict=True))
+        self.texts = texts
+        self[None] = -1
+
+    def __missing__(self, text: str) -> int:
+        code = self[text] = len(self.texts)
+        self.texts.append(text)
+        return code
+
+
+class Dictionary:
+    """Codes of one domain, from 0 without a gap. Memory: about 150 bytes a text, and it never shrinks."""
+
+    def __init__(self, name: str, texts: Iterable[str] = ()) -> None:
+        self.name = name
+        self.texts: list[str] = list(texts)
+        self._codes = _Codes(self.texts)
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def code(self, text: str) -> int:
+        """Code of `text`; a new text gets the next one."""
+        return self._codes[text]
+
+    def find(self, text: str) -> int:
+        """Code of `text`, or -1 if no row has brought it yet."""
+        return self._codes.get(text, -1)
+
+    def encode(self, values: Iterable[str | None], n: int = -1) -> I4:
+        """Codes (n,) of `values` in their order, -1 for None. `n`, where known, saves time."""
+        return np.fromiter(map(self._codes.__getitem__, values), np.int32, n)
+
+    def save(self) -> Arrays:
+        return save_texts(self.texts)
+
+    def load(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        self.texts = load_texts(arrays)
+        self._codes = _Codes(self.texts)
+        if len(self._codes) != len(self.texts) + 1:
+            raise StateError(f"the saved dictionary `{self.name}` has a text twice")
+
+
+class Dictionaries(Mapping[str, Dictionary]):
+    """Every dictionary by name; asking for one that is not there makes an empty one.
+
+    `text` is different: decode replaces it at every batch, it is never saved, and its codes mean nothing afterwards.
+    """
+
+    def __init__(self) -> None:
+        self._all: dict[str, Dictionary] = {}
+
+    def __getitem__(self, name: str) -> Dictionary:
+        found = self._all.get(name)
+        if found is None:
+            found = self._all[name] = Dictionary(name)
+        return found
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._all
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def renew(self, name: str) -> Dictionary:
+        """Replace a dictionary by an empty one."""
+        self._all[name] = Dictionary(name)
+        return self._all[name]
+
+    def save(self) -> Arrays:
+        """Arrays `NAME/bytes` and `NAME/end`, by name; empty dictionaries leave no trace."""
+        saved: Arrays = {}
+        for name in sorted(self._all):
+            if name != tree.TEXT and len(self._all[name]):
+                saved |= {f"{name}/{k}": v for k, v in self._all[name].save().items()}
+        return saved
+
+    def load(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take over what `save` gave; dictionaries that others hold on to stay the same objects."""
+        for dictionary in self._all.values():
+            dictionary.load(save_texts(()))
+        for name in {key.rpartition("/")[0] for key in arrays}:
+            self[name].load({k: arrays[f"{name}/{k}"] for k in ("bytes", "end")})
+
+
+def save_texts(texts: Sequence[str]) -> Arrays:
+    """Texts as two arrays: their UTF-8 bytes, and where each ends."""
+    pieces = [text.encode() for text in texts]
+    return {
+        "bytes": np.frombuffer(b"".join(pieces), np.uint8).copy(),
+        "end": np.cumsum([len(p) for p in pieces], dtype=np.int64),
+    }
+
+
+def load_texts(arrays: Mapping[str, NDArray[Any]]) -> list[str]:
+    raw, ends = arrays["bytes"].tobytes(), arrays["end"].tolist()
+    return [raw[a:b].decode() for a, b in zip([0, *ends], ends, strict=False)]
+
+
+# ---------------------------------------------------------------- attributes
+
+
+def place_sources(schema: Schema, layout: Layout) -> None:
+    """Give a place to the ids without which the placed attributes, and fields filled from them, cannot be found."""
+    waiting = [schema.columns[name] for name in layout.places if name in schema.columns]
+    while waiting:
+        column = waiting.pop()
+        names = (column.name, *column.sources) if column.entity else column.sources
+        for entity in dict.fromkeys(name.partition(".")[0] for name in names):
+            if entity not in layout:
+                layout.add(entity, Type(tree.ID, schema.columns[entity].domain))
+                waiting.append(schema.columns[entity])
+
+
+class Attributes:
+    """What profiles have set, and the filling of events with it.
+
+    An event takes an attribute as it stands after all messages before the event, whatever their times. A field that
+    is present in the event wins over the attribute. Memory: 4 or 8 bytes an attribute and entity with a profile.
+    """
+
+    def __init__(self, schema: Schema, layout: Layout) -> None:
+        self.layout = layout
+        place_sources(schema, layout)
+        self._columns = {c.name: c for c in schema.columns.values() if c.entity}
+        self._arrays: dict[str, NDArray[Any]] = {
+            name: np.full(0, *_missing(c)) for name, c in self._columns.items()
+        }
+        self._filled = _in_order(schema)
+        self._n_set = 0
+
+    def fill(self, batch: Batch) -> None:
+        """Apply the batch's profiles in their order, and fill every event with what stands at its row."""
+        start = 0
+        for profile in batch.profiles:
+            self._fill_rows(batch, start, profile.row)
+            self._apply(profile)
+            start = profile.row
+        self._fill_rows(batch, start, batch.n)
+
+    def _apply(self, profile: Profile) -> None:
+        for name, value in profile.values:
+            array = self._arrays[name]
+            if profile.code >= len(array):
+                fill, dtype = _missing(self._columns[name])
+                grown: NDArray[Any] = np.full(
+                    max(1 << 10, 2 * len(array), profile.code + 1), fill, dtype
+                )
+                grown[: len(array)] = array
+                array = self._arrays[name] = grown
+            array[profile.code] = value
+            self._n_set += 1
+
+    def _fill_rows(self, batch: Batch, start: int, stop: int) -> None:
+        if self._n_set == 0 or start == stop:
+            return
+        kinds = batch.kind[start:stop]
+        rows = start + np.flatnonzero((kinds == TRANSACTION) | (kinds == ACTIVITY))
+        if not len(rows):
+            return
+        places, frame = self.layout.places, batch.frame
+        for column, sources in self._filled:
+            place = places.get(column.name)
+            if place is None:
+                continue
+            plane = frame.code if place.is_code else frame.number
+            values = plane[place.row, rows]
+            for name in sources:
+                absent = values < 0 if place.is_code else np.isnan(values)
+                if not absent.any():
+                    break
+                entity = frame.code[places[name.partition(".")[0]].row, rows[absent]]
+                values[absent] = self._of(name, entity)
+            plane[place.row, rows] = values
+
+    def _of(self, name: str, entity: I4) -> NDArray[Any]:
+        """Attribute `name` of each `entity` (k,), missing where nothing was set."""
+        array = self._arrays[name]
+        fill, dtype = _missing(self._columns[name])
+        out: NDArray[Any] = np.full(len(entity), fill, dtype)
+        known = (entity >= 0) & (entity < len(array))
+        out[known] = array[entity[known]]
+        return out
+
+    def save(self) -> Arrays:
+        """One array per attribute that was ever set, up to the last entity that has it."""
+        saved: Arrays = {}
+        for name, array in self._arrays.items():
+            held = np.flatnonzero(array >= 0 if array.dtype == np.int32 else ~np.isnan(array))
+            if len(held):
+                saved[name] = array[: held[-1] + 1].copy()
+        return saved
+
+    def load(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take over what `save` gave. Attributes that the schema no longer has are dropped."""
+        for name, column in self._columns.items():
+            self._arrays[name] = (
+                arrays[name].copy() if name in arrays else np.full(0, *_missing(column))
+            )
+        self._n_set = sum(name in self._columns for name in arrays)
+
+
+def _missing(column: Column) -> tuple[float, type]:
+    return (-1, np.int32) if column.kind in CODED else (np.nan, np.float64)
+
+
+def _in_order(schema: Schema) -> list[tuple[Column, tuple[str, ...]]]:
+    """Columns that attributes fill, each after the ids it is found by: customer before customer.segment."""
+    waiting = [c for c in schema.columns.values() if c.sources]
+    order: list[tuple[Column, tuple[str, ...]]] = []
+    while waiting:
+        names = {c.name for c in waiting}
+        ready = [
+            c for c in waiting if not names & {s.partition(".")[0] for s in c.sources} - {c.name}
+        ]
+        ready = ready or waiting  # a ring of entities: the order of the file
+        order += [(column, column.sources) for column in ready]
+        waiting = [c for c in waiting if c not in ready]
+    order += [(c, (c.name,)) for c in schema.columns.values() if c.entity]
+    return order
