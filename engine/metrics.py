@@ -12,7 +12,7 @@ import threading
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
 from prometheus_client.core import (
@@ -77,10 +77,10 @@ CATALOGUE: Final[tuple[Definition, ...]] = (
         "the reasons in REASONS.md",
     ),
     Definition(
-        "weir_fields_missing_total",
+        "weir_fields_present_total",
         COUNTER,
         "values",
-        "Transactions without a value of this field.",
+        "Transactions with a value of this field; a field that thins out means a sender has changed.",
         "field",
         "the fields of schema.yaml",
     ),
@@ -255,6 +255,33 @@ class Watch:
         self._last_ns = now_ns
 
 
+class Quality(Protocol):
+    """What was odd about fields, by name; engine/decode.py keeps it."""
+
+    present: dict[str, int]
+    invalid: dict[str, int]
+    unseen: dict[str, int]
+    unknown: dict[str, int]
+    unknown_other: int
+
+
+class Decodes(Protocol):
+    @property
+    def quality(self) -> Quality: ...
+
+
+class Shown(Protocol):
+    """The part of a core that is shown."""
+
+    seq: int
+
+    @property
+    def core_us(self) -> int: ...
+
+    @property
+    def decoder(self) -> Decodes: ...
+
+
 class Metrics:
     """The numbers of one process. The engine's thread writes; the thread that serves the page only reads copies."""
 
@@ -330,6 +357,18 @@ class Metrics:
         for name, spreads in self._spreads.items():
             found[name] = {label: spread.total for label, spread in spreads.items()}
         return {name: values for name, values in sorted(found.items()) if values}
+
+    def show(self, core: "Shown") -> None:
+        """Show what the core keeps by itself: its place in the stream, core time, and the quality of fields."""
+        quality = core.decoder.quality
+        self.mirror("weir_seq", lambda: {"": core.seq})
+        self.mirror("weir_core_time_seconds", lambda: {"": core.core_us / 1e6})
+        self.mirror("weir_fields_present_total", lambda: quality.present)
+        self.mirror("weir_fields_invalid_total", lambda: quality.invalid)
+        self.mirror("weir_fields_unseen_total", lambda: quality.unseen)
+        self.mirror(
+            "weir_fields_unknown_total", lambda: {**quality.unknown, "": quality.unknown_other}
+        )
 
     def _present(self, name: str) -> dict[str, float]:
         """A copy of the values of a counter or gauge."""
