@@ -1,0 +1,215 @@
+"""The codes of findings: severity, and the page that `weir rules check --explain CODE` prints.
+
+Codes are stable: a code never gets another meaning, and one that is no longer found stays unused.
+"""
+
+from typing import Final, NamedTuple
+
+
+class Page(NamedTuple):
+    """What a code means, why it matters, and what to do."""
+
+    severity: str  # error, warn or info
+    title: str
+    text: str
+
+
+PAGES: Final[dict[str, Page]] = {
+    "WR001": Page(
+        "error",
+        "The file is not YAML",
+        "Nothing of the file could be read. The most frequent causes are indentation, and a value with a colon, "
+        "comma or bracket that needs quotes or a block after `|`.",
+    ),
+    "WR002": Page(
+        "error",
+        "A tab in the indentation",
+        "YAML forbids tabs there. Indent with spaces.",
+    ),
+    "WR003": Page(
+        "error",
+        "The same key twice",
+        "Only one of the two could count, and YAML readers disagree which. Remove or rename one.",
+    ),
+    "WR004": Page(
+        "error",
+        "Anchor, alias, tag or merge key",
+        "A rule file reads as one text: nothing in it stands for something elsewhere. Write the value out; use "
+        "macros, params or lists for what is shared.",
+    ),
+    "WR005": Page(
+        "error",
+        "A comment swallowed part of a condition",
+        "In an unquoted value a blank followed by # begins a comment. Put the condition into a block after `|`.",
+    ),
+    "WR006": Page(
+        "error",
+        "A value that starts with a quote ends at the next quote",
+        'YAML reads `when: "a" == b` as the text a followed by rubbish. Put the whole condition into a block '
+        "after `|`.",
+    ),
+    "WR007": Page(
+        "error",
+        "Nothing to check",
+        "The file is empty, or the pack has no rules. That is never reported as fine.",
+    ),
+    "WR008": Page(
+        "error", "Several YAML documents in a file", "Only the first would be read. Split the file."
+    ),
+    "WR009": Page("error", "A file cannot be read", "It is missing, unreadable, or not UTF-8."),
+    "WR020": Page(
+        "error",
+        "Unknown key",
+        "The key means nothing here, so what stands under it would have no effect.",
+    ),
+    "WR021": Page("error", "Not one of the allowed words", "The message lists what is allowed."),
+    "WR022": Page("error", "A key is missing", "The definition is not complete without it."),
+    "WR023": Page(
+        "error",
+        "Not a valid id or name",
+        "Rule and exception ids are capital letters, digits and hyphens (CARD-TEST-001), names of features, lists, "
+        "macros, tables, params and lets small letters, digits and underscores.",
+    ),
+    "WR024": Page(
+        "error", "Not a valid date or time", "Write 2026-03-02, or 2026-03-02T10:00:00Z."
+    ),
+    "WR025": Page(
+        "error", "Not a valid duration", "Write whole numbers of units: 30m, 24h, 90d, 1h30m."
+    ),
+    "WR026": Page("error", "Not a valid number", "The message says which numbers are allowed."),
+    "WR027": Page("error", "Not of the right shape", "A list, a mapping or a text is wanted here."),
+    "WR028": Page(
+        "error", "Not in this version", "The language will have it; this version does not."
+    ),
+    "WR029": Page(
+        "error", "Unknown currency or time zone", "Currencies are ISO 4217, zones IANA names."
+    ),
+    "WR101": Page(
+        "error",
+        "Unknown field or feature",
+        "No field of the schema, feature, macro or let has this name.",
+    ),
+    "WR102": Page("error", "Unknown macro, param or table", "Nothing of this kind has this name."),
+    "WR103": Page("error", "Unknown list", "Lists are defined under `lists:`."),
+    "WR104": Page(
+        "error",
+        "Defined in a circle",
+        "A feature, macro or let needs its own value. Events are evaluated once, so there is no value to start from.",
+    ),
+    "WR105": Page(
+        "error", "Two things with one name", "Names are shared by the whole pack. Rename one."
+    ),
+    "WR106": Page("error", "Unknown function", "The functions of the language are a closed set."),
+    "WR107": Page(
+        "error",
+        "A feature reads a model",
+        "Models read features, never the reverse, and what a feature holds must not change when a model is replaced.",
+    ),
+    "WR108": Page(
+        "error",
+        "A verdict is not known when a rule is decided",
+        "Labels arrive later. A feature can look at them: its `where` names label.",
+    ),
+    "WR109": Page(
+        "error", "Unknown reason", "Every reason code stands under `reasons:` with its sentence."
+    ),
+    "WR110": Page(
+        "error",
+        "A number with a comma",
+        "Digits are grouped by underscores: 1_000. Decimals have a point.",
+    ),
+    "WR111": Page(
+        "error", "Something does not fit here", "The expression cannot be read at this place."
+    ),
+    "WR112": Page(
+        "error",
+        "Chained comparison",
+        "Write `amount between 5 and 9`, or two comparisons and `and`.",
+    ),
+    "WR113": Page(
+        "error",
+        "Not a list",
+        'Lists of values stand in square brackets: in ["a", "b"], or in @name.',
+    ),
+    "WR114": Page("error", "Unknown operator", "The message says what to write instead."),
+    "WR115": Page("error", "A text is not closed", "Texts stand in straight quotes on one line."),
+    "WR116": Page("error", "Not a valid date, time or duration", "Write 2026-01-31, 22:30, 1h30m."),
+    "WR117": Page(
+        "error",
+        "The expression is too large",
+        "At most 4,096 characters, 200 parts and 40 levels as written, 2,000 parts with its macros put in place. "
+        "Split it into features.",
+    ),
+    "WR118": Page(
+        "error",
+        "A value or bracket is missing",
+        "Something was opened and not closed, or left out.",
+    ),
+    "WR119": Page(
+        "error", "Not in this version", "The language will have it; this version does not."
+    ),
+    "WR120": Page("error", "Types do not fit", "The two sides cannot be compared or combined."),
+    "WR121": Page(
+        "error", "Ids of different kinds", "An account is never a device, whatever their letters."
+    ),
+    "WR122": Page(
+        "error",
+        "Currencies or decimals do not fit",
+        "Amounts in rules are in the pack's currency, with at most as many decimals as it has.",
+    ),
+    "WR123": Page(
+        "error",
+        "A value that the schema does not list",
+        "The condition could never match. Correct the value, or add it to the schema.",
+    ),
+    "WR124": Page(
+        "error", "Wrong arguments", "The message shows how the function or aggregate is called."
+    ),
+    "WR125": Page(
+        "error",
+        "Bounds in the wrong order",
+        "`between` wants the lower one first; only times of day wrap.",
+    ),
+    "WR126": Page("error", "Bad template", "Holes are {expression} or {expression|format}."),
+    "WR127": Page(
+        "error", "The window does not fit the aggregate", "`over all` is for first and last seen."
+    ),
+    "WR128": Page("error", "Not a condition", "Something that is true or false is wanted here."),
+    "WR129": Page(
+        "error", "Not a field", "Keys of features, dedup and rollout are id or category fields."
+    ),
+    "WR130": Page(
+        "error",
+        "A pattern that cannot be run",
+        "Patterns have no look-around and no back references.",
+    ),
+    "WR131": Page("error", "Two constants", "The result is the same for every event."),
+    "WR306": Page(
+        "error", "The rule can never run", "`on` names an event type that the schema does not know."
+    ),
+    "WR310": Page(
+        "error",
+        "The window or key cannot work",
+        "A window longer than the retention, a lag not shorter than its window, or a dedup or rollout key that can "
+        "be missing while the rule fires.",
+    ),
+    "WR320": Page(
+        "error", "A gap between decision bands", "Every score from 0 to 1000 needs a decision."
+    ),
+    "WR321": Page("error", "Decision bands overlap", "A score would have two decisions."),
+    "WR322": Page(
+        "error", "Too severe an action", "Only rules of severity high or critical freeze."
+    ),
+    "WR323": Page(
+        "error",
+        "A freeze without bounds",
+        "A freeze says how long it lasts and how many an hour there may be, because a rule can be wrong.",
+    ),
+    "WR324": Page(
+        "error", "A freeze that lasts too long", "Automation restricts for at most 72 hours."
+    ),
+}
+
+
+def severity(code: str) -> str:
+    return PAGES[code].severity

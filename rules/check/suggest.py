@@ -1,0 +1,48 @@
+"""Did you mean: the known name nearest to a mistyped one."""
+
+from collections.abc import Iterable
+
+
+def distance(a: str, b: str) -> int:
+    """Count the letters to insert, delete, replace or swap with a neighbour to turn `a` into `b`.
+
+    >>> distance("hihg", "high"), distance("amuont", "amount"), distance("", "abc")
+    (1, 1, 3)
+    """
+    before: list[int] = []
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        before, row, last = row, [i] + [0] * len(b), before
+        for j, y in enumerate(b, 1):
+            row[j] = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (x != y))
+            if i > 1 and j > 1 and x == b[j - 2] and a[i - 2] == y:
+                row[j] = min(row[j], last[j - 2] + 1)
+    return row[-1]
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return the known name within two edits, or made of the same letters; "" when there is none.
+
+    Short words need to be nearer: one edit up to four letters, so that `to` is not taken for `or`.
+
+    >>> nearest("cash_chanels", ["cash_channels", "kiosks"]), nearest("x", ["y"])
+    ('cash_channels', '')
+    """
+    best, best_distance = "", 3
+    low = word.lower()
+    for name in known:
+        if abs(len(name) - len(word)) > 2 and sorted(name) != sorted(low):
+            continue
+        d = 0 if name.lower() == low else distance(low, name.lower())
+        if sorted(low) == sorted(name.lower()):
+            d = min(d, 1)
+        most = 2 if min(len(word), len(name)) > 4 else 1 if min(len(word), len(name)) > 1 else 0
+        if d <= most and d < best_distance:
+            best, best_distance = name, d
+    return best
+
+
+def did_you_mean(word: str, known: Iterable[str], quote: str = '"') -> str:
+    """Say which known name was probably meant, as a hint; "" when none is near."""
+    name = nearest(word, known)
+    return f"did you mean {quote}{name}{quote}?" if name else ""

@@ -1,0 +1,181 @@
+"""Tests inside a rule: a timeline of events, with value lists and `every` already expanded.
+
+Running them is replay/ruletests.py's work.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from config import marks
+from rules.actions import KINDS
+from rules.check.suggest import did_you_mean
+from rules.definitions import Entry, RuleTest, TestEvent
+from rules.reader import Findings, Reader, place
+from rules.syntax import duration_us
+from rules.types import Scope
+
+EXPECTATIONS: Final = ("fires", "quiet", "excepted", "deduplicated", "undecided")
+EVENTS_MAX: Final = 10_000  # of one test, after expansion
+# What a message may have beside the fields of the schema.
+ENVELOPE: Final = frozenset(
+    {"kind", "transaction_id", "update_id", "activity_id", "role", "currency", "status", "command"}
+)
+_OWN: Final = ("at", "every", "expect", "expect_features", "expect_actions")
+
+
+class Tests:
+    """Reads the tests of one rule."""
+
+    def __init__(self, findings: Findings, scope: Scope) -> None:
+        self.findings, self.scope = findings, scope
+
+    def read(self, items: Iterable[marks.Node]) -> tuple[RuleTest, ...]:
+        return tuple(t for t in (self._one(item) for item in items) if t is not None)
+
+    def _one(self, item: marks.Node) -> RuleTest | None:
+        r = Reader(item, self.findings, "a test")
+        if r.map is None:
+            return None
+        name = r.text("name", wanted=True)
+        start = r.instant("start", self.scope.zone, wanted=True)
+        defaults = self._fields(r.get("defaults"), "defaults")
+        events: list[TestEvent] = []
+        for node in r.items("events", wanted=True):
+            events += self._event(node, defaults)
+            if len(events) > EVENTS_MAX:
+                self.findings.at("WR026", node, f"a test has at most {EVENTS_MAX:_} events")
+                break
+        lists = {
+            key.value: tuple(n.value for n in r.scalars(value, key.value))
+            for key, value in r.entries("lists")
+            if self._known_list(key)
+        }
+        profiles = tuple(self._profile(node) for node in r.items("profiles"))
+        r.done()
+        return RuleTest(name, start or 0, tuple(events), lists, profiles, place(item))
+
+    def _known_list(self, key: marks.TextNode) -> bool:
+        if key.value in self.scope.lists:
+            return True
+        hint = did_you_mean(key.value, self.scope.lists, "")
+        self.findings.at("WR103", key, f"unknown list {key.value}", hint)
+        return False
+
+    def _fields(self, node: marks.Node | None, called: str) -> dict[str, Entry]:
+        if node is None:
+            return {}
+        if not isinstance(node, marks.MapNode):
+            self.findings.at("WR027", node, f"{called} is a mapping of fields to values")
+            return {}
+        return {k.value: self._entry(k, v) for k, v in node.items() if self._known_field(k)}
+
+    def _known_field(self, key: marks.TextNode) -> bool:
+        name, columns = key.value, self.scope.schema.columns
+        if name in columns or name in ENVELOPE or name.startswith("model."):
+            return True
+        known = (*columns, *ENVELOPE, *_OWN, "model.score")
+        self.findings.at("WR101", key, f'unknown field "{name}"', did_you_mean(name, known))
+        return False
+
+    def _entry(self, key: marks.TextNode, node: marks.Node) -> Entry:
+        column = self.scope.schema.columns.get(key.value)
+        if isinstance(node, marks.TextNode):
+            if (
+                column is not None
+                and column.closed
+                and column.allowed
+                and node.value not in column.allowed
+            ):
+                what = f'{key.value} is never "{node.value}" by the schema'
+                self.findings.at("WR123", node, what, did_you_mean(node.value, column.allowed))
+            return node.value
+        if isinstance(node, marks.ListNode):
+            return tuple(self._entry(key, item) for item in node)
+        return {k.value: self._entry(k, v) for k, v in node.items()}
+
+    def _profile(self, node: marks.Node) -> dict[str, Entry]:
+        """Read a profile message; its fields are attributes, which the decoder checks."""
+        if not isinstance(node, marks.MapNode):
+            self.findings.at("WR027", node, "a profile is a mapping of fields to values")
+            return {}
+        return {k.value: self._entry(k, v) for k, v in node.items()}
+
+    def _event(self, node: marks.Node, defaults: Mapping[str, Entry]) -> list[TestEvent]:
+        r = Reader(node, self.findings, "an event")
+        if r.map is None:
+            return []
+        at_us = self._at(r)
+        every = r.duration("every")
+        expect = r.word("expect", EXPECTATIONS, "quiet")
+        features = self._expected_features(r)
+        actions = self._expected_actions(r)
+        own = {
+            k.value: self._entry(k, v)
+            for k, v in r.map.items()
+            if k.value not in _OWN and self._known_field(k)
+        }
+        rows = self._rows(r, {**defaults, **own}, node)
+        if "every" in r.map and len(rows) == 1:
+            what = '"every" needs a list of values to go through'
+            self.findings.at(
+                "WR022", r.key("every"), what, "write for instance merchant: [M1, M2, M3]"
+            )
+        return [
+            TestEvent(at_us + i * every, fields, expect, features, actions, place(node))
+            for i, fields in enumerate(rows)
+        ]
+
+    def _at(self, r: Reader) -> int:
+        node = r.scalar("at", wanted=True)
+        if node is None:
+            return 0
+        us = duration_us(node.value.removeprefix("+"))
+        if us is None:
+            what = f'at "{node.value}" is not a duration after the start'
+            self.findings.at("WR025", node, what, "write for instance +0m, +3h or +200d5m")
+            return 0
+        return us
+
+    def _rows(
+        self, r: Reader, fields: dict[str, Entry], node: marks.Node
+    ) -> list[dict[str, Entry]]:
+        """Expand lists of values: the i-th event takes the i-th value of each."""
+        sizes = {len(v) for v in fields.values() if isinstance(v, tuple)}
+        if not sizes:
+            return [fields]
+        if len(sizes) > 1 or 0 in sizes:
+            what = "the lists of values of an event need one length"
+            self.findings.at("WR027", node, what)
+            return [fields]
+        if r.map is not None and "every" not in r.map:
+            what = 'a list of values needs "every:", the time between two of them'
+            self.findings.at("WR022", node, what, "write for instance every: 1m")
+        n = min(sizes.pop(), EVENTS_MAX)
+        return [
+            {k: v[i] if isinstance(v, tuple) else v for k, v in fields.items()} for i in range(n)
+        ]
+
+    def _expected_features(self, r: Reader) -> dict[str, Entry]:
+        found: dict[str, Entry] = {}
+        known = tuple(self.scope.known())
+        for key, value in r.entries("expect_features"):
+            if key.value not in known:
+                hint = did_you_mean(key.value, known, "")
+                self.findings.at("WR101", key, f'unknown feature "{key.value}"', hint)
+            elif isinstance(value, marks.TextNode):
+                found[key.value] = value.value
+            else:
+                self.findings.at("WR027", value, "a feature is expected to be one value")
+        return found
+
+    def _expected_actions(self, r: Reader) -> tuple[str, ...] | None:
+        if r.get("expect_actions") is None:
+            return None
+        out = []
+        for node in r.texts("expect_actions"):
+            if node.value in KINDS:
+                out.append(node.value)
+            else:
+                what = f'action "{node.value}" is not one of {", ".join(KINDS)}'
+                self.findings.at("WR021", node, what, did_you_mean(node.value, KINDS))
+        return tuple(out)

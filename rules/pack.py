@@ -1,0 +1,413 @@
+"""Rule packs: directories of YAML files to one checked `Pack`, with everything that is wrong found in one run.
+
+    loaded = load([Path("config/bank/packs/core")], schema)
+    loaded.pack        the Pack, None when there is an error
+    loaded.findings    sorted by file and place; rules/check/findings.py prints them
+
+A pack is a folder with a pack.yaml; every *.yaml in it may hold lists, tables, macros, features, rules and reasons. The
+split over files is free, names belong to the whole pack, the order of files never matters. Several packs are merged:
+the first one's head (currency, zone, bands, combination) counts, and the others must not contradict it.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from config import marks, money
+from config.decisions import DECISIONS
+from config.errors import ConfigError
+from rules.check import bands as band_check
+from rules.check.findings import ERROR, Finding, at_range, of_fault, ordered
+from rules.check.presence import Presence
+from rules.definitions import Band, Feature, ListDefinition, Pack, Place, Rule, TableDefinition
+from rules.features import Names, Source, scope_of
+from rules.reader import Findings, Reader
+from rules.rule_files import Draft, Head, check_keys, draft, feature_source, finish
+from rules.syntax import parse
+from rules.tables import read_list, read_table
+from rules.tree import BOOL, FLAG, Node, Span
+from rules.types import Checker, Named, SchemaLike, Scope, column_type
+
+HEAD_FILE: Final = "pack.yaml"
+SECTIONS: Final = ("lists", "tables", "macros", "features", "rules", "reasons", "overrides")
+COMBINES: Final = ("sum", "max", "noisy_or")
+LANGUAGE: Final = "1"
+_DAY_US: Final = 86_400_000_000
+_RETENTION_US: Final = 400 * _DAY_US
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What reading packs gave: the pack unless there is an error, the findings, and how much was read."""
+
+    pack: Pack | None
+    findings: list[Finding]
+    n_rules: int = 0
+    n_features: int = 0
+    n_lists: int = 0
+
+    @property
+    def n_errors(self) -> int:
+        return sum(f.is_error for f in self.findings)
+
+    @property
+    def n_warnings(self) -> int:
+        return len(self.findings) - self.n_errors
+
+
+@dataclass(slots=True)
+class _File:
+    root: Path
+    relative: str
+    reader: Reader | None
+
+
+@dataclass(slots=True)
+class _PackHead:
+    name: str = ""
+    version: str = ""
+    currency: str = "EUR"
+    zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+    retention_us: int = _RETENTION_US
+    max_freezes_per_hour: int = 0
+    combine: str = "sum"
+    bands: tuple[Band, ...] = ()
+    place: Place = field(default_factory=lambda: Place("", 1, 1))
+
+
+@dataclass(slots=True)
+class _Content:
+    """The names of all packs together."""
+
+    reasons: dict[str, str] = field(default_factory=dict)
+    lists: dict[str, ListDefinition] = field(default_factory=dict)
+    list_places: dict[str, str] = field(default_factory=dict)
+    tables: dict[str, TableDefinition] = field(default_factory=dict)
+    places: dict[str, marks.TextNode] = field(default_factory=dict)  # "list x" -> its key
+    hashes: dict[str, str] = field(default_factory=dict)
+    rules: list[marks.Node] = field(default_factory=list)
+
+
+def load(paths: Sequence[Path], schema: SchemaLike) -> Loaded:
+    """Read and check packs. Raises ConfigError only when a folder holds no pack at all."""
+    assert paths, "no pack was named"
+    findings, content = Findings(), _Content()
+    files = [file for path in paths for file in _read_files(path, findings, content)]
+    head = _heads(files, findings)
+    scope = Scope(schema, head.currency, head.zone)
+    names = Names(findings, head.retention_us)
+    scope = scope_of(names, scope, elsewhere={})
+    _collect(files, content, names, scope, findings)
+    scope = replace(
+        scope, lists=content.lists, list_places=content.list_places, tables=content.tables
+    )
+    for source in names.sources.values():
+        reads = frozenset({"labels", "models"}) if source.kind == "macro" else frozenset()
+        source.scope = replace(scope, reads=reads)
+    names.type_all()
+    rules, features = _rules(content, names, scope, findings)
+    if not content.rules:
+        read = [f.reader.node.source for f in files if f.reader is not None]
+        place = read[0] if read else marks.Source.of("", str(paths[0] / HEAD_FILE))
+        findings.add(at_range("WR007", place, 0, 1, "the pack has no rules", 'add "rules:"'))
+    n_lists = len(content.lists)
+    found = ordered(findings.all)
+    counts = (len(content.rules), len(features), n_lists)
+    if any(f.severity == ERROR for f in found):
+        return Loaded(None, found, *counts)
+    pack = Pack(
+        name=head.name,
+        version=head.version,
+        root=paths[0],
+        currency=head.currency,
+        timezone=head.zone.key,
+        retention_us=head.retention_us,
+        combine=head.combine,
+        bands=head.bands,
+        reasons=content.reasons,
+        features=features,
+        lists=content.lists,
+        tables=content.tables,
+        rules=tuple(sorted(rules, key=lambda r: r.id)),
+        max_freezes_per_hour=head.max_freezes_per_hour,
+        files=dict(sorted(content.hashes.items())),
+        sha256=_hash_of(content.hashes),
+    )
+    return Loaded(pack, found, *counts)
+
+
+# ---- files
+
+
+def _read_files(path: Path, findings: Findings, content: _Content) -> list[_File]:
+    if not (path / HEAD_FILE).is_file():
+        why = f"a pack is a folder that holds {HEAD_FILE}"
+        raise ConfigError("there is no pack here", str(path), why, "name the folder of a pack")
+    prefix = f"{path.name}/" if content.hashes else ""
+    out = []
+    for file in _yaml_files(path):
+        relative = file.relative_to(path).as_posix()
+        shown = str(path / relative)
+        reader = None
+        raw = file.read_bytes()
+        content.hashes[prefix + relative] = hashlib.sha256(raw).hexdigest()
+        try:
+            text = marks.read_text(file, shown)
+        except ConfigError as error:
+            source = marks.Source.of("", shown)
+            findings.add(at_range("WR009", source, 0, 1, error.what, error.fix))
+            continue
+        node, faults = marks.parse(text, shown)
+        for fault in faults:
+            findings.add(of_fault(fault))
+        if node is not None:
+            reader = Reader(node, findings, "a rule file" if relative != HEAD_FILE else HEAD_FILE)
+        out.append(_File(path, relative, reader))
+    return out
+
+
+def _yaml_files(root: Path) -> list[Path]:
+    """List the pack's YAML files; hidden folders and packs inside the pack are not part of it."""
+    others = [p.parent for p in root.rglob(HEAD_FILE) if p.parent != root]
+    found = [*root.rglob("*.yaml"), *root.rglob("*.yml")]
+    return sorted(
+        p
+        for p in found
+        if not any(part.startswith(".") for part in p.relative_to(root).parts)
+        and not any(p.is_relative_to(o) for o in others)
+    )
+
+
+def _hash_of(hashes: dict[str, str]) -> str:
+    lines = "".join(f"{name}\0{digest}\n" for name, digest in sorted(hashes.items()))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+# ---- pack.yaml
+
+
+def _heads(files: Sequence[_File], findings: Findings) -> _PackHead:
+    first: _PackHead | None = None
+    for file in files:
+        if file.relative != HEAD_FILE or file.reader is None:
+            continue
+        head = _head(file.reader, findings, first)
+        first = first or head
+    return first or _PackHead()
+
+
+def _head(r: Reader, findings: Findings, first: _PackHead | None) -> _PackHead:
+    is_first = first is None
+    head = _PackHead()
+    head.name = r.text("pack", wanted=True)
+    head.version = r.text("version", wanted=True)
+    r.word("language", (LANGUAGE,), LANGUAGE, wanted=is_first)
+    r.not_yet("extends")
+    node = r.scalar("currency", wanted=is_first)
+    if node is not None:
+        if node.value in money.EXPONENTS:
+            head.currency = node.value
+        else:
+            findings.at("WR029", node, f'"{node.value}" is not an ISO 4217 currency')
+    zone = r.scalar("timezone", wanted=is_first)
+    if zone is not None:
+        try:
+            head.zone = ZoneInfo(zone.value)
+        except (KeyError, ValueError, OSError):
+            findings.at(
+                "WR029",
+                zone,
+                f'"{zone.value}" is not a time zone',
+                "write for instance Europe/Berlin",
+            )
+    head.retention_us = r.duration("retention", _RETENTION_US, wanted=is_first)
+    head.max_freezes_per_hour = r.whole("max_freezes_per_hour", 0)
+    _decision(r, findings, head, wanted=is_first)
+    if first is not None:
+        for key, given, theirs, n in (
+            ("currency", head.currency, first.currency, node),
+            ("timezone", head.zone.key, first.zone.key, zone),
+        ):
+            if n is not None and given != theirs:
+                what = f"{key} {given} contradicts the {theirs} of pack {first.name}"
+                findings.at("WR021", n, what, "packs that run together share it")
+    return head
+
+
+def _decision(r: Reader, findings: Findings, head: _PackHead, *, wanted: bool) -> None:
+    node = r.get("decision", wanted=wanted)
+    if node is None:
+        return
+    inner = Reader(node, findings, "decision")
+    head.combine = inner.word("combine", COMBINES, "sum", wanted=True)
+    found: list[tuple[Band, marks.Node]] = []
+    for item in inner.items("bands", wanted=True):
+        b = Reader(item, findings, "a band")
+        if b.map is None:
+            continue
+        low, high = b.number("from", 0.0, wanted=True), b.number("to", 0.0, wanted=True)
+        do = b.word("do", DECISIONS, "review", wanted=True)
+        b.done()
+        found.append((Band(low, high, do), item))
+    inner.done()
+    if "bands" in inner.asked and found:
+        band_check.check(found, findings)
+    head.bands = tuple(sorted((b for b, _ in found), key=lambda b: b.low))
+
+
+# ---- names
+
+
+def _collect(
+    files: Sequence[_File], content: _Content, names: Names, scope: Scope, findings: Findings
+) -> None:
+    for file in files:
+        r = file.reader
+        if r is None or r.map is None:
+            continue
+        r.not_yet("overrides", "retired", "suppressions")
+        _reasons(r, content, findings)
+        for key, node in r.entries("lists"):
+            if _is_new("list", key, content, findings):
+                definition, path = read_list(key, node, findings, scope, file.root)
+                if definition is not None:
+                    content.lists[key.value] = definition
+                    content.list_places[key.value] = f"{file.relative}:{key.position()[0]}"
+                if path is not None:
+                    content.hashes[definition.origin if definition else path.name] = _hash_file(
+                        path
+                    )
+        for key, node in r.entries("tables"):
+            if _is_new("table", key, content, findings):
+                table = read_table(key, node, findings, scope)
+                if table is not None:
+                    content.tables[key.value] = table
+        for key, node in r.entries("macros"):
+            if isinstance(node, marks.TextNode):
+                names.add(Source("macro", key.value, key, node, scope))
+            else:
+                findings.at("WR027", node, f"macro {key.value} is a text with an expression")
+        for key, node in r.entries("features"):
+            feature = feature_source(key, node, findings, scope)
+            if feature is not None:
+                names.add(feature)
+        content.rules += r.items("rules")
+        r.done()
+
+
+def _hash_file(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _is_new(kind: str, key: marks.TextNode, content: _Content, findings: Findings) -> bool:
+    first = content.places.setdefault(f"{kind} {key.value}", key)
+    if first is key:
+        return True
+    what = f'{kind} "{key.value}" stands at {first.place()} already'
+    findings.at("WR105", key, what, "names are shared by the whole pack: rename one")
+    return False
+
+
+def _reasons(r: Reader, content: _Content, findings: Findings) -> None:
+    for key, node in r.entries("reasons", names=False):
+        if not isinstance(node, marks.TextNode) or not node.value.strip():
+            findings.at("WR027", key, f"reason {key.value} needs a sentence for people")
+        elif _is_new("reason", key, content, findings):
+            content.reasons[key.value] = " ".join(node.value.split())
+
+
+# ---- rules
+
+
+def _rules(
+    content: _Content, names: Names, scope: Scope, findings: Findings
+) -> tuple[list[Rule], dict[str, Feature]]:
+    head = Head(findings, names, replace(scope, reads=frozenset({"models"})), content.reasons)
+    ids: dict[str, marks.TextNode] = {}
+    drafts = [d for d in (draft(item, head, ids) for item in content.rules) if d is not None]
+    _share_names(drafts, scope, findings)
+    rules = [finish(d, head) for d in drafts]
+    features = dict(names.features)
+    for d in drafts:
+        features.update(d.names.features)
+    presence = Presence(features)
+    for rule, d in zip(rules, drafts, strict=True):
+        check_keys(rule, d, head, presence)
+    return rules, features
+
+
+def _share_names(drafts: Iterable[Draft], scope: Scope, findings: Findings) -> None:
+    """Own features of rules become columns like all others: their names must differ over the pack too."""
+    assert isinstance(scope.elsewhere, dict)
+    first: dict[str, Source] = {}
+    for d in drafts:
+        for name, source in d.names.sources.items():
+            scope.elsewhere.setdefault(name, f"{source.kind} {name} belongs to rule {d.id} alone")
+            if source.kind == "feature" and first.setdefault(name, source) is not source:
+                where = first[name].key.place()
+                what = f'feature "{name}" has the name of the feature at {where}'
+                findings.at(
+                    "WR105", source.key, what, "rename one, or move it to the features of the pack"
+                )
+
+
+# ---- derived fields of the schema
+
+
+def derived_fields(
+    schema: SchemaLike, currency: str = "EUR", timezone: str = "UTC"
+) -> dict[str, Node]:
+    """Return the typed expressions of derived columns, those that others read first.
+
+    Raises ConfigError naming the column; an expression reads columns only.
+    """
+    done: dict[str, Node] = {}
+    open_: list[str] = []
+
+    def resolve(name: str, _: Span) -> Named | None:
+        if name not in done and (column := schema.columns.get(name)) is not None and column.derived:
+            type_one(name)
+        return None
+
+    def type_one(name: str) -> None:
+        column = schema.columns[name]
+        if name in open_:
+            chain = " -> ".join([*open_[open_.index(name) :], name])
+            raise ConfigError(
+                f"`{name}` needs its own value: {chain}", "schema", fix="break the circle"
+            )
+        open_.append(name)
+        found: list[tuple[str, str, str]] = []
+
+        def report(code: str, span: Span, what: str, hint: str = "", *, severity: str = "") -> None:
+            if severity != "warn":
+                part = column.derived[span.start : span.end]
+                found.append((code, what if part in what else f"{what} (`{part}`)", hint))
+
+        checker = Checker(
+            column.derived, Scope(schema, currency, ZoneInfo(timezone), resolve), report
+        )
+        tree, problems = parse(column.derived)
+        node = checker.check(tree)
+        for p in problems:
+            report(p.code, p.span, p.what, p.hint)
+        if found:
+            _, what, fix = found[0]
+            raise ConfigError(f"`{name}`: {what}", "schema", f"derived is {column.derived}", fix)
+        wanted = column_type(column, currency)
+        got = FLAG if node.type.kind == BOOL else node.type.kind
+        if got != wanted.kind or (node.type.is_coded and node.type != wanted):
+            what = f"`{name}` is {wanted}, its expression {node.type}"
+            raise ConfigError(
+                what, "schema", f"derived is {column.derived}", "correct one of the two"
+            )
+        open_.pop()
+        done[name] = node
+
+    for name, column in schema.columns.items():
+        if column.derived and name not in done:
+            type_one(name)
+    return done

@@ -1,0 +1,340 @@
+"""Rules: from the nodes of a file to `Rule` of rules/definitions.py, every part typed."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from config import marks
+from rules.actions import SEVERITIES, Actions
+from rules.check.findings import at_span
+from rules.check.presence import Presence, can_be_missing
+from rules.check.suggest import did_you_mean, nearest
+from rules.definitions import ExceptionClause, Rule, Undecided
+from rules.embedded_tests import Tests
+from rules.features import Names, Source, literal_tree, scope_of
+from rules.reader import ID, Findings, Reader, Text, place
+from rules.syntax import parse
+from rules.tree import BOOL, CATEGORY, NUMBER, TEXT, Node, Span, Type
+from rules.tree import ID as ID_KIND
+from rules.types import UNKNOWN, Checker, Scope
+
+MODES: Final = ("live", "shadow", "off")
+UNDECIDED: Final = ("review", "challenge", "hold", "decline")
+SCORE_MAX: Final = 1_000.0
+_ROLLOUT: Final = re.compile(r"([0-9]{1,3}(?:\.[0-9]+)?)% by ([a-z_][a-z0-9_.]*)")
+
+
+@dataclass(slots=True)
+class Head:
+    """What the rules of a pack share."""
+
+    findings: Findings
+    names: Names
+    scope: Scope  # reads models; without params
+    reasons: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class Draft:
+    """A rule whose names are collected and whose expressions are not typed yet."""
+
+    reader: Reader
+    id: str
+    names: Names
+    scope: Scope
+
+
+def feature_source(
+    key: marks.TextNode, node: marks.Node, findings: Findings, scope: Scope
+) -> Source | None:
+    """Read a feature's short form (text) or long form ({is: text, owner: ...})."""
+    if isinstance(node, marks.TextNode):
+        return Source("feature", key.value, key, node, scope)
+    r = Reader(node, findings, f"feature {key.value}")
+    text = r.scalar("is", wanted=True)
+    owner, description = r.text("owner"), r.text("description")
+    warm = r.duration("warm_after", -1)
+    r.not_yet("approx")
+    r.done()
+    if text is None:
+        return None
+    return Source(
+        "feature", key.value, key, text, scope, "", owner, description, None if warm < 0 else warm
+    )
+
+
+def draft(item: marks.Node, head: Head, ids: dict[str, marks.TextNode]) -> Draft | None:
+    """Read a rule's id, params, lets and own features, so that all names of the pack are known."""
+    findings = head.findings
+    r = Reader(item, findings, "a rule")
+    if r.map is None:
+        return None
+    node = r.scalar("id", wanted=True)
+    rule_id = node.value if node is not None else ""
+    if node is not None:
+        if not ID.fullmatch(rule_id):
+            what = f'"{rule_id}" is not a rule id'
+            hint = "capital letters, digits and hyphens, such as CARD-TEST-001"
+            findings.at("WR023", node, what, hint)
+        if rule_id in ids:
+            what = f"rule {rule_id} stands at {ids[rule_id].place()} already"
+            findings.at("WR105", node, what, "an id is permanent and never used again")
+        ids.setdefault(rule_id, node)
+        r.called = f"rule {rule_id}"
+    names = Names(findings, head.names.retention_us, head.names)
+    base = scope_of(names, head.scope)
+    scope = replace(base, params=_params(r, findings, base))
+    own = replace(scope, reads=frozenset({"labels"} & scope.reads))
+    for key, value in r.entries("features"):
+        source = feature_source(key, value, findings, own)
+        if source is not None:
+            source.owner_rule = rule_id
+            names.add(source)
+    for key, value in r.entries("let"):
+        if isinstance(value, marks.TextNode):
+            names.add(Source("let", key.value, key, value, scope, rule_id))
+        else:
+            findings.at("WR027", value, f"let {key.value} is a text with an expression")
+    return Draft(r, rule_id, names, scope)
+
+
+def _params(r: Reader, findings: Findings, scope: Scope) -> dict[str, Node]:
+    found: dict[str, Node] = {}
+    for key, value in r.entries("params"):
+        if not isinstance(value, marks.TextNode):
+            findings.at("WR027", value, f"param {key.value} is one value")
+            continue
+        found[key.value] = param(value, findings, scope)
+    return found
+
+
+def param(node: marks.TextNode, findings: Findings, scope: Scope) -> Node:
+    """Read a written value: a number, amount, share, duration, date, time of day, truth or text."""
+    text = Text(node, findings)
+    span = Span(0, len(node.value))
+    written = None if node.is_quoted else literal_tree(node.value)
+    if written is not None:
+        return Checker(node.value, scope, text).check(written)
+    if not node.is_quoted and re.match(r"\s*-?[0-9]", node.value):
+        _, problems = parse(node.value)
+        text.problems(problems, (), scope.currency)
+        if not text.n_errors:
+            hint = "put it into quotes if a text is meant"
+            text("WR026", span, f'"{node.value}" is not a written value', hint)
+        return Node("const", Type(UNKNOWN), span=span)
+    return Node("const", Type(TEXT), value=node.value, span=span)
+
+
+def finish(part: Draft, head: Head) -> Rule:
+    """Type everything of a rule; the rule is there even when findings say it must not be used."""
+    r, findings, scope = part.reader, head.findings, part.scope
+    part.names.type_all()
+    severity_node = r.map.get("severity") if r.map is not None else None
+    severity = r.word("severity", SEVERITIES, "", wanted=True)
+    name = r.text("name", wanted=True)
+    version = r.whole("version", 1, low=1, high=1_000_000)
+    owner = r.text("owner", wanted=True)
+    reason = _reason(r, head)
+    on = _on(r, scope)
+    mode = r.word("mode", MODES, "shadow", wanted=True)
+    when_node = r.scalar("when", wanted=True)
+    when = _condition(when_node, findings, scope)
+    score = _score(r, findings, scope)
+    known = severity if isinstance(severity_node, marks.TextNode) and severity else None
+    actions = Actions(findings, scope, known).read(r.items("actions"))
+    effective = _effective(r, findings, scope)
+    rollout_percent, rollout_by = _rollout(r, findings, scope)
+    dedup_by, dedup_for = _dedup(r, findings, scope)
+    exceptions = tuple(
+        e for e in (_exception(i, findings, scope) for i in r.items("exceptions")) if e
+    )
+    undecided = _undecided(r)
+    tests = Tests(findings, scope).read(r.items("tests"))
+    references = tuple(n.value for n in r.texts("references"))
+    description = r.text("description")
+    r.not_yet("candidate", "replace_when")
+    r.done()
+    return Rule(
+        id=part.id,
+        name=name,
+        version=version,
+        owner=owner,
+        severity=severity or "high",
+        reason=reason,
+        on=on,
+        mode=mode,
+        when=when,
+        score=score,
+        actions=actions,
+        place=place(r.node),
+        description=description,
+        references=references,
+        dedup_by=dedup_by,
+        dedup_for_us=dedup_for,
+        effective_from_us=effective[0],
+        effective_until_us=effective[1],
+        rollout_percent=rollout_percent,
+        rollout_by=rollout_by,
+        exceptions=exceptions,
+        if_undecided=undecided,
+        tests=tests,
+        text=when_node.value.strip() if when_node is not None else "",
+    )
+
+
+def _condition(node: marks.TextNode | None, findings: Findings, scope: Scope) -> Node:
+    if node is None:
+        return Node("const", Type(BOOL), value=False)
+    text = Text(node, findings)
+    tree, problems = parse(node.value)
+    checker = Checker(node.value, scope, text)
+    found = checker.condition(tree)
+    text.problems(problems, checker.money_literals, scope.currency)
+    return found
+
+
+def _score(r: Reader, findings: Findings, scope: Scope) -> Node:
+    node = r.scalar("score", wanted=True)
+    if node is None:
+        return Node("const", Type(NUMBER), value=0.0)
+    text = Text(node, findings)
+    tree, problems = parse(node.value)
+    checker = Checker(node.value, scope, text)
+    found = checker.quantity(tree, (NUMBER,), "a number")
+    text.problems(problems, checker.money_literals, scope.currency)
+    if found.op == "const" and isinstance(found.value, float) and abs(found.value) > SCORE_MAX:
+        findings.at("WR026", node, f"a score lies between -1000 and 1000, was {node.value}")
+    return found
+
+
+def _reason(r: Reader, head: Head) -> str:
+    node = r.scalar("reason", wanted=True)
+    if node is None:
+        return ""
+    if node.value not in head.reasons:
+        hint = (
+            did_you_mean(node.value, head.reasons, "") or "add it under reasons: with its sentence"
+        )
+        head.findings.at("WR109", node, f"unknown reason {node.value}", hint)
+    return node.value
+
+
+def _on(r: Reader, scope: Scope) -> tuple[str, ...]:
+    nodes = r.texts("on", wanted=True)
+    known = scope.schema.event_types
+    for node in nodes:
+        if node.value in known:
+            continue
+        guess = nearest(node.value, known)
+        severity = "" if guess or not scope.schema.open_types else "warn"
+        hint = f'did you mean "{guess}"?' if guess else "add it to the event types of the schema"
+        what = f'the schema knows no event type "{node.value}"'
+        r.findings.at("WR306", node, what, hint, severity=severity)
+    if (
+        r.map is not None
+        and "on" in r.map
+        and not nodes
+        and isinstance(r.map["on"], marks.ListNode)
+    ):
+        r.findings.at("WR306", r.map["on"], "the list is empty: the rule can never run")
+    return tuple(dict.fromkeys(n.value for n in nodes))
+
+
+def _effective(r: Reader, findings: Findings, scope: Scope) -> tuple[int | None, int | None]:
+    node = r.get("effective")
+    if node is None:
+        return None, None
+    inner = Reader(node, findings, "effective")
+    start, end = inner.instant("from", scope.zone), inner.instant("until", scope.zone)
+    inner.done()
+    if start is not None and end is not None and start >= end:
+        findings.at("WR024", inner.key("until"), '"until" must be later than "from"')
+    return start, end
+
+
+def _rollout(r: Reader, findings: Findings, scope: Scope) -> tuple[float, str]:
+    node = r.scalar("rollout")
+    if node is None:
+        return 100.0, ""
+    match = _ROLLOUT.fullmatch(" ".join(node.value.split()))
+    if match is None or not 0 <= float(match[1]) <= 100:
+        what = f'"{node.value}" is not a rollout'
+        findings.at("WR026", node, what, "write for instance 25% by card")
+        return 100.0, ""
+    return float(match[1]), _key(node, match[2], findings, scope)
+
+
+def _key(node: marks.TextNode, name: str, findings: Findings, scope: Scope) -> str:
+    """Return a name that must be an id or category field."""
+    column = scope.schema.columns.get(name)
+    at = node.value.find(name)
+    span = Span(at, at + len(name))
+    if column is None:
+        keys = [n for n, c in scope.schema.columns.items() if c.kind in (ID_KIND, CATEGORY)]
+        findings.add(
+            at_span("WR101", node, span, f'unknown field "{name}"', did_you_mean(name, keys))
+        )
+        return ""
+    if column.kind not in (ID_KIND, CATEGORY):
+        what = f"{name} is no id or category"
+        findings.add(at_span("WR129", node, span, what, "a key names an entity or a kind of thing"))
+        return ""
+    return name
+
+
+def _dedup(r: Reader, findings: Findings, scope: Scope) -> tuple[tuple[str, ...], int]:
+    node = r.get("dedup")
+    if node is None:
+        return (), 0
+    inner = Reader(node, findings, "dedup")
+    names = tuple(_key(n, n.value, findings, scope) for n in inner.texts("by", wanted=True))
+    for_us = inner.duration("for", wanted=True)
+    inner.done()
+    return tuple(n for n in names if n), for_us
+
+
+def _exception(item: marks.Node, findings: Findings, scope: Scope) -> ExceptionClause | None:
+    r = Reader(item, findings, "an exception")
+    if r.map is None:
+        return None
+    node = r.scalar("id", wanted=True)
+    if node is not None and not ID.fullmatch(node.value):
+        findings.at("WR023", node, f'"{node.value}" is not an id', "write for instance EX-PAYROLL")
+    when = _condition(r.scalar("when", wanted=True), findings, scope)
+    why, approved_by = r.text("why", wanted=True), r.text("approved_by", wanted=True)
+    expires = r.instant("expires", scope.zone, wanted=True)
+    r.done()
+    return ExceptionClause(
+        node.value if node is not None else "", when, why, approved_by, expires or 0, place(item)
+    )
+
+
+def _undecided(r: Reader) -> Undecided | None:
+    node = r.get("if_undecided")
+    if node is None:
+        return None
+    inner = Reader(node, r.findings, "if_undecided")
+    score = inner.number("score", 0.0)
+    do = inner.word("do", UNDECIDED, "")
+    inner.done()
+    if inner.map is not None and not len(inner.map):
+        r.findings.at("WR022", r.key("if_undecided"), 'if_undecided needs "score:" or "do:"')
+    return Undecided(score, do)
+
+
+def check_keys(rule: Rule, part: Draft, head: Head, presence: Presence) -> None:
+    """Report dedup and rollout keys that can be missing while the rule fires (WR310)."""
+    sure = presence.if_true(rule.when)
+    wanted = [("dedup", n) for n in rule.dedup_by] + [("rollout", rule.rollout_by)] * bool(
+        rule.rollout_by
+    )
+    for kind, name in wanted:
+        absent = can_be_missing(name, rule.on, head.scope.schema)
+        if name not in sure and absent:
+            types = " and ".join(absent)
+            what = (
+                f"{name} can be missing on {types} while the rule fires, so {kind} has no key then"
+            )
+            hint = f"add to the condition: and {name} is present"
+            head.findings.at("WR310", part.reader.key(kind), what, hint)
