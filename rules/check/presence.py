@@ -3,13 +3,23 @@
 A key that can be missing while a rule fires would throw all those matches into one, or none (WR310).
 """
 
-from collections.abc import Collection, Mapping
+import operator
+from collections.abc import Callable, Collection, Mapping
+from typing import Final
 
 from rules.definitions import Feature
 from rules.tree import Node
 from rules.types import SchemaLike
 
 Names = frozenset[str]
+_COMPARE: Final[dict[str, Callable[[float, float], bool]]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 _NONE: Names = frozenset()
 
 
@@ -35,7 +45,23 @@ class Presence:
             )
         if op == "if":
             return self.if_known(args[0]) | _common([self.if_true(a) for a in args[1:]])
+        if op in _COMPARE:
+            return self.if_known(node) | self._defaults(node)
         return _NONE if op in ("missing", "??", "const") else self.if_known(node)
+
+    def _defaults(self, node: Node) -> Names:
+        """`(x ?? 30d) <= 24h` is false where x is missing: the condition needs x after all."""
+        left, right = node.args
+        found = _NONE
+        for side, other, flip in ((left, right, False), (right, left, True)):
+            if side.op != "??" or side.args[1].op != "const" or other.op != "const":
+                continue
+            a, b = side.args[1].value, other.value
+            if isinstance(a, float) and isinstance(b, float):
+                pair = (b, a) if flip else (a, b)
+                if not _COMPARE[node.op](*pair):
+                    found |= self.if_known(side.args[0])
+        return found
 
     def if_false(self, node: Node) -> Names:
         """Return the columns that are present whenever `node` is false."""
