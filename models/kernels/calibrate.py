@@ -1,0 +1,127 @@
+"""From a raw score to a probability by a monotone broken line in log odds, learned from each label as it arrives."""
+
+from typing import TypeAlias
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from models.kernels.exp_log import sigmoid
+from models.kernels.moments import COUNT, INVERSE, MEAN, VARIANCE, deviations, moved
+
+F8: TypeAlias = NDArray[np.float64]
+I1: TypeAlias = NDArray[np.int8]
+I8: TypeAlias = NDArray[np.int64]
+
+CURVATURE_MIN = 1e-4
+
+
+@njit(cache=True, fastmath=False, error_model="numpy")
+def pieces(z: float, knot: F8, out: F8) -> None:
+    """Write the constant and how far `z` reaches into each segment of the line, counted from the first knot.
+
+    z    : float            place on the axis of the knots
+    knot : (m,) float64     rising
+    out  : (m + 2,) float64  written: 1, then below the first knot (negative), between the knots, above the last
+
+    O(m), no allocation.
+    """
+    m = knot.shape[0]
+    out[0] = 1.0
+    out[1] = min(z - knot[0], 0.0)
+    for s in range(m - 1):
+        out[s + 2] = min(max(z - knot[s], 0.0), knot[s + 1] - knot[s])
+    out[m + 1] = max(z - knot[m - 1], 0.0)
+
+
+@njit(cache=True, fastmath=False, error_model="numpy")
+def calibrate_and_learn(
+    raw: F8,
+    action: I1,
+    label: I1,
+    knot: F8,
+    by_moments: bool,
+    reach: float,
+    slope_min: float,
+    keep: float,
+    doubt: F8,
+    rows: float,
+    moments: F8,
+    line: F8,
+    covariance: F8,
+    seen: I8,
+    out: F8,
+) -> None:
+    """Write each row's probability of fraud; where the row brings a label, learn it afterwards.
+
+    raw        : (n,) float64  raw scores, finite; of a label row: what the model said just before it learned the label
+    action     : (n,) int8     0 leave the row alone, 1 and 3 calibrate it, 2 calibrate it and learn its label
+    label      : (n,) int8     of rows with action 2: 1 fraud, 0 genuine; any other value teaches nothing
+    knot       : (m,) float64  where the line may bend, rising
+    by_moments : bool          knots are deviations from the running mean of raw scores, not raw scores
+    reach      : float         the axis ends at +- this; beyond it the line is level
+    slope_min  : float         no slope may fall below it; positive, so that the order of rows is kept
+    keep       : float         what a label leaves of the evidence before it; in (0, 1]
+    doubt      : (m + 2,) float64  variance of the constant and of each slope while nothing is known
+    rows       : float         memory of the mean and deviation, in rows with action 1
+    moments    : (4, 1) float64    state: moments of the raw scores of rows with action 1
+    line       : (m + 2,) float64  state: log odds at the first knot, then the slopes
+    covariance : (m + 2, m + 2) float64  state: of `line`
+    seen       : (1,) int64    state: labels learned
+    out        : (n,) float64  written for actions 1, 2 and 3, elsewhere left alone
+
+    Rows in order, so batch cuts change no bit. O(m) a row, O(m^2) a label, one allocation a call. The same filter as in
+    models/kernels/linear.py with slopes held above `slope_min`; one segment would be Platt scaling (Platt 1999).
+    """
+    n, k = raw.shape[0], line.shape[0]
+    scratch = np.empty((2, k))
+    piece, gain = scratch[0], scratch[1]
+    for i in range(n):
+        if action[i] == 0:
+            continue
+        z = min(max(raw[i], -reach), reach)
+        if by_moments:
+            z = deviations(raw[i], moments[MEAN, 0], moments[INVERSE, 0], reach)
+        pieces(z, knot, piece)
+        margin = 0.0
+        for a in range(k):
+            margin += line[a] * piece[a]
+        p = sigmoid(margin)
+        out[i] = p
+        if action[i] == 1 and by_moments:
+            moments[COUNT, 0], moments[MEAN, 0], moments[VARIANCE, 0], moments[INVERSE, 0] = moved(
+                raw[i],
+                rows,
+                moments[COUNT, 0],
+                moments[MEAN, 0],
+                moments[VARIANCE, 0],
+                moments[INVERSE, 0],
+            )
+        if action[i] != 2 or label[i] < 0 or label[i] > 1:
+            continue
+        for a in range(k):
+            gain[a] = 0.0
+            for b in range(k):
+                gain[a] += covariance[a, b] * piece[b]
+        variance = 0.0
+        for a in range(k):
+            variance += gain[a] * piece[a]
+        curvature = max(p * (1.0 - p), CURVATURE_MIN)
+        whole = 1.0 + curvature * max(variance, 0.0)
+        step, shrink = (label[i] - p) / whole, curvature / whole
+        for a in range(k):
+            line[a] += gain[a] * step
+            if a > 0:
+                line[a] = max(line[a], slope_min)
+            # both halves computed alike keep the matrix symmetric; a variance never grows past where it began
+            for b in range(a + 1):
+                less = (covariance[a, b] - gain[a] * gain[b] * shrink) / keep
+                covariance[a, b] = less
+                covariance[b, a] = less
+        for a in range(k):
+            if covariance[a, a] > doubt[a]:
+                down = np.sqrt(doubt[a] / covariance[a, a])
+                for b in range(k):
+                    covariance[a, b] *= down
+                    covariance[b, a] *= down
+        seen[0] += 1
