@@ -1,0 +1,51 @@
+"""Whole messages for whoever edits models.yaml."""
+
+import pytest
+
+from config.errors import ConfigError
+from models import registry
+
+
+def message(kind="logistic", names=("a",), params=None):
+    with pytest.raises(ConfigError) as caught:
+        registry.build(kind, list(names), params or {}, 0, "models.yaml:4:7")
+    return str(caught.value)
+
+
+def test_an_unknown_kind_gets_a_suggestion():
+    assert (
+        message("logistik")
+        == "models.yaml:4:7: unknown kind of model `logistik`\n  fix: did you mean `logistic`?"
+    )
+    assert message("xyz").endswith("fix: choose one of half_space_trees, logistic")
+
+
+def test_an_unknown_parameter_gets_a_suggestion():
+    assert message("half_space_trees", params={"tres": 5}) == (
+        "models.yaml:4:7: `half_space_trees` has no parameter `tres`\n  fix: did you mean `trees`?"
+    )
+
+
+def test_bounds_and_types_are_checked():
+    assert message(params={"prior": 2}) == (
+        "models.yaml:4:7: `prior` of `logistic` must lie in [1e-06, 0.5], was 2\n  why: share of frauds before the first label"
+    )
+    assert "`depth` of `half_space_trees` must be a whole number, was 2.5" in message(
+        "half_space_trees", params={"depth": 2.5}
+    )
+    assert "must be a number, was True" in message(params={"reach": True})
+    assert "must be a number, was '3'" in message(params={"reach": "3"})
+    assert "must lie in" in message(params={"reach": float("nan")})
+
+
+def test_inputs_are_checked():
+    assert "was given 0" in message(names=())
+    assert "input `a` is named twice" in message(names=("a", "b", "a"))
+
+
+def test_every_parameter_is_taken_at_both_bounds_of_its_default():
+    for kind, parameters in registry.KINDS.items():
+        registry.build(kind, ["a", "b"], {}, 1)
+        for name, parameter in parameters.items():
+            low = int(parameter.low) if parameter.is_whole else parameter.low
+            registry.build(kind, ["a", "b"], {name: low}, 1)
