@@ -3,7 +3,8 @@
 import ast
 
 import pytest
-from sources import dotted, imported, is_kernel_module, modules
+
+from tests.style.sources import dotted, imported, is_kernel_module, modules
 
 CLOCK = "engine/clock.py"
 CLOCKS = ("time", "sched")

@@ -6,12 +6,12 @@ import re
 
 import msgspec
 import pytest
-from sources import ROOT, dotted, modules
 
 from config.decisions import DecisionSettings
 from config.reasons import SENTENCES
 from config.settings import BANK, ModelEntry, ModelsFile, Settings, read_models, read_settings
 from engine.metrics import CATALOGUE, COUNTER, GROUPS, page
+from tests.style.sources import ROOT, dotted, modules
 
 TABLE_ROW = re.compile(r"^\| `([^`]+)` \| (.*) \|$", re.MULTILINE)
 

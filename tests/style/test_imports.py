@@ -5,7 +5,7 @@ import sys
 from importlib.metadata import distributions
 from pathlib import Path
 
-from sources import PACKAGES, ROOT
+from tests.style.sources import PACKAGES, ROOT
 
 
 def test_imports_point_right_and_brokers_and_web_stay_in_their_folders():
@@ -30,7 +30,7 @@ def test_no_other_installed_distribution_owns_one_of_our_names():
 
 
 def test_nothing_that_ships_imports_tests_or_benchmarks():
-    from sources import imported, modules
+    from tests.style.sources import imported, modules
 
     found = [
         f"{name}:{line}: imports {what}"

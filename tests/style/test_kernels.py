@@ -3,7 +3,7 @@
 import ast
 import re
 
-from sources import dotted, imported, is_kernel_module, modules
+from tests.style.sources import dotted, imported, is_kernel_module, modules
 
 ARGUMENTS = re.compile(r"^\s*(\w+(?:\s*,\s*\w+)*)\s+:\s", re.MULTILINE)
 

@@ -4,7 +4,8 @@ import re
 import subprocess
 
 import pytest
-from sources import ROOT
+
+from tests.style.sources import ROOT
 
 MACHINE_PATH = re.compile(r"(?<![\w.])/(w[o]rk|f[a]rm|r[o]ot|h[o]me/[a-z]+|U[s]ers/[a-z]+)/")
 TEXT = {".py", ".md", ".yaml", ".yml", ".toml", ".txt", ".csv", ".json", ""}
