@@ -930,6 +930,8 @@ class _Parser:
         if self.now.kind != "duration":
             what = f'"until" needs a duration, found {self.shown(self.now)}'
             self.report("WR116", self.now.span, what, "write for instance: until 1d ago")
+            while self.now.kind != "end" and not self.at("where", "prior"):
+                self.take()
             return 0
         lag = duration_us(self.take().text) or 0
         if self.at("ago"):
