@@ -124,10 +124,13 @@ def read_story(out: Path, truth: Truth) -> Story:
             n_victims += _is_after(since, identity[0], decision.event_time)
     alerts = [a for a in _lines(out / "alerts.ndjson", Alert) if a.kind == "rule"]
     commands = {c.command_id: c for c in _lines(out / "commands.ndjson", Command)}
-    titles = {alert.alert_id: alert.title for alert in alerts}
+    opened: dict[tuple[str, str], tuple[str, ...]] = {}
+    for alert in alerts:
+        identity = (alert.account or "", alert.transaction_id or "")
+        opened[identity] = (*opened.get(identity, ()), alert.title)
     return Story(
         kinds=tuple(_kinds(truth, decided)),
-        telling=_telling(truth, decided, titles, commands),
+        telling=_telling(truth, decided, opened, commands),
         n_transactions=n_transactions,
         n_honest=n_transactions - sum(not mark.is_honest for mark in truth.marks),
         n_honest_disturbed=n_disturbed,
@@ -213,18 +216,24 @@ def _severity(mark: Mark, decided: Mapping[tuple[str, str], Decision]) -> int:
 def _telling(
     truth: Truth,
     decided: Mapping[tuple[str, str], Decision],
-    titles: Mapping[str, str],
+    opened: Mapping[tuple[str, str], tuple[str, ...]],
     commands: Mapping[str, Command],
 ) -> tuple[Telling, ...]:
-    """The largest sums that were stopped by a rule, each of another kind of fraud and for another reason."""
+    """The largest sums whose stop opened an alert, each of another kind of fraud and for another reason."""
     frauds = sorted(
         (m for m in truth.marks if not m.is_honest and m.is_money), key=_minor, reverse=True
     )
     chosen: list[Telling] = []
     seen: set[str] = set()
     for mark in frauds:
-        decision = decided.get((mark.account, mark.transaction_id))
-        if decision is None or decision.severity < CHALLENGE or not decision.fired:
+        identity = (mark.account, mark.transaction_id)
+        decision = decided.get(identity)
+        if (
+            decision is None
+            or decision.severity < CHALLENGE
+            or not decision.fired
+            or identity not in opened
+        ):
             continue
         if mark.typology in seen or decision.fired[0].reason in seen:
             continue
@@ -233,7 +242,7 @@ def _telling(
             Telling(
                 mark,
                 decision,
-                tuple(titles[a] for a in decision.alerts if titles.get(a)),
+                opened[identity],
                 tuple(commands[c] for c in decision.commands if c in commands),
             )
         )
@@ -245,17 +254,17 @@ def _telling(
 def _fraud_table(story: Story) -> str:
     frauds = [kind for kind in story.kinds if not kind.is_honest]
     lines = [
-        "What was tried          attempts  caught   noticed after (median)         at stake      stopped",
+        "What was tried          attempts  caught   noticed after (median)          at stake   stopped",
         *(
             f"{kind.typology.replace('_', ' '):24s}{kind.n_attempts:8d}{kind.n_caught:8d}   "
-            f"{_notice(kind):26s}{_euros(kind.at_stake):>13s}{_share(kind.stopped, kind.at_stake):>13s}"
+            f"{_notice(kind):26s}{_euros(kind.at_stake):>14s}{_share(kind.stopped, kind.at_stake):>10s}"
             for kind in frauds
         ),
     ]
     n, caught = sum(k.n_attempts for k in frauds), sum(k.n_caught for k in frauds)
     stake, stopped = sum(k.at_stake for k in frauds), sum(k.stopped for k in frauds)
     lines.append(
-        f"{'all':24s}{n:8d}{caught:8d}   {'':26s}{_euros(stake):>13s}{_share(stopped, stake):>13s}"
+        f"{'all':24s}{n:8d}{caught:8d}   {'':26s}{_euros(stake):>14s}{_share(stopped, stake):>10s}"
     )
     lines.append(
         "Stopped: challenged, held or declined. These fraudsters do not give up after the first answer."
@@ -348,7 +357,7 @@ def _euros(minor: int) -> str:
 
 
 def _share(part: int, whole: int) -> str:
-    return f"{part / whole:.0%}" if whole else "no money moves"
+    return f"{part / whole:.0%}" if whole else "-"
 
 
 def _minor(mark: Mark) -> int:
