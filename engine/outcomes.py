@@ -1,0 +1,333 @@
+"""Bytes of what the core says: decision lines by the thousand, and the other streams record by record.
+
+Most decisions are quiet: approved, nothing fired, nothing restricted. Their lines differ in a few texts only, so those
+are made column by column and put into one template (1.0 us a line; a dict to orjson 3 to 5). A loud decision is written
+piece by piece by `decision_text`; for a quiet row both give the same bytes, which a test holds them to.
+
+Numbers are plain decimals with at most 6 places and no exponent; a score is an integer when it is whole.
+"""
+
+import base64
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, TypeAlias
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from config.decisions import DECISIONS
+from engine.batch import Dead
+
+F8: TypeAlias = NDArray[np.float64]
+I8: TypeAlias = NDArray[np.int64]
+
+CHAMPION = "champion"
+FEW = 8  # rows below which a loop costs less than numpy's calls (3 us a row against 20 us a batch)
+_DAY_US = 86_400_000_000
+_EPOCH = date(1970, 1, 1).toordinal()
+_MINUTE = [f"{m // 60:02d}:{m % 60:02d}:" for m in range(1440)]
+_SECOND = [f"{s:02d}" for s in range(60)]
+_MILLI = ["Z", *(f".{m:03d}Z" for m in range(1, 1000))]
+_THOUSANDTH = [repr(a / 1000) for a in range(1001)]  # 0.0 0.001 .. 1.0
+_PADDED = [f"{a / 1000:.3f}" for a in range(1001)]
+_TAIL = [f"{b:03d}".rstrip("0") for b in range(1000)]
+
+
+class _Days(dict[int, str]):
+    """Day since 1970 -> its date; filled when asked, at most 84,000 days."""
+
+    def __missing__(self, day: int) -> str:
+        text = self[day] = date.fromordinal(_EPOCH + day).isoformat() + "T"
+        return text
+
+
+_DAYS = _Days()
+
+
+def rfc3339(time_us: int) -> str:
+    """Write one time in UTC with no more decimals than it needs: none, three or six.
+
+    >>> rfc3339(1_772_445_609_000_000), rfc3339(1_772_445_609_120_000), rfc3339(1)
+    ('2026-03-02T10:00:09Z', '2026-03-02T10:00:09.120Z', '1970-01-01T00:00:00.000001Z')
+    """
+    day, rest = divmod(time_us, _DAY_US)
+    second, us = divmod(rest, 1_000_000)
+    minute, second = divmod(second, 60)
+    end = f".{us:06d}Z" if us % 1000 else _MILLI[us // 1000]
+    return f"{_DAYS[day]}{_MINUTE[minute]}{_SECOND[second]}{end}"
+
+
+def rfc3339_all(time_us: I8) -> list[str]:
+    """`rfc3339` of a whole column (n,)."""
+    if not len(time_us):
+        return []
+    day, rest = np.divmod(time_us, _DAY_US)
+    minute, rest = np.divmod(rest, 60_000_000)
+    second, us = np.divmod(rest, 1_000_000)
+    milli, odd = np.divmod(us, 1000)
+    if odd.any():
+        ends = [f".{u:06d}Z" if u % 1000 else _MILLI[u // 1000] for u in us.tolist()]
+    else:
+        ends = [_MILLI[m] for m in milli.tolist()]
+    parts = zip(day.tolist(), minute.tolist(), second.tolist(), ends, strict=True)
+    return [f"{_DAYS[d]}{_MINUTE[m]}{_SECOND[s]}{e}" for d, m, s, e in parts]
+
+
+def number_text(value: float) -> str:
+    """Write a float with at most 6 decimals, at least one, and no exponent; null if there is none.
+
+    >>> number_text(0.91), number_text(1.0), number_text(0.00005), number_text(-0.0000001)
+    ('0.91', '1.0', '0.00005', '0.0')
+    """
+    if not math.isfinite(value):
+        return "null"
+    if abs(value) >= 1e9:  # beyond that six decimals are more than a float64 holds
+        text = repr(round(value, 6))
+        return f"{value:.1f}" if "e" in text else text
+    text = f"{value:.6f}".rstrip("0")
+    if text.endswith("."):
+        text += "0"
+    return "0.0" if text == "-0.0" else text
+
+
+def score_text(score: float) -> str:
+    """Write a score: an integer when it is whole.
+
+    >>> score_text(612.0), score_text(0.5)
+    ('612', '0.5')
+    """
+    return number_text(score).removesuffix(".0")
+
+
+def number_texts(column: F8) -> list[str]:
+    """`number_text` of a column (n,) whose values are already rounded to 6 decimals; fast inside 0..1."""
+    inside = (column >= 0.0) & (column <= 1.0)
+    millionth = np.rint(np.where(inside, column, 0.0) * 1e6).astype(np.int64)
+    high, low = np.divmod(millionth, 1000)
+    pairs = zip(high.tolist(), low.tolist(), strict=True)
+    texts = [_PADDED[a] + _TAIL[b] if b else _THOUSANDTH[a] for a, b in pairs]
+    if not inside.all():
+        for i in np.flatnonzero(~inside).tolist():
+            texts[i] = number_text(float(column[i]))
+    return texts
+
+
+def quoted(text: str | None) -> str:
+    """Write a JSON string, with its quotes; null for None."""
+    if text is None:
+        return "null"
+    if text.isprintable() and '"' not in text and "\\" not in text:
+        return f'"{text}"'
+    try:
+        return orjson.dumps(text).decode()
+    except TypeError:  # half of a surrogate pair, which UTF-8 cannot carry
+        return json.dumps(text)
+
+
+def is_plain(texts: Sequence[str | None]) -> bool:
+    """Whether all `texts` may stand in JSON between quotes as they are; None may not."""
+    try:
+        whole = "".join(texts)  # type: ignore[arg-type]
+    except TypeError:  # a None among them
+        return False
+    return whole.isprintable() and '"' not in whole and "\\" not in whole
+
+
+def line(record: Mapping[str, Any]) -> bytes:
+    """One record as a line of JSON, keys in the order of the mapping."""
+    try:
+        return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+    except TypeError:  # half of a surrogate pair, which UTF-8 cannot carry
+        return json.dumps(record, separators=(",", ":")).encode() + b"\n"
+
+
+def short_id(prefix: str, *parts: str | int) -> str:
+    """An id that follows from what it names: `prefix` and 12 hexadecimal digits over the parts."""
+    text = "\x1f".join(map(str, parts)).encode(errors="surrogatepass")
+    return prefix + hashlib.blake2b(text, digest_size=6).hexdigest()
+
+
+@dataclass(slots=True)
+class Streams:
+    """Lines that one batch adds to the streams beside the decisions, in order."""
+
+    alerts: list[bytes] = field(default_factory=list)
+    commands: list[bytes] = field(default_factory=list)
+    resolutions: list[bytes] = field(default_factory=list)
+    duplicates: list[bytes] = field(default_factory=list)
+    verbs: dict[str, int] = field(default_factory=dict)  # of the commands
+
+    def command(self, record: Mapping[str, Any]) -> None:
+        """Add a command, and count its verb."""
+        verb = str(record["verb"])
+        self.commands.append(line(record))
+        self.verbs[verb] = self.verbs.get(verb, 0) + 1
+
+
+@dataclass(slots=True)
+class DecisionParts:
+    """What a decision line says beyond seq, ids, times and model scores; pairs are (rule, what)."""
+
+    decision: int
+    score: float = 0.0
+    fired: Sequence[str] = ()  # objects as `fired_text` writes them
+    shadow: Sequence[str] = ()
+    excepted: Sequence[tuple[str, str]] = ()
+    suppressed: Sequence[tuple[str, str]] = ()
+    undecided: Sequence[tuple[str, str]] = ()
+    reasons: Sequence[str] = ()
+    contributions: Sequence[tuple[str, float]] = ()
+    restrictions: Sequence[str] = ()
+    alerts: Sequence[str] = ()
+    commands: Sequence[str] = ()
+    late: bool = False
+
+    def head(self) -> str:
+        """From `decision` up to the models."""
+        return f'"decision":"{DECISIONS[self.decision]}","score":{score_text(self.score)}'
+
+    def tail(self, config: str) -> str:
+        """What follows the models, to the end of the line."""
+        contributions = ",".join(f"[{quoted(n)},{number_text(c)}]" for n, c in self.contributions)
+        return (
+            f'"fired":[{",".join(self.fired)}],"shadow":[{",".join(self.shadow)}],'
+            f'"excepted":[{_pairs(self.excepted)}],"suppressed":[{_pairs(self.suppressed)}],'
+            f'"undecided":[{_pairs(self.undecided)}],"reasons":[{_texts(self.reasons)}],'
+            f'"contributions":[{contributions}],"restrictions":[{_texts(self.restrictions)}],'
+            f'"alerts":[{_texts(self.alerts)}],"commands":[{_texts(self.commands)}],'
+            f'"late":{"true" if self.late else "false"},"config":{quoted(config)}}}\n'
+        )
+
+
+def fired_text(rule: str, version: int, reason: str, score: float) -> str:
+    """One entry of `fired` or `shadow`."""
+    return (
+        f'{{"rule":{quoted(rule)},"version":{version},"reason":{quoted(reason)},'
+        f'"score":{score_text(score)}}}'
+    )
+
+
+def model_order(names: Iterable[str]) -> tuple[str, ...]:
+    """The champion first, the others by name: never the order of a dict."""
+    return tuple(sorted(names, key=lambda name: (name != CHAMPION, name)))
+
+
+def decision_text(
+    seq: int,
+    transaction_id: str | None,
+    event_time_us: int,
+    account: str | None,
+    models: Sequence[tuple[str, float]],
+    head: str,
+    tail: str,
+) -> str:
+    """One decision line. `event_time_us` below 0 is none; `models` stand in `model_order`."""
+    time = f'"{rfc3339(event_time_us)}"' if event_time_us >= 0 else "null"
+    scores = ",".join(f"{quoted(name)}:{number_text(value)}" for name, value in models)
+    return (
+        f'{{"seq":{seq},"transaction_id":{quoted(transaction_id)},"event_time":{time},'
+        f'"account":{quoted(account)},{head},"models":{{{scores}}},{tail}'
+    )
+
+
+def quiet_lines(
+    seq: I8,
+    transaction_id: Sequence[str | None],
+    event_time_us: I8,
+    account: Sequence[str | None],
+    heads: Sequence[str],
+    models: Mapping[str, F8],
+    tails: Sequence[str],
+) -> list[str]:
+    """Decision lines of n rows, all of them columns (n,): `heads` and `tails` as `DecisionParts` gives them."""
+    names = model_order(models)
+    if len(seq) < FEW:
+        return [
+            decision_text(
+                int(seq[k]),
+                transaction_id[k],
+                int(event_time_us[k]),
+                account[k],
+                [(name, float(models[name][k])) for name in names],
+                heads[k],
+                tails[k],
+            )
+            for k in range(len(seq))
+        ]
+    scores = number_texts(models[names[0]]) if names else [""] * len(seq)
+    for name in names[1:]:
+        key = f",{quoted(name)}:"
+        pairs = zip(scores, number_texts(models[name]), strict=True)
+        scores = [f"{before}{key}{score}" for before, score in pairs]
+    key = f"{quoted(names[0])}:" if names else ""
+    plain = is_plain(transaction_id) and is_plain(account)
+    rows = zip(
+        seq.tolist(),
+        transaction_id if plain else map(quoted, transaction_id),
+        rfc3339_all(event_time_us),
+        account if plain else map(quoted, account),
+        heads,
+        scores,
+        tails,
+        strict=True,
+    )
+    if plain:
+        return [
+            f'{{"seq":{s},"transaction_id":"{i}","event_time":"{e}","account":"{a}",{h},'
+            f'"models":{{{key}{m}}},{t}'
+            for s, i, e, a, h, m, t in rows
+        ]
+    return [
+        f'{{"seq":{s},"transaction_id":{i},"event_time":"{e}","account":{a},{h},'
+        f'"models":{{{key}{m}}},{t}'
+        for s, i, e, a, h, m, t in rows
+    ]
+
+
+def duplicate_line(
+    seq: int,
+    transaction_id: str | None,
+    account: str | None,
+    first_seq: int,
+    first_decision: int,
+) -> bytes:
+    """One line of `duplicates`; `first_decision` below 0 (a repeated label or update has none) is null."""
+    return line(
+        {
+            "seq": seq,
+            "transaction_id": transaction_id,
+            "account": account,
+            "first_seq": first_seq,
+            "decision": DECISIONS[first_decision] if first_decision >= 0 else None,
+        }
+    )
+
+
+def dead_letter_line(seq: int, position: str, dead: Dead, message: bytes) -> bytes:
+    """One line of `dead_letters`: why, where, what to do, and the message; in base64 if it is no UTF-8."""
+    record: dict[str, Any] = {
+        "seq": seq,
+        "position": position,
+        "reason": dead.reason,
+        "what": dead.what,
+        "fix": dead.fix,
+        "answered": dead.answerable,
+    }
+    try:
+        record["message"] = message.decode()
+    except UnicodeDecodeError:
+        record["message_base64"] = base64.b64encode(message).decode()
+    return line(record)
+
+
+def _texts(texts: Iterable[str]) -> str:
+    return ",".join(map(quoted, texts))
+
+
+def _pairs(pairs: Iterable[tuple[str, str]]) -> str:
+    return ",".join(f"[{quoted(a)},{quoted(b)}]" for a, b in pairs)
