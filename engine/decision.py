@@ -1,0 +1,1199 @@
+"""The last stage of the core: what rules, models and restrictions together mean for each row, and what it sets off.
+
+Facts written here (restrictions, caps, groups of alerts) are read only here, row by row, so where batches are cut
+changes nothing. Rows with nothing to tell, most of them, are found by masks over columns and never reach Python one by
+one; the others are taken in order. What a row sets off can make later rows of its batch interesting, and those are
+queued when it happens.
+
+The decision is the most severe of: the band of the combined score; what the actions of fired rules ask for, within
+their caps; what fields that rules missed ask for (`if_undecided`); what the champion alone asks for, where settings
+say so; review for an amount without a rate; and what restrictions in force demand.
+"""
+
+import heapq
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from config import reasons
+from config.decisions import (
+    APPROVE,
+    CHALLENGE,
+    DECISIONS,
+    HOLD,
+    RESTRICTABLE,
+    REVIEW,
+    SEVERITY,
+    DecisionSettings,
+)
+from config.errors import StateError
+from config.money import exponent, major_text
+from engine.agenda import EXPIRE, FORGET, TIME_OUT, Agenda, Entry
+from engine.alerts import AlertBook, Group, OpenAlert, Suppression, operational_alert
+from engine.batch import ACTIVITY, COMMAND, TRANSACTION
+from engine.caps import Caps
+from engine.commands import Answer, Desk
+from engine.outcomes import (
+    CHAMPION,
+    DecisionParts,
+    Streams,
+    decision_text,
+    duplicate_line,
+    fired_text,
+    line,
+    model_order,
+    quiet_lines,
+    rfc3339,
+    short_id,
+)
+from engine.restrictions import BLOCKING, DictionaryLike, Registry, Restriction, demands
+from rules.columns import Frame, Layout, Place
+from rules.definitions import Action, Pack, Rule, Template
+from rules.tree import Type
+
+B1: TypeAlias = NDArray[np.bool_]
+F8: TypeAlias = NDArray[np.float64]
+I1: TypeAlias = NDArray[np.int8]
+I2: TypeAlias = NDArray[np.int16]
+I8: TypeAlias = NDArray[np.int64]
+U1: TypeAlias = NDArray[np.uint8]
+
+FIRES = 32767  # truth of a rule that fires; 0 does not; else the number of what it misses
+PATTERNS_MAX = (
+    65_536  # undecided patterns kept; beyond that all are made anew, which changes no byte
+)
+BLOCK = 128  # rows written at a time: 60 KB, below what malloc gives back and faults in again (1.1 us a row; 1.5)
+FORMAT = 1  # of the saved state
+TOP_REASONS = "model.top_reasons"  # in titles: names of the strongest contributions ...
+TOP = 3  # ... that many
+NO_DECISION = -2  # of a duplicate: what it repeats is a label or an update
+FACTS = ("direction", "amount", "type", "channel")  # columns read beside entities
+
+
+class JudgementLike(Protocol):
+    """What rules say, (rules, rows) each; see rules/ruleset.py."""
+
+    truth: I2
+    excepted: I2
+    score: F8
+    in_rollout: B1 | None
+
+
+class RulesetLike(Protocol):
+    """What people are told about a rule's verdict."""
+
+    def because(self, rule_index: int, state: int) -> str: ...
+
+    def text(
+        self,
+        template: Template,
+        frame: Frame,
+        row: int,
+        dictionaries: Mapping[str, DictionaryLike],
+        extra: Mapping[str, str] | None = None,
+    ) -> str: ...
+
+
+class SchemaLike(Protocol):
+    """Which columns messages have."""
+
+    @property
+    def columns(self) -> Mapping[str, Any]: ...
+
+    def type_of(self, name: str) -> Type: ...
+
+
+class Match(NamedTuple):
+    """One rule whose condition held in one row, and what became of it.
+
+    place   : of the rule in the judgement
+    outcome : fires, deduplicated (fires, joined an open group), excepted, suppressed or shadow
+    """
+
+    row: int
+    place: int
+    rule: str
+    outcome: str
+
+
+@dataclass(slots=True)
+class DecideInputs:
+    """Everything the stage reads of one batch of n rows.
+
+    kind           : (n,) int8   see engine/batch.py
+    seq            : (n,) int64
+    event_time_us  : (n,) int64  -1 none
+    core_us        : (n,) int64  core time once the row is accepted; never falls
+    late           : (n,) bool   beyond the lateness
+    foreign        : (n,) bool   money in a currency without a rate
+    transaction_id, account : n texts, None where there is none
+    judgement      : of the rules that are not `off`, in the order of the pack
+    models         : name -> (n,) scores rounded to 6 decimals, NaN none; the calibrated champion as `champion`
+    explain        : row -> contributions to the champion's score, strongest first
+    warming        : ids of rules that read a feature without its full history: they run in shadow
+    unscorable     : row -> type ("" unknown) of dead rows that must be answered
+    duplicates     : row -> (seq of the first, its decision; -1: it stands in this batch; NO_DECISION: it has none)
+    commands       : row -> decoded command
+    config         : hash of the configuration, as it stands in decisions
+    """
+
+    kind: I1
+    seq: I8
+    event_time_us: I8
+    core_us: I8
+    late: B1
+    foreign: B1
+    transaction_id: Sequence[str | None]
+    account: Sequence[str | None]
+    frame: Frame
+    judgement: JudgementLike
+    models: Mapping[str, F8]
+    explain: Callable[[int], Sequence[tuple[str, float]]]
+    config: str
+    warming: frozenset[str] = frozenset()
+    unscorable: Mapping[int, str] = field(default_factory=dict)
+    duplicates: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+    commands: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Decided:
+    """What the stage says of one batch.
+
+    decision : (n,) int8 severity, see config/decisions.py; -1 where a row gets no decision
+    streams  : decisions, alerts, commands, resolutions, duplicates: whole lines, in order
+    answers  : row -> answer to its command
+    matches  : rules whose condition held, in order
+    counts   : of decisions, fired, shadow, excepted, suppressed, undecided, degraded, capped, alerts and commands, by name
+    """
+
+    decision: I1
+    streams: dict[str, bytes]
+    answers: dict[int, Answer]
+    matches: list[Match]
+    counts: dict[str, dict[str, int]]
+
+    def is_repeat(self, row: int, place: int) -> bool:
+        """Whether the rule at `place` of the judgement fired in `row` and joined an open group (`dedup`)."""
+        return any(
+            (m.row, m.place, m.outcome) == (row, place, "deduplicated") for m in self.matches
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """One rule, with what a match of it needs, found once."""
+
+    index: int  # in the judgement
+    rule: Rule
+    is_live: bool
+    missing_score: float  # of if_undecided
+    missing_severity: int
+    dedup: tuple[Place, ...]
+    targets: dict[int, Place]  # place in `actions` -> column of what it restricts
+
+
+@dataclass(frozen=True, slots=True)
+class _Pattern:
+    """What the line of a row says when no rule fires, by which rules are undecided."""
+
+    severity: int
+    head: str
+    tail: str
+
+
+@dataclass(slots=True)
+class _Work:
+    """One batch on its way through the stage."""
+
+    inputs: DecideInputs
+    n: int
+    out: Streams
+    decision: I1
+    lines: dict[int, str]
+    queue: list[int]
+    queued: set[int]
+    answers: dict[int, Answer]
+    matches: list[Match]
+    counts: dict[str, dict[str, int]]
+
+    def count(self, what: str, name: str, n: int = 1) -> None:
+        names = self.counts.setdefault(what, {})
+        names[name] = names.get(name, 0) + n
+
+    def enqueue(self, rows: Sequence[int]) -> None:
+        for row in rows:
+            if row not in self.queued:
+                self.queued.add(row)
+                heapq.heappush(self.queue, row)
+
+
+@dataclass(slots=True)
+class _Verdict:
+    """What comes together for one row."""
+
+    scores: list[float] = field(default_factory=list)
+    fired: list[tuple[_Plan, float]] = field(default_factory=list)
+    shadow: list[str] = field(default_factory=list)
+    excepted: list[tuple[str, str]] = field(default_factory=list)
+    suppressed: list[tuple[str, str]] = field(default_factory=list)
+    undecided: list[tuple[str, str]] = field(default_factory=list)
+    missing_severity: int = APPROVE  # asked by if_undecided
+    missing_weighs: bool = False  # a rule said what its missing field means
+    asked: int = APPROVE  # asked by actions, after their own caps
+    implied: int = APPROVE  # by what was restricted
+    reasons: set[str] = field(default_factory=set)  # the engine's own
+    alerts: list[str] = field(default_factory=list)
+    commands: list[str] = field(default_factory=list)
+
+
+class _State(msgspec.Struct, kw_only=True):
+    """Everything that outlives a batch, in canonical order."""
+
+    format: int = FORMAT
+    agenda: list[Entry]
+    restrictions: list[Restriction]
+    groups: list[Group]
+    alerts: list[OpenAlert]
+    suppressions: list[Suppression]
+    caps: list[tuple[str, list[int]]]
+    alarms: list[tuple[str, int]]
+
+
+class Decider:
+    """Decide, restrict and alert. `load` of what `save` gave, then the same rows, gives the same bytes again."""
+
+    def __init__(
+        self,
+        pack: Pack,
+        ruleset: RulesetLike,
+        settings: DecisionSettings,
+        layout: Layout,
+        dictionaries: Mapping[str, DictionaryLike],
+        *,
+        effect: str = "observe",
+    ) -> None:
+        self._pack = pack
+        self._ruleset = ruleset
+        self._settings = settings
+        self._layout = layout
+        self._dictionaries = dictionaries
+        self._effect = effect
+        self._digits = exponent(pack.currency)
+        judged = [rule for rule in pack.rules if rule.mode != "off"]
+        self._plans = [self._plan(k, rule) for k, rule in enumerate(judged)]
+        ids = [plan.rule.id for plan in self._plans]
+        assert ids == sorted(set(ids)), "rules of a pack stand in the order of their ids"
+        self._rolled = np.array(
+            [k for k, p in enumerate(self._plans) if p.rule.if_undecided and p.rule.rollout_by],
+            np.int64,
+        )
+        self._lows = [band.low for band in pack.bands]
+        self._severities = [SEVERITY[band.decision] for band in pack.bands]
+        self._alone = sorted((SEVERITY[d], at) for d, at in settings.models_alone.items())
+        self._subjects = tuple(
+            layout[name] for name in RESTRICTABLE if name in layout and layout[name].is_code
+        )
+        self._patterns: dict[tuple[bytes, bytes, bytes], _Pattern] = {}
+        self._patterns_of: tuple[str, frozenset[str]] = ("", frozenset())
+        self._begin((), (), (), ())
+
+    @staticmethod
+    def add_columns(pack: Pack, schema: SchemaLike, layout: Layout) -> tuple[str, ...]:
+        """Give a place to every column this stage reads and messages have; return their names."""
+        names = [*RESTRICTABLE, *FACTS]
+        for rule in pack.rules:
+            names += [*rule.dedup_by, *(a.entity for a in rule.actions if a.kind == "restrict")]
+        present = tuple(dict.fromkeys(name for name in names if name in schema.columns))
+        for name in present:
+            if name not in layout:
+                layout.add(name, schema.type_of(name))
+        return present
+
+    def decide(self, inputs: DecideInputs) -> Decided:
+        """Decide a batch: rows in order, each from everything the rows before it have set off."""
+        n = len(inputs.kind)
+        work = _Work(inputs, n, Streams(), np.full(n, -1, np.int8), {}, [], set(), {}, [], {})
+        assert inputs.judgement.truth.shape == (len(self._plans), n)
+        if self._patterns_of != (inputs.config, inputs.warming):
+            self._patterns_of = (inputs.config, inputs.warming)
+            self._patterns.clear()
+        patterns = self._survey(work)
+        self._walk(work)
+        decisions = self._write(work, patterns)
+        for row, (first_seq, known) in sorted(inputs.duplicates.items()):
+            here = first_seq - int(inputs.seq[0])
+            first = int(work.decision[here]) if known == -1 and 0 <= here < n else known
+            work.out.duplicates.append(
+                duplicate_line(
+                    int(inputs.seq[row]),
+                    inputs.transaction_id[row],
+                    inputs.account[row],
+                    first_seq,
+                    first,
+                )
+            )
+        for severity, count in enumerate(np.bincount(work.decision + 1, minlength=6)[1:].tolist()):
+            if count:
+                work.count("decisions", DECISIONS[severity], count)
+        if work.out.verbs:
+            work.counts["commands"] = work.out.verbs
+        streams = {
+            "decisions": decisions,
+            "alerts": b"".join(work.out.alerts),
+            "commands": b"".join(work.out.commands),
+            "resolutions": b"".join(work.out.resolutions),
+            "duplicates": b"".join(work.out.duplicates),
+        }
+        return Decided(work.decision, streams, work.answers, work.matches, work.counts)
+
+    def restrictions_on(self, domain: str, entity: str) -> list[Restriction]:
+        """Return what is in force on an entity, for people who ask."""
+        return self._registry.on(domain, entity)
+
+    def save(self) -> dict[str, U1]:
+        """Everything that outlives a batch; the same bytes however batches were cut."""
+        groups, alerts, suppressions = self._book.save()
+        state = _State(
+            agenda=self._agenda.entries(),
+            restrictions=self._registry.all(),
+            groups=groups,
+            alerts=alerts,
+            suppressions=suppressions,
+            caps=self._caps.taken(),
+            alarms=self._caps.alarmed(),
+        )
+        return {"state": np.frombuffer(msgspec.msgpack.encode(state), np.uint8).copy()}
+
+    def load(self, saved: Mapping[str, NDArray[Any]]) -> None:
+        """Take over what `save` gave; dictionaries are loaded before. The pack may be another one."""
+        try:
+            state = msgspec.msgpack.decode(saved["state"].tobytes(), type=_State)
+        except (msgspec.DecodeError, KeyError) as error:
+            raise StateError(
+                f"the saved restrictions cannot be read: {error}",
+                why="without them a frozen account would be open again",
+                fix="go on from the snapshot before, or replay the journal",
+            ) from None
+        if state.format != FORMAT:
+            raise StateError(
+                f"saved restrictions have format {state.format}, this version reads {FORMAT}",
+                fix="go on with the version that saved them, or replay the journal",
+            )
+        self._begin(state.agenda, state.restrictions, state.caps, state.alarms)
+        self._book.restore(state.groups, state.alerts, state.suppressions)
+
+    # ---------------------------------------------------------------- set-up
+
+    def _begin(
+        self,
+        agenda: Sequence[Entry],
+        restrictions: Sequence[Restriction],
+        caps: Sequence[tuple[str, list[int]]],
+        alarms: Sequence[tuple[str, int]],
+    ) -> None:
+        self._agenda = Agenda(agenda)
+        self._caps = Caps(caps, alarms)
+        self._book = AlertBook(self._agenda, self._settings.alerts_kept_us)
+        self._registry = Registry(self._settings, self._effect, self._dictionaries, self._agenda)
+        self._registry.restore(restrictions)
+        domains = {
+            name: place.dictionary for name, place in self._layout.places.items() if place.is_code
+        }
+        self._desk = Desk(
+            self._registry,
+            self._book,
+            {name: domain for name, domain in domains.items() if name in RESTRICTABLE},
+            frozenset(rule.id for rule in self._pack.rules),
+            self._digits,
+        )
+
+    def _plan(self, index: int, rule: Rule) -> _Plan:
+        missing = rule.if_undecided
+        targets = {}
+        for k, action in enumerate(rule.actions):
+            if action.kind == "restrict":
+                assert action.for_us > 0, f"{rule.id}: nothing is restricted without an end"
+                targets[k] = self._layout[action.entity]
+        return _Plan(
+            index,
+            rule,
+            rule.mode == "live",
+            missing.score if missing else 0.0,
+            SEVERITY[missing.do] if missing and missing.do else APPROVE,
+            tuple(self._layout[name] for name in rule.dedup_by),
+            targets,
+        )
+
+    # ---------------------------------------------------------------- columns
+
+    def _survey(self, work: _Work) -> dict[int, _Pattern]:
+        """Queue the rows that need a look; return the undecided patterns of the others."""
+        inputs = work.inputs
+        truth, kind = inputs.judgement.truth, inputs.kind
+        transactions = kind == TRANSACTION
+        peak = truth.max(axis=0, initial=0)
+        judged = transactions | (kind == ACTIVITY)
+        loud = judged & (peak == FIRES)
+        loud |= transactions & (inputs.foreign | inputs.late)
+        flagged = self._registry.flagged(inputs.frame, self._subjects)
+        if flagged is not None:
+            loud |= transactions & flagged
+        if self._alone and CHAMPION in inputs.models:
+            lowest = min(at for _, at in self._alone)
+            loud |= transactions & (inputs.models[CHAMPION] >= lowest)
+        touched = np.flatnonzero(truth.any(axis=1))
+        self._count_undecided(work, judged & (peak > 0), touched)
+        patterns: dict[int, _Pattern] = {}
+        plain = self._pattern((), b"")
+        if plain.severity > APPROVE:
+            loud |= transactions
+        else:
+            missing = np.flatnonzero(transactions & ~loud & (peak > 0))
+            if len(missing):
+                patterns = self._undecided_patterns(work, missing, touched)
+        work.enqueue(np.flatnonzero(loud).tolist())
+        work.enqueue([row for row, p in patterns.items() if p.severity > APPROVE])
+        work.enqueue(sorted(map(int, inputs.unscorable)))
+        work.enqueue(sorted(map(int, inputs.commands)))
+        return patterns
+
+    def _count_undecided(self, work: _Work, rows: B1, touched: I8) -> None:
+        """Count for each rule in how many of `rows` it is undecided; others than `touched` never are."""
+        for k in touched.tolist():
+            states = work.inputs.judgement.truth[k]
+            n = int(np.count_nonzero(rows & (states != 0) & (states != FIRES)))
+            if n:
+                work.count("undecided", self._plans[k].rule.id, n)
+
+    def _undecided_patterns(self, work: _Work, rows: I8, touched: I8) -> dict[int, _Pattern]:
+        """The pattern of each of `rows`, in none of which a rule fires.
+
+        Rows are told apart by the bytes of their column of truth, over the rules `touched` only, and of the roll-out of
+        rules that ask for something when undecided.
+        """
+        judgement = work.inputs.judgement
+        block = judgement.truth[touched[:, None], rows]
+        if judgement.in_rollout is not None and len(self._rolled):
+            block = np.vstack([block, judgement.in_rollout[self._rolled][:, rows].astype(np.int16)])
+        keys = np.ascontiguousarray(block.T)
+        width = keys.shape[1] * keys.itemsize
+        texts: list[bytes] = keys.view(np.dtype((np.void, width)))[:, 0].tolist()
+        names, at = touched.tolist(), 2 * len(touched)
+        known: dict[bytes, _Pattern] = {}
+        found: dict[int, _Pattern] = {}
+        for row, text in zip(rows.tolist(), texts, strict=True):
+            pattern = known.get(text)
+            if pattern is None:
+                states = np.frombuffer(text[:at], np.int16).tolist()
+                missing = [(k, state) for k, state in zip(names, states, strict=True) if state]
+                pattern = known[text] = self._pattern(missing, text[at:])
+            found[row] = pattern
+        return found
+
+    def _pattern(self, missing: Sequence[tuple[int, int]], rollout: bytes) -> _Pattern:
+        """What a row says in which exactly the rules of `missing` (index, state) are undecided and none fires."""
+        rules = np.array([k for k, _ in missing], np.int64).tobytes()
+        states = np.array([state for _, state in missing], np.int16).tobytes()
+        known = self._patterns.get((rules, states, rollout))
+        if known is not None:
+            return known
+        config, warming = self._patterns_of
+        inside = dict(
+            zip(self._rolled.tolist(), np.frombuffer(rollout, np.int16).tolist(), strict=False)
+        )
+        verdict = _Verdict()
+        for k, state in missing:
+            self._miss(
+                verdict, k, state, is_live=self._is_live(k, warming) and inside.get(k, 1) > 0
+            )
+        score = self._combine(verdict.scores)
+        severity = max(self._band(score), verdict.missing_severity)
+        parts = DecisionParts(severity, score, undecided=verdict.undecided)
+        pattern = _Pattern(severity, parts.head(), parts.tail(config))
+        if len(self._patterns) >= PATTERNS_MAX:
+            self._patterns.clear()
+        self._patterns[rules, states, rollout] = pattern
+        return pattern
+
+    def _write(self, work: _Work, patterns: Mapping[int, _Pattern]) -> bytes:
+        """Write the decisions of the batch: quiet rows together, the others as the walk left them."""
+        inputs = work.inputs
+        quiet = inputs.kind == TRANSACTION
+        if work.lines:
+            quiet[list(work.lines)] = False
+        work.decision[quiet] = APPROVE
+        plain = self._pattern((), b"")
+        names = model_order(inputs.models)
+        blocks: list[bytes] = []
+        for first in range(0, work.n, BLOCK):
+            last = min(first + BLOCK, work.n)
+            texts = self._write_block(work, patterns, plain, names, quiet, first, last)
+            blocks.append("".join(texts).encode())
+        return b"".join(blocks)
+
+    def _write_block(
+        self,
+        work: _Work,
+        patterns: Mapping[int, _Pattern],
+        plain: _Pattern,
+        names: Sequence[str],
+        quiet: B1,
+        first: int,
+        last: int,
+    ) -> list[str]:
+        """Lines of the rows from `first` to `last`, "" where a row has none."""
+        inputs = work.inputs
+        part: slice | I8 = slice(first, last)
+        rows: Sequence[int] = range(first, last)
+        ids, accounts = inputs.transaction_id[first:last], inputs.account[first:last]
+        everything = bool(quiet[part].all())
+        if not everything:
+            part = np.flatnonzero(quiet[part]) + first
+            rows = part.tolist()
+            ids = [inputs.transaction_id[row] for row in rows]
+            accounts = [inputs.account[row] for row in rows]
+        of_rows = [patterns.get(row, plain) for row in rows] if patterns else [plain] * len(rows)
+        lines = quiet_lines(
+            inputs.seq[part],
+            ids,
+            inputs.event_time_us[part],
+            accounts,
+            [p.head for p in of_rows],
+            {name: inputs.models[name][part] for name in names},
+            [p.tail for p in of_rows],
+        )
+        if everything:
+            return lines
+        texts = [""] * (last - first)
+        for row, text in zip(rows, lines, strict=True):
+            texts[row - first] = text
+        for row in range(first, last):
+            if row in work.lines:
+                texts[row - first] = work.lines[row]
+        return texts
+
+    # ---------------------------------------------------------------- rows
+
+    def _walk(self, work: _Work) -> None:
+        """Take the queued rows in order, and at each what is due by then."""
+        while True:
+            row = work.queue[0] if work.queue else work.n
+            due = self._due_row(work)
+            if due <= row and due < work.n:
+                self._happen(work, due)
+            elif row < work.n:
+                heapq.heappop(work.queue)
+                self._take(work, row)
+            else:
+                return
+
+    def _due_row(self, work: _Work) -> int:
+        """The first row at whose core time something is due; n if there is none."""
+        due_us = self._agenda.next_us
+        if due_us is None or not work.n or due_us > work.inputs.core_us[-1]:
+            return work.n
+        return int(np.searchsorted(work.inputs.core_us, due_us))
+
+    def _happen(self, work: _Work, row: int) -> None:
+        """Let happen what is due by the core time of `row`, before the row itself."""
+        now_us, seq = int(work.inputs.core_us[row]), int(work.inputs.seq[row])
+        for due_us, kind, id_ in self._agenda.take(now_us):
+            if kind == EXPIRE:
+                self._registry.expire(id_, seq, work.out)
+            elif kind == FORGET:
+                self._registry.forget(id_)
+            elif kind == TIME_OUT:
+                restriction = self._registry.time_out(id_)
+                if restriction is not None:
+                    work.count("alerts", "operational")
+                    operational_alert(
+                        work.out,
+                        reasons.NOT_ACKNOWLEDGED,
+                        f"{restriction.level} of {restriction.domain} {restriction.entity} was not "
+                        f"acknowledged within {self._settings.ack_timeout}",
+                        seq=seq,
+                        now_us=now_us,
+                        about={"restriction_id": restriction.id},
+                    )
+            else:
+                self._book.due(due_us, kind, id_)
+
+    def _take(self, work: _Work, row: int) -> None:
+        inputs = work.inputs
+        kind = int(inputs.kind[row])
+        if row in inputs.commands:
+            assert kind == COMMAND, kind
+            work.answers[row] = self._carry_out(work, row)
+        elif row in inputs.unscorable:
+            self._answer_unscorable(work, row)
+        elif kind == TRANSACTION:
+            self._decide_row(work, row)
+        else:
+            assert kind == ACTIVITY, kind
+            verdict = self._judge(work, row)
+            self._act(work, row, verdict)
+
+    def _carry_out(self, work: _Work, row: int) -> Answer:
+        """Do what a command says, and look again at the later rows of the batch that it may concern."""
+        inputs, n_alerts = work.inputs, len(work.out.alerts)
+        answer = self._desk.carry_out(
+            inputs.commands[row], int(inputs.seq[row]), int(inputs.core_us[row]), work.out
+        )
+        if len(work.out.alerts) > n_alerts:
+            work.count("alerts", "operational")
+        restriction = self._registry.by_id.get(str(answer.get("restriction_id", "")))
+        if restriction is not None:
+            self._look_again(work, row, restriction.domain, restriction.entity)
+        return answer
+
+    def _look_again(self, work: _Work, row: int, domain: str, entity: str) -> None:
+        """Queue the transactions after `row` that name an entity whose restrictions have changed."""
+        code = self._dictionaries[domain].find(entity)
+        inputs, later = work.inputs, slice(row + 1, None)
+        if code < 0 or row + 1 == work.n:
+            return
+        for place in self._subjects:
+            if place.dictionary == domain:
+                named = inputs.frame.code[place.row, later] == code
+                named &= inputs.kind[later] == TRANSACTION
+                work.enqueue((np.flatnonzero(named) + row + 1).tolist())
+
+    def _answer_unscorable(self, work: _Work, row: int) -> None:
+        """Give a transaction that cannot be scored the fallback of its type, and what its account demands."""
+        inputs = work.inputs
+        type_, account = inputs.unscorable[row], inputs.account[row]
+        severity = self._settings.fallback_for(type_)
+        engine_reasons, in_force = {reasons.UNSCORABLE}, []
+        if account is not None and "account" in self._layout:
+            in_force = self._registry.on(self._layout["account"].dictionary, account)
+        blocked = self._settings.blocked_for(type_)
+        for restriction in in_force:
+            if restriction.level != "watch":  # amount and direction are unknown
+                severity = max(severity, blocked)
+                engine_reasons.add(reasons.RESTRICTED)
+        parts = DecisionParts(
+            severity,
+            reasons=_ordered(engine_reasons),
+            restrictions=[restriction.id for restriction in in_force],
+        )
+        self._settle(work, row, parts, ())
+
+    def _decide_row(self, work: _Work, row: int) -> None:
+        """Decide one transaction that has something to tell, or might have."""
+        inputs, settings = work.inputs, self._settings
+        now_us = int(inputs.core_us[row])
+        demanded, in_force = self._demanded(work, row)  # before the row restricts anything itself
+        verdict = self._judge(work, row)
+        self._act(work, row, verdict)
+        score = self._combine(verdict.scores)
+        asked = max(self._band(score), verdict.missing_severity)
+        if verdict.missing_weighs and asked > APPROVE:
+            verdict.reasons.add(reasons.UNDECIDED)
+        asked = max(asked, verdict.asked)
+        alone = self._models_alone(work, row)
+        if not verdict.fired:
+            alone = min(alone, SEVERITY[settings.models_alone_max])
+        if alone > APPROVE:
+            verdict.reasons.add(reasons.MODEL_SCORE)
+            asked = max(asked, alone)
+        asked = self._within_breaker(work, row, verdict, asked, now_us)
+        if demanded > APPROVE:
+            verdict.reasons.add(reasons.RESTRICTED)
+        if inputs.foreign[row]:
+            verdict.reasons.add(reasons.FX_RATE_MISSING)
+            demanded = max(demanded, REVIEW)
+        if inputs.late[row]:
+            verdict.reasons.add(reasons.LATE)
+        severity = max(asked, verdict.implied, demanded)
+        told = dict.fromkeys(plan.rule.reason for plan, _ in verdict.fired)
+        parts = DecisionParts(
+            severity,
+            score,
+            [_fired(plan.rule, points) for plan, points in verdict.fired],
+            verdict.shadow,
+            verdict.excepted,
+            verdict.suppressed,
+            verdict.undecided,
+            [*told, *_ordered(verdict.reasons)],
+            inputs.explain(row) if severity > APPROVE or verdict.fired else (),
+            in_force,
+            verdict.alerts,
+            verdict.commands,
+            bool(inputs.late[row]),
+        )
+        names = model_order(inputs.models)
+        scores = [(name, float(inputs.models[name][row])) for name in names]
+        self._settle(work, row, parts, scores)
+
+    def _settle(
+        self, work: _Work, row: int, parts: DecisionParts, models: Sequence[tuple[str, float]]
+    ) -> None:
+        inputs = work.inputs
+        work.decision[row] = parts.decision
+        work.lines[row] = decision_text(
+            int(inputs.seq[row]),
+            inputs.transaction_id[row],
+            int(inputs.event_time_us[row]),
+            inputs.account[row],
+            models,
+            parts.head(),
+            parts.tail(inputs.config),
+        )
+
+    # ---------------------------------------------------------------- rules
+
+    def _is_live(self, k: int, warming: frozenset[str]) -> bool:
+        plan = self._plans[k]
+        return plan.is_live and plan.rule.id not in warming
+
+    def _miss(self, verdict: _Verdict, k: int, state: int, *, is_live: bool) -> None:
+        """Note that rule `k` could not be decided, and what it asks for then."""
+        plan = self._plans[k]
+        verdict.undecided.append((plan.rule.id, self._ruleset.because(k, state)))
+        if plan.rule.if_undecided is not None and is_live:
+            verdict.scores.append(plan.missing_score)
+            verdict.missing_severity = max(verdict.missing_severity, plan.missing_severity)
+            verdict.missing_weighs |= plan.missing_score > 0 or plan.missing_severity > APPROVE
+
+    def _judge(self, work: _Work, row: int) -> _Verdict:
+        """Sort what the rules say of a row: fired, shadow, excepted, suppressed, undecided; each in order of ids."""
+        inputs, judgement = work.inputs, work.inputs.judgement
+        column = judgement.truth[:, row]
+        verdict = _Verdict()
+        for k in np.flatnonzero(column).tolist():
+            plan, state = self._plans[k], int(column[k])
+            rule = plan.rule
+            inside = judgement.in_rollout is None or bool(judgement.in_rollout[k, row])
+            is_live = inside and self._is_live(k, inputs.warming)
+            if state != FIRES:
+                self._miss(verdict, k, state, is_live=is_live)
+                continue
+            exception = int(judgement.excepted[k, row])
+            points = float(judgement.score[k, row])
+            if points != points:  # noqa: PLR0124  a score that misses a field counts nothing
+                points = 0.0
+                work.count("degraded", rule.id)
+            if exception:
+                verdict.excepted.append((rule.id, rule.exceptions[exception - 1].id))
+                outcome = "excepted"
+            elif not is_live:
+                verdict.shadow.append(_fired(rule, points))
+                outcome = "shadow"
+            elif suppression := self._book.suppressed(
+                rule.id, lambda name: self._entity(work, row, name)
+            ):
+                verdict.suppressed.append((rule.id, suppression))
+                outcome = "suppressed"
+            else:
+                verdict.fired.append((plan, points))
+                verdict.scores.append(points)
+                outcome = "fired"
+            work.count(outcome, rule.id)
+            if outcome != "fired":
+                work.matches.append(Match(row, k, rule.id, outcome))
+        return verdict
+
+    def _combine(self, scores: Sequence[float]) -> float:
+        """One score in 0..1000 of the scores of rules, in order of their ids; rounded half to even at 6 decimals."""
+        combine = self._pack.combine
+        if not scores:
+            return 0.0
+        if combine == "max":
+            total = max(scores)
+        elif combine == "sum":
+            total = 0.0
+            for score in scores:
+                total += score
+        else:
+            assert combine == "noisy_or", combine
+            passes = 1.0
+            for score in scores:
+                passes *= 1.0 - min(max(score, 0.0), 1000.0) / 1000.0
+            total = 1000.0 * (1.0 - passes)
+        return round(min(max(total, 0.0), 1000.0), 6)
+
+    def _band(self, score: float) -> int:
+        """Severity of the band that `score` lies in; the last band includes its end."""
+        return self._severities[max(0, bisect_right(self._lows, score) - 1)]
+
+    def _models_alone(self, work: _Work, row: int) -> int:
+        if not self._alone or CHAMPION not in work.inputs.models:
+            return APPROVE
+        score = float(work.inputs.models[CHAMPION][row])
+        return max((severity for severity, at in self._alone if score >= at), default=APPROVE)
+
+    def _demanded(self, work: _Work, row: int) -> tuple[int, list[str]]:
+        """Severity that restrictions in force demand of a row, and their ids."""
+        in_force: dict[str, Restriction] = {}
+        if not self._registry.by_id:
+            return APPROVE, []
+        frame = work.inputs.frame
+        for place in self._subjects:
+            code = int(frame.code[place.row, row])
+            if code >= 0:
+                text = self._dictionaries[place.dictionary].texts[code]
+                for restriction in self._registry.on(place.dictionary, text):
+                    in_force[restriction.id] = restriction
+        severity = APPROVE
+        for restriction in in_force.values():
+            if self._concerns(
+                work, row, restriction.level, restriction.amount_minor, restriction.channels
+            ):
+                severity = max(severity, self._blocked(work, row))
+        return severity, list(in_force)
+
+    def _concerns(
+        self, work: _Work, row: int, level: str, amount_minor: int, channels: Sequence[str]
+    ) -> bool:
+        direction = self._entity(work, row, "direction")
+        type_ = self._entity(work, row, "type") or ""
+        incoming = (
+            direction == "in" if direction is not None else type_ in self._settings.incoming_types
+        )
+        return demands(
+            level,
+            amount_minor,
+            channels,
+            incoming=incoming,
+            amount_minor=self._amount(work, row),
+            channel=self._entity(work, row, "channel"),
+        )
+
+    def _blocked(self, work: _Work, row: int) -> int:
+        return self._settings.blocked_for(self._entity(work, row, "type") or "")
+
+    # ---------------------------------------------------------------- actions
+
+    def _act(self, work: _Work, row: int, verdict: _Verdict) -> None:
+        """Carry out every action of every rule that fired."""
+        for plan, _ in verdict.fired:
+            rule = plan.rule
+            group, joined = self._group(work, row, plan)
+            outcome = "deduplicated" if joined else "fires"
+            work.matches.append(Match(row, plan.index, rule.id, outcome))
+            tags = [action.tag for action in rule.actions if action.kind == "tag"]
+            if joined:
+                assert group is not None
+                self._update_alerts(work, row, plan, group, verdict)
+            else:
+                self._raise_alerts(work, row, plan, group, verdict, tags)
+            if tags and not any(action.kind == "alert" for action in rule.actions):
+                work.out.alerts.append(line(self._about(work, row, rule, "tag") | {"tags": tags}))
+            for k, action in enumerate(rule.actions):
+                if action.kind == "restrict":
+                    self._restrict(work, row, plan, k, verdict)
+                elif action.kind in ("challenge", "hold", "decline"):
+                    if work.inputs.kind[row] == TRANSACTION:
+                        self._ask(work, row, rule, k, verdict)
+                elif action.kind in ("notify", "list_add"):
+                    self._commission(work, row, rule, k, verdict)
+                else:
+                    assert action.kind in ("alert", "tag"), action.kind
+        if verdict.suppressed and work.inputs.kind[row] == ACTIVITY:
+            for rule_id, suppression in verdict.suppressed:  # no decision line to keep it in
+                rule = next(p.rule for p in self._plans if p.rule.id == rule_id)
+                record = self._about(work, row, rule, "suppressed")
+                work.out.alerts.append(line(record | {"suppression_id": suppression}))
+
+    def _ask(self, work: _Work, row: int, rule: Rule, k: int, verdict: _Verdict) -> None:
+        """Challenge, hold or decline, within the action's own cap."""
+        action = rule.actions[k]
+        key, now_us = f"{rule.id}:{k}", int(work.inputs.core_us[row])
+        limit = self._limit(action.max_per_hour)
+        if self._caps.has_room(key, limit, now_us):
+            self._caps.take(key, limit, now_us)
+            verdict.asked = max(verdict.asked, SEVERITY[action.kind])
+        else:
+            verdict.asked = max(verdict.asked, REVIEW)
+            self._cap(work, row, verdict, key, f"{limit} {action.kind}s an hour by {rule.id}")
+
+    def _restrict(self, work: _Work, row: int, plan: _Plan, k: int, verdict: _Verdict) -> None:
+        """Restrict an entity of the row, unless that is so already or a cap forbids it."""
+        inputs, rule, place = work.inputs, plan.rule, plan.targets[k]
+        action, now_us = rule.actions[k], int(inputs.core_us[row])
+        blocking = action.level in BLOCKING
+        blocks = blocking or self._concerns(
+            work, row, action.level, action.amount_minor, action.channels
+        )
+        implied = self._blocked(work, row) if blocks else APPROVE
+        code = int(inputs.frame.code[place.row, row])
+        if code < 0:
+            verdict.reasons.add(reasons.ENTITY_MISSING)
+            verdict.implied = max(verdict.implied, implied)
+            return
+        domain = place.dictionary
+        entity = self._dictionaries[domain].texts[code]
+        if self._registry.standing(rule.id, k, domain, entity) is not None:
+            verdict.implied = max(verdict.implied, implied)
+            return
+        full = self._full_cap(rule, k, domain, entity, now_us)
+        if full is not None:
+            verdict.implied = max(verdict.implied, REVIEW)
+            self._cap(work, row, verdict, *full)
+            return
+        self._caps.take(f"{rule.id}:{k}", self._limit(action.max_per_hour), now_us)
+        if blocking:
+            self._caps.take("pack:freeze", self._limit(self._pack.max_freezes_per_hour), now_us)
+        restriction = self._registry.impose(
+            Restriction(
+                id="",
+                domain=domain,
+                entity=entity,
+                level=action.level,
+                channels=action.channels,
+                amount_minor=action.amount_minor,
+                rule=rule.id,
+                action=k,
+                author=f"rule {rule.id}",
+                reason=rule.reason,
+                source_seq=int(inputs.seq[row]),
+                source=inputs.transaction_id[row],
+                started_us=now_us,
+                expires_us=now_us + action.for_us,
+            ),
+            work.out,
+        )
+        verdict.implied = max(verdict.implied, implied)
+        verdict.commands.append(restriction.commands[-1])
+        self._look_again(work, row, domain, entity)
+
+    def _full_cap(
+        self, rule: Rule, k: int, domain: str, entity: str, now_us: int
+    ) -> tuple[str, str] | None:
+        """Key and wording of the first cap that forbids action `k`; None if all have room."""
+        action, settings = rule.actions[k], self._settings
+        if not settings.caps:
+            return None
+        key = f"{rule.id}:{k}"
+        if not self._caps.has_room(key, action.max_per_hour, now_us):
+            return key, f"{action.max_per_hour} restrictions an hour by {rule.id}"
+        limit = self._pack.max_freezes_per_hour
+        if action.level in BLOCKING and not self._caps.has_room("pack:freeze", limit, now_us):
+            return "pack:freeze", f"{limit} freezes an hour by all rules"
+        if action.level != "watch" and self._registry.exceeds_automation(
+            domain, entity, now_us, now_us + action.for_us
+        ):
+            wording = (
+                f"{settings.automation_max} in {settings.automation_span} by automation on "
+                f"{domain} {entity}"
+            )
+            return f"automation:{domain}:{entity}", wording
+        return None
+
+    def _within_breaker(
+        self, work: _Work, row: int, verdict: _Verdict, asked: int, now_us: int
+    ) -> int:
+        """Hold and challenge within what all rules and bands together may do in an hour; beyond it, review."""
+        for severity, limit in (
+            (HOLD, self._settings.max_holds_per_hour),
+            (CHALLENGE, self._settings.max_challenges_per_hour),
+        ):
+            limit = self._limit(limit)
+            if asked != severity or limit == 0:
+                continue
+            name = DECISIONS[severity]
+            key = f"pack:{name}"
+            if not self._caps.has_room(key, limit, now_us):
+                self._cap(work, row, verdict, key, f"{limit} {name}s an hour by all rules")
+                return REVIEW
+            self._caps.take(key, limit, now_us)
+        return asked
+
+    def _limit(self, limit: int) -> int:
+        """A limit as it counts here: none in rule tests."""
+        return limit if self._settings.caps else 0
+
+    def _cap(self, work: _Work, row: int, verdict: _Verdict, key: str, wording: str) -> None:
+        """An action was withheld: say so in the decision, and to operations once an hour."""
+        verdict.reasons.add(reasons.CAP_REACHED)
+        work.count("capped", "automation" if key.startswith("automation:") else key)
+        now_us = int(work.inputs.core_us[row])
+        if self._caps.alarm(key, now_us):
+            work.count("alerts", "operational")
+            alert_id = operational_alert(
+                work.out,
+                reasons.CAP_REACHED,
+                f"Limit reached: {wording}; what goes beyond it becomes review",
+                seq=int(work.inputs.seq[row]),
+                now_us=now_us,
+                about={"cap": key, "transaction_id": work.inputs.transaction_id[row]},
+            )
+            verdict.alerts.append(alert_id)
+
+    def _commission(self, work: _Work, row: int, rule: Rule, k: int, verdict: _Verdict) -> None:
+        """Put out a notification or an addition to a list as a command."""
+        inputs, action = work.inputs, rule.actions[k]
+        seq, now_us = int(inputs.seq[row]), int(inputs.core_us[row])
+        key, limit = f"{rule.id}:{k}", self._limit(action.max_per_hour)
+        if not self._caps.has_room(key, limit, now_us):
+            verdict.implied = max(verdict.implied, REVIEW)
+            self._cap(work, row, verdict, key, f"{limit} {action.kind} an hour by {rule.id}")
+            return
+        self._caps.take(key, limit, now_us)
+        command_key = f"{short_id('n-', rule.id, k, seq)}:{action.kind}:1"
+        command_id = short_id("c-", command_key)
+        what: dict[str, object] = {"template": action.template, "to": action.to}
+        if action.kind == "list_add":
+            assert action.value is not None
+            assert action.value.op == "column", action.value
+            what = {
+                "list": action.list_name,
+                "value": self._entity(work, row, str(action.value.value)),
+                "expires_at": rfc3339(now_us + action.for_us) if action.for_us else None,
+            }
+        work.out.command(
+            {
+                "command_id": command_id,
+                "key": command_key,
+                "verb": action.kind,
+                **what,
+                "reason": rule.reason,
+                "rule": rule.id,
+                "source": inputs.transaction_id[row],
+                "account": inputs.account[row],
+                "effect": self._effect,
+                "seq": seq,
+                "core_time": rfc3339(now_us),
+            }
+        )
+        verdict.commands.append(command_id)
+
+    # ---------------------------------------------------------------- alerts
+
+    def _group(self, work: _Work, row: int, plan: _Plan) -> tuple[Group | None, bool]:
+        """The group that a match belongs to, and whether it joined an open one; None for rules without `dedup`.
+
+        A match that misses a `dedup` field stands alone: it must not hide in somebody else's case.
+        """
+        rule, inputs = plan.rule, work.inputs
+        if not plan.dedup:
+            return None, False
+        texts = [self._text(work, row, place) for place in plan.dedup]
+        if any(text is None for text in texts):
+            return None, False
+        entity = "\x1f".join(str(text) for text in texts)
+        amount_minor = self._amount_or_zero(work, row)
+        group = self._book.join(rule.id, entity, amount_minor, int(inputs.core_us[row]))
+        if group is not None:
+            return group, True
+        seq = int(inputs.seq[row])
+        asked = [k for k, action in enumerate(rule.actions) if action.kind == "alert"]
+        group = Group(
+            rule=rule.id,
+            entity=entity,
+            first_seq=seq,
+            until_us=int(inputs.core_us[row]) + rule.dedup_for_us,
+            alerts=tuple(_alert_id(rule.id, entity, seq, n) for n in range(len(asked))),
+            count=1,
+            amount_minor=amount_minor,
+        )
+        self._book.begin(group)
+        return group, False
+
+    def _raise_alerts(
+        self,
+        work: _Work,
+        row: int,
+        plan: _Plan,
+        group: Group | None,
+        verdict: _Verdict,
+        tags: Sequence[str],
+    ) -> None:
+        rule, inputs = plan.rule, work.inputs
+        seq, now_us = int(inputs.seq[row]), int(inputs.core_us[row])
+        asked = [action for action in rule.actions if action.kind == "alert"]
+        for n, action in enumerate(asked):
+            entity = group.entity if group else inputs.account[row] or ""
+            alert_id = group.alerts[n] if group else _alert_id(rule.id, entity, seq, n)
+            self._book.raise_alert(alert_id, rule.id, group, now_us)
+            work.count("alerts", "rule")
+            title = self._title(work, row, action)
+            record = {"alert_id": alert_id, **self._about(work, row, rule, "rule")}
+            record |= {"queue": action.queue, "title": title}
+            work.out.alerts.append(line(record | ({"tags": tags} if tags else {})))
+            verdict.alerts.append(alert_id)
+
+    def _update_alerts(
+        self, work: _Work, row: int, plan: _Plan, group: Group, verdict: _Verdict
+    ) -> None:
+        for alert_id in group.alerts:
+            work.count("alerts", "update")
+            record = {"alert_id": alert_id, **self._about(work, row, plan.rule, "update")}
+            total = major_text(group.amount_minor, self._digits)
+            work.out.alerts.append(line(record | {"count": group.count, "amount_total": total}))
+            verdict.alerts.append(alert_id)
+
+    def _about(self, work: _Work, row: int, rule: Rule, kind: str) -> dict[str, Any]:
+        """What every line about a match says."""
+        inputs = work.inputs
+        amount = self._amount(work, row)
+        fields = rule.dedup_by or ("account",)
+        entity = {name: self._entity(work, row, name) for name in fields}
+        if entity == {"account": None}:
+            entity = {"account": inputs.account[row]}
+        return {
+            "kind": kind,
+            "seq": int(inputs.seq[row]),
+            "rule": rule.id,
+            "version": rule.version,
+            "reason": rule.reason,
+            "severity": rule.severity,
+            "entity": entity,
+            "transaction_id": inputs.transaction_id[row],
+            "account": inputs.account[row],
+            "event_time": rfc3339(int(inputs.event_time_us[row])),
+            "amount": major_text(int(amount), self._digits) if amount == amount else None,  # noqa: PLR0124
+            "currency": self._pack.currency,
+        }
+
+    def _title(self, work: _Work, row: int, action: Action) -> str:
+        title, inputs = action.title, work.inputs
+        if title is None:
+            return ""
+        extra = {}
+        if any(not isinstance(hole, str) and hole[0].value == TOP_REASONS for hole in title.parts):
+            extra[TOP_REASONS] = ", ".join(name for name, _ in inputs.explain(row)[:TOP])
+        return self._ruleset.text(title, inputs.frame, row, self._dictionaries, extra)
+
+    # ---------------------------------------------------------------- values of one row
+
+    def _entity(self, work: _Work, row: int, name: str) -> str | None:
+        """Text of a coded column, or a number as text; None where it is missing or nobody needs the column."""
+        place = self._layout.places.get(name)
+        return self._text(work, row, place) if place is not None else None
+
+    def _text(self, work: _Work, row: int, place: Place) -> str | None:
+        if place.is_code:
+            code = int(work.inputs.frame.code[place.row, row])
+            return self._dictionaries[place.dictionary].texts[code] if code >= 0 else None
+        value = float(work.inputs.frame.number[place.row, row])
+        return repr(value) if value == value else None  # noqa: PLR0124
+
+    def _amount(self, work: _Work, row: int) -> float:
+        """The amount in minor units of the pack's currency; NaN where it is missing."""
+        place = self._layout.places.get("amount")
+        return float("nan") if place is None else float(work.inputs.frame.number[place.row, row])
+
+    def _amount_or_zero(self, work: _Work, row: int) -> int:
+        amount = self._amount(work, row)
+        return int(amount) if amount == amount else 0  # noqa: PLR0124
+
+
+def _ordered(engine_reasons: set[str]) -> list[str]:
+    """The engine's reasons in the order of config/reasons.py."""
+    return [code for code in reasons.SENTENCES if code in engine_reasons]
+
+
+def _fired(rule: Rule, points: float) -> str:
+    return fired_text(rule.id, rule.version, rule.reason, points)
+
+
+def _alert_id(rule: str, entity: str, first_seq: int, n: int) -> str:
+    """Id of the n-th alert of a match: rule, entity, first seq."""
+    return short_id("a-", rule, entity, first_seq, *((n,) if n else ()))
