@@ -333,7 +333,7 @@ class Checker:
         try:
             digits = money.exponent(currency)
         except ConfigError:
-            hint = did_you_mean(currency, money.EXPONENTS, "")
+            hint = did_you_mean(currency, (ours, *money.EXPONENTS), "")
             self.report("WR122", tree.span, f"{currency} is not an ISO 4217 currency", hint)
             return None
         if currency != ours:
@@ -653,11 +653,12 @@ class Checker:
         )
         number = {x.type.kind, found.type.kind} <= _SCALARS
         if x.type != found.type and not free and not number:
-            theirs = self.kind_of(Node("const", found.type))
-            if found.type.kind == CATEGORY:
-                theirs = f"values of {found.type.detail}"
+            detail = found.type.detail
+            theirs = {ID: f"ids ({detail})", CATEGORY: f"values of {detail}", TEXT: "texts"}.get(
+                found.type.kind, "numbers"
+            )
             code = "WR121" if x.type.kind == found.type.kind == ID else "WR120"
-            what = f"{self.says(word, x)}, @{name} is a list of {theirs.removeprefix('a ')}"
+            what = f"{self.says(word, x)}, @{name} is a list of {theirs}"
             self.report(code, tree.span, what)
             return self.doubtful(tree)
         return self.lift(
