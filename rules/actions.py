@@ -72,7 +72,8 @@ class Actions:
             return None
         if isinstance(body, marks.TextNode) and kind in _SHORT and body.value:
             name = _SHORT[kind]
-            body = marks.MapNode(body.source, body.start, body.end, {name: key}, {name: body})
+            short = marks.TextNode(key.source, key.start, key.end, name, "")
+            body = marks.MapNode(body.source, body.start, body.end, {name: short}, {name: body})
         read: dict[str, Callable[[marks.TextNode, Reader], Action | None]] = {
             "alert": self._alert,
             "challenge": self._challenge,

@@ -339,7 +339,8 @@ def _where(found: AggregateText, source: Source, checker: Checker) -> tuple[Node
     labels = [name for name in node.columns() if name in columns and is_label(columns[name])]
     if labels:
         if found.domain in ("transaction", "activity"):
-            what = f"{source.name} ranges over {found.domain}s, which have no {labels[0]}"
+            plural = {"transaction": "transactions", "activity": "activities"}[found.domain]
+            what = f"{source.name} ranges over {plural}, which have no {labels[0]}"
             checker.report("WR124", found.where.span, what, f"leave out: of {found.domain}")
         domain = "label"
     return node, domain
