@@ -110,7 +110,8 @@ def load(paths: Sequence[Path], schema: SchemaLike) -> Loaded:
     names.type_all()
     rules, features = _rules(content, names, scope, findings)
     if not content.rules:
-        read = [f.reader.node.source for f in files if f.reader is not None]
+        by_head = sorted(files, key=lambda f: f.relative != HEAD_FILE)
+        read = [f.reader.node.source for f in by_head if f.reader is not None]
         place = read[0] if read else marks.Source.of("", str(paths[0] / HEAD_FILE))
         findings.add(at_range("WR007", place, 0, 1, "the pack has no rules", 'add "rules:"'))
     n_lists = len(content.lists)

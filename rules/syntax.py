@@ -223,7 +223,7 @@ def _token(kind: str, word: str, span: Span, text: str, problems: list[Problem])
     if kind in ("list", "param"):
         return Token(kind, word[1:], span)
     if kind == "word":
-        return _word(word, span, problems)
+        return _word(word, span)
     if kind == "open":
         end = span.start + len(word.rstrip())
         what = "this text has no closing quote on its line"
@@ -265,7 +265,7 @@ def _number_with_comma(word: str, span: Span, text: str, problems: list[Problem]
     return Token("num" if "." in digits else "int", _digits(digits), span, "comma")
 
 
-def _word(word: str, span: Span, problems: list[Problem]) -> Token:
+def _word(word: str, span: Span) -> Token:
     lower = word.lower()
     if lower in KEYWORDS or word == lower:
         return Token("word", lower if lower in KEYWORDS else word, span)
@@ -273,10 +273,7 @@ def _word(word: str, span: Span, problems: list[Problem]) -> Token:
         return Token("currency", word, span)
     if lower in _CONTEXT:
         return Token("word", lower, span)
-    problems.append(
-        Problem("WR111", span, f'names are lower case, was "{word}"', _lower_hint(word, lower))
-    )
-    return Token("word", lower, span)
+    return Token("word", lower, span, "capitals")
 
 
 _CONTEXT: Final = frozenset(
@@ -299,6 +296,7 @@ _SYNC: Final = frozenset({"and", "or", "then", "else", ")", "]", ","})
 _LITERALS: Final = frozenset(
     {"num", "int", "money", "percent", "duration", "timeofday", "date", "string"}
 )
+_WORDS: Final = frozenset({"word", "currency"})
 _STRING_OPS: Final = frozenset({"contains", "matches", "starts with", "ends with"})
 
 
@@ -677,7 +675,11 @@ class _Parser:
         if token.kind in _LITERALS or self.at("true", "false"):
             return self.atom()
         what = f"a list holds numbers and texts, found {self.shown(token)}"
-        hint = f'write "{token.text}" if the text is meant' if token.kind == "word" else ""
+        hint = (
+            f'write "{self.source(token.span)}" if the text is meant'
+            if token.kind in _WORDS
+            else ""
+        )
         self.report("WR113", token.span, what, hint)
         if token.kind != "end" and not self.at(",", "]", ")"):
             self.take()
@@ -799,10 +801,12 @@ class _Parser:
 
     def name(self) -> Tree:
         token = self.take()
+        self.lower_case(token)
         start, words = token.span.start, [token.text]
         while self.at("."):
             self.take()
             if self.now.kind == "word":
+                self.lower_case(self.now)
                 words.append(self.take().text)
             else:
                 what = f"a name is wanted after the point, found {self.shown(self.now)}"
@@ -826,6 +830,12 @@ class _Parser:
             self.close("]", opened)
             return self.node("lookup", (key,), start, name)
         return self.node("name", (), start, name)
+
+    def lower_case(self, token: Token) -> None:
+        if token.unit == "capitals":
+            word = self.source(token.span)
+            what = f'names are lower case, was "{word}"'
+            self.report("WR111", token.span, what, _lower_hint(word, token.text))
 
     # ---- aggregates
 

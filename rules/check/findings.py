@@ -36,11 +36,10 @@ def at_node(
     code: str, node: marks.Node, message: str, hint: str = "", *, severity: str = ""
 ) -> Finding:
     """Make a finding about a whole YAML node; of a collection its first line."""
-    end = (
-        node.end
-        if isinstance(node, marks.TextNode) and node.style not in ("|", ">")
-        else node.start + 1
-    )
+    end = node.end
+    first = node.source.position(node.start)[0]
+    if node.source.position(end)[0] != first or getattr(node, "style", "") in ("|", ">"):
+        end = node.start + 1
     return at_range(code, node.source, node.start, end, message, hint, severity=severity)
 
 
