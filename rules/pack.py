@@ -94,6 +94,11 @@ class _Content:
 def load(paths: Sequence[Path], schema: SchemaLike) -> Loaded:
     """Read and check packs. Raises ConfigError only when a folder holds no pack at all."""
     assert paths, "no pack was named"
+    with marks.paused_collection():
+        return _load(paths, schema)
+
+
+def _load(paths: Sequence[Path], schema: SchemaLike) -> Loaded:
     findings, content = Findings(), _Content()
     files = [file for path in paths for file in _read_files(path, findings, content)]
     head = _heads(files, findings)
