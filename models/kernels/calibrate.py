@@ -111,14 +111,21 @@ def calibrate_and_learn(
         step, shrink = (label[i] - p) / whole, curvature / whole
         for a in range(k):
             line[a] += gain[a] * step
-            if a > 0:
-                line[a] = max(line[a], slope_min)
-            # both halves computed alike keep the matrix symmetric; a variance never grows past where it began
+            # both halves computed alike keep the matrix symmetric
             for b in range(a + 1):
                 less = (covariance[a, b] - gain[a] * gain[b] * shrink) / keep
                 covariance[a, b] = less
                 covariance[b, a] = less
-        for a in range(k):
+        # A slope that is held up takes the others along as far as they depend on it. Clamping alone loses that part of
+        # the step: after a fall of the base rate from 10 to 1 % it still said 2.2 % six memories later.
+        for a in range(1, k):
+            if line[a] < slope_min:
+                lift = (slope_min - line[a]) / covariance[a, a]
+                for b in range(k):
+                    line[b] += covariance[a, b] * lift
+        for a in range(1, k):
+            line[a] = max(line[a], slope_min)
+        for a in range(k):  # no variance grows past where it began
             if covariance[a, a] > doubt[a]:
                 down = np.sqrt(doubt[a] / covariance[a, a])
                 for b in range(k):

@@ -80,10 +80,10 @@ def test_before_any_label_other_scores_start_at_the_prior_and_rise_with_deviatio
 
 def test_a_changed_base_rate_is_followed():
     calibrator = Calibrator(log_odds=True, forget_labels=10_000)
-    for share in (0.01, 0.1):
+    for share in (0.1, 0.01):
         label = (np.random.default_rng(4).random(60_000) < share).astype(np.int8)
         out = run(calibrator, np.full(60_000, -3.0), np.full(60_000, LEARN, np.int8), label)
-        assert out[-10_000:].mean() == pytest.approx(share, rel=0.2)
+        assert out[-10_000:].mean() == pytest.approx(share, rel=0.25)
 
 
 @pytest.mark.parametrize("log_odds", [True, False])
