@@ -123,11 +123,17 @@ def save_and_load_lose_nothing(make: Make) -> None:
 
 
 def foreign_state_is_refused(make: Make) -> None:
-    """State of another shape or with other names raises StateError and changes nothing."""
+    """State of another shape or type or with other names raises StateError and changes nothing."""
     model = taught(make)
     before = model.save()
-    name = next(reversed(before))
-    for wrong in (State(), before | {name: np.zeros(99)}, before | {"strange": np.zeros(1)}):
+    name, array = next(iter(before.items()))
+    small = np.zeros(1, array.dtype)  # numpy would stretch it over the whole array without a word
+    for wrong in (
+        State(),
+        before | {"strange": small},
+        before | {name: small},
+        before | {name: array.astype(np.complex128)},
+    ):
         try:
             model.load(wrong)
         except StateError:
