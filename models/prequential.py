@@ -28,9 +28,8 @@ def judged(seq: I8, label_seq: I8, label: I1) -> I1:
     at = np.searchsorted(seq, label_seq)
     inside = at < len(seq)
     inside[inside] = seq[at[inside]] == label_seq[inside]
-    known[at[inside]] = label[
-        inside
-    ]  # numpy assigns in order, so that the last label of a row stays
+    # numpy assigns in order, so that the last label of a row stays
+    known[at[inside]] = label[inside]
     return known
 
 
