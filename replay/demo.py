@@ -341,7 +341,8 @@ def _notice(kind: KindOfAttempt) -> str:
         return "never"
     if not kind.n_before:
         return "at the first transaction"
-    return f"{kind.n_before:g} transactions, {_duration(kind.delay_s)}"
+    plural = "" if kind.n_before == 1 else "s"
+    return f"{kind.n_before:g} transaction{plural}, {_duration(kind.delay_s)}"
 
 
 def _duration(seconds: float) -> str:

@@ -381,7 +381,7 @@ def payroll(scene: Scene) -> bool:
 
 
 def new_phone(scene: Scene) -> bool:
-    """Honest: a new telephone, then the usual payments from it and a small one to somebody new."""
+    """Honest: a new telephone, then a large payment to somebody known and a small one to somebody new."""
     population, account = scene.population, scene.account
     t_us, ip = scene.hour(8, 18), int(population.customer[account])
     scene.act(t_us, table.PHONE_CHANGE, account, scene.own_device(account), ip)
@@ -392,7 +392,7 @@ def new_phone(scene: Scene) -> bool:
         _from(scene, t_us + 34 * MINUTE_US, 2, 5 * MINUTE_US, 3 * HOUR_US),
         account,
         np.array([scene.cents(1_500, 12_000)[0], population.rent[account]], np.int64),
-        np.array([scene.outsider(), population.payees[account, 0]], np.int64),
+        np.array([scene.outsider(), population.payees[account, 1]], np.int64),
         device=scene.device(),
         ip=ip,
     )

@@ -2,10 +2,8 @@
 
 import json
 import math
-import os
 from collections import defaultdict
 from datetime import date
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,9 +14,6 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from config.errors import InputError
 from replay import evaluate as ev
 from replay.evaluate import Scored
-
-SHARED = Path(os.environ.get("WEIR_SHARED", Path(__file__).parents[3] / "shared"))
-HANDBOOK = SHARED / "data" / "handbook" / "transactions_raw.parquet"
 
 rows = st.lists(
     st.tuples(
@@ -190,16 +185,13 @@ def test_labels_that_are_no_parquet_file_say_what_to_give(tmp_path):
 
 
 @pytest.mark.shared
-def test_the_split_of_the_handbook_has_its_published_sizes_and_limits():
+def test_the_split_of_the_handbook_has_its_published_sizes_and_limits(shared):
     """Sizes of the four weeks, and what a perfect and a constant ranking reach, as the recording's README has them."""
-    if not HANDBOOK.exists():
-        pytest.fail(
-            f"{HANDBOOK} is missing: point WEIR_SHARED at the folder that holds data/handbook"
-        )
+    path = shared("data/handbook/transactions_raw.parquet")
     import pyarrow.parquet as pq
 
     table = pq.read_table(
-        HANDBOOK, columns=["TX_TIME_DAYS", "CUSTOMER_ID", "TX_FRAUD", "TRANSACTION_ID"]
+        path, columns=["TX_TIME_DAYS", "CUSTOMER_ID", "TX_FRAUD", "TRANSACTION_ID"]
     )
     columns = {name: table.column(name).to_numpy() for name in table.column_names}
     late = columns["TX_TIME_DAYS"] >= ev.HANDBOOK_TRAINING[0]
@@ -211,7 +203,7 @@ def test_the_split_of_the_handbook_has_its_published_sizes_and_limits():
     assert perfect.published[0].metrics["card_precision_100"] == pytest.approx(0.397, abs=5e-4)
     assert perfect.published_mean("card_precision_100") == pytest.approx(0.419, abs=5e-4)
     assert perfect.published_mean("average_precision") == 1.0
-    frauds = ev.handbook_labels(HANDBOOK)
+    frauds = ev.handbook_labels(path)
     assert len(frauds) == 14_681
     first = int(np.flatnonzero(columns["TX_FRAUD"] == 1)[0])
     assert (str(columns["CUSTOMER_ID"][first]), str(columns["TRANSACTION_ID"][first])) in frauds
