@@ -216,7 +216,7 @@ class Decoder:
         }
         self._wires |= {key: msgspec.json.Decoder(str | None) for key in ENVELOPE}
         self._object = msgspec.json.Decoder(dict[str, Raw])
-        self._encoder = msgspec.msgpack.Encoder()
+        self._encoder = msgspec.json.Encoder()
         self._known: set[str] = set()  # keys of the schema that messages have had so far
         self._extra: list[str] = []  # keys outside the schema, likewise: unknown ones and secrets
         self._build()
@@ -769,6 +769,7 @@ class Decoder:
         return Dead(reason, f"`{key}` is {why}", f"send {_SHAPES[kind]}{_HINTS.get(kind, '')}")
 
     def _digest(self, group: "_Group") -> None:
+        """Hash what was decoded. As JSON: the head of a MessagePack map depends on how many fields the struct has."""
         encode, blake2b = self._encoder.encode, hashlib.blake2b
         digests = b"".join([blake2b(encode(r), digest_size=8).digest() for r in group.records])
         values = np.frombuffer(digests, "<i8").tolist()

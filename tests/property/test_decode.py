@@ -1,0 +1,225 @@
+"""Laws of decoding: the fast way is the exact way, cuts change nothing, nothing raises, secrets go nowhere."""
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config.money import minor_units
+from engine.batch import DEAD, KIND_NAMES, TRANSACTION
+from engine.decode import REASONS
+from engine.quantities import FEW, read_money, read_times, time_us
+from engine.scrub import Scrubber
+from tests import strategies
+from tests.factories import SCHEMA, decoder
+from tests.oracles import decoding
+
+TEXT_COLUMN = "purpose"
+
+
+def outcome(batch, using):
+    """Everything a batch says, row by row, in values that can be compared."""
+    rows = []
+    for i in range(batch.n):
+        columns = {}
+        for name in batch.frame.layout.places:
+            value = batch.frame.column(name)[i]
+            if name == TEXT_COLUMN:
+                value = using.dictionaries["text"].texts[value] if value >= 0 else None
+            columns[name] = None if value != value else value  # NaN equals nothing
+        record = batch.records[i]
+        fields = {k: getattr(record, k) for k in SCHEMA.keys} if record is not None else None
+        rows.append(
+            (
+                int(batch.kind[i]), int(batch.event_time_us[i]), bool(batch.foreign[i]), batch.lines[i],
+                batch.transaction_id[i], batch.account[i], batch.digest[i], batch.dead.get(i), columns, fields,
+                batch.objects.get(i), [p.values for p in batch.profiles if p.row == i],
+            )
+        )  # fmt: skip
+    return rows
+
+
+def run(stream, cuts=()):
+    """Decode `stream` cut at `cuts` with a fresh decoder; return its rows and the state it leaves."""
+    using, rows = decoder(), []
+    edges = [0, *sorted(cuts), len(stream)]
+    for start, stop in itertools.pairwise(edges):
+        part = stream[start:stop]
+        batch = using.decode(part, [f"f:{k}" for k in range(start, stop)], start)
+        assert batch.seq0 == start
+        rows += outcome(batch, using)
+    state = using.dictionaries.save() | {f"decoder/{k}": v for k, v in using.save().items()}
+    return rows, {k: (v.dtype.str, v.tobytes()) for k, v in state.items()}
+
+
+@given(st.data(), strategies.streams(max_size=24))
+def test_batch_boundaries_change_neither_values_nor_codes_nor_counters(data, stream):
+    """Any cut gives the same rows and state; rows alone take the exact readers, many rows the fast ones."""
+    whole = run(stream)
+    assert run(stream, range(1, len(stream))) == whole
+    cuts = data.draw(st.lists(st.integers(0, len(stream)), max_size=4))
+    assert run(stream, cuts) == whole
+
+
+@given(strategies.streams(max_size=8))
+def test_what_came_before_changes_no_value(stream):
+    """A row says the same behind other rows as alone, but for its codes."""
+    rows, _ = run(stream)
+    for row, line in zip(rows, stream, strict=True):
+        alone = run([line])[0][0]
+        assert row[:8] == alone[:8]
+        assert row[9:11] == alone[9:11]
+
+
+@given(strategies.lines())
+def test_a_mutated_message_never_raises_and_says_what_to_do(line):
+    batch_rows, _ = run([line])
+    kind, dead = batch_rows[0][0], batch_rows[0][7]
+    assert (kind == DEAD) == (dead is not None)
+    if dead is not None:
+        assert dead.reason in REASONS
+        assert dead.what
+        assert dead.fix
+        assert "\n" not in dead.what + dead.fix
+    else:
+        assert KIND_NAMES[kind] in (
+            "transaction",
+            "activity",
+            "label",
+            "update",
+            "profile",
+            "command",
+        )
+
+
+@given(strategies.transactions(), st.integers(0, 3))
+def test_a_transaction_means_what_the_naive_reader_says(fields, variant):
+    """Values are those of json, Decimal and datetime; a dead letter has a reason that is one of theirs."""
+    if fields.get("kind") == "activity":
+        del fields["kind"]
+    line = json.dumps(
+        fields, ensure_ascii=variant == 0, indent=1 if variant == 1 else None
+    ).encode()
+    wanted = decoding.meaning(line)
+    row = run([line] * FEW if variant == 3 else [line])[0][0]
+    kind, dead, columns = row[0], row[7], row[8]
+    if isinstance(wanted, (str, set)):
+        assert dead is not None
+        assert dead.reason in ({wanted} if isinstance(wanted, str) else wanted)
+        return
+    assert kind == TRANSACTION, dead
+    fields_read = row[9]
+    for key in (
+        "amount",
+        "event_time",
+        "booking_date",
+        "balance_before",
+        "account",
+        "payee",
+        "merchant",
+        "direction",
+    ):
+        assert fields_read[key] == wanted.get(key), key
+    assert row[2] == (wanted["currency"] != "EUR")
+    in_euro = wanted["currency"] == "EUR"
+    assert columns["amount"] == (wanted["amount"] if in_euro else None)
+    assert columns["event_time"] == wanted["event_time"]
+
+
+@given(strategies.mutated(b'{"transaction_id":"t","event_time":0,"account":"A","amount":"12.50","currency":"EUR","type":"payment"}'))  # fmt: skip
+def test_a_mutated_message_is_dead_where_the_naive_reader_says_so(line):
+    wanted = decoding.meaning(line)
+    dead = run([line])[0][0][7]
+    assert (dead is not None) == isinstance(wanted, (str, set)), (dead, wanted)
+    if isinstance(wanted, str):
+        assert dead.reason in (wanted, "unreadable_secret")
+
+
+@given(strategies.streams(max_size=8))
+def test_the_stored_message_says_what_the_message_said(stream):
+    """Decoding what the journal keeps gives the same rows again, and it holds no secret."""
+    rows, _ = run(stream)
+    stored = [row[3] for row in rows]
+    again, _ = run(stored)
+    assert again == rows
+    scrubber = Scrubber(SCHEMA.never_store)
+    for before, after in zip(stream, stored, strict=True):
+        assert scrubber.scrub(after) is after
+        assert after == before or b"cvv" not in after.lower()
+
+
+@given(
+    st.lists(strategies.AMOUNTS.filter(lambda v: isinstance(v, (str, int, float)) and not isinstance(v, bool)),
+             min_size=FEW, max_size=40),
+    st.sampled_from([0, 2, 3, 4]),
+    st.booleans(),
+)  # fmt: skip
+def test_a_column_of_amounts_is_read_as_each_amount_alone(values, digits, signed):
+    groups = [values] + [[v for v in values if type(v) is kind] * FEW for kind in (str, int, float)]
+    for group in groups:
+        minor, wrong = read_money(group, digits, signed=signed) if group else ([], {})
+        for i, value in enumerate(group):
+            try:
+                wanted, why = minor_units(value, digits, signed=signed), None
+            except ValueError as error:
+                wanted, why = None, str(error)
+            assert wrong.get(i) == why
+            if why is None:
+                assert minor[i] == wanted
+
+
+@given(st.integers(0, 2**53), st.sampled_from([0, 2, 3]), st.integers(-2, 2))
+def test_floats_beside_a_decimal_are_not_that_decimal(minor, digits, steps):
+    """Only the float nearest to the amount is the amount; its neighbours are other decimals, or none."""
+    value = minor / 10**digits
+    for _ in range(abs(steps)):
+        value = float(np.nextafter(value, np.inf if steps > 0 else 0))
+    got, wrong = read_money([value] * FEW, digits)
+    try:
+        assert got[0] == minor_units(value, digits)
+        assert not wrong
+    except ValueError:
+        assert len(wrong) == FEW
+
+
+@given(
+    st.lists(strategies.TIMES.filter(lambda v: type(v) in (str, int)), min_size=FEW, max_size=40),
+    st.booleans(),
+)
+def test_a_column_of_times_is_read_as_each_time_alone(values, dated):
+    groups = [values] + [[v for v in values if type(v) is kind] * FEW for kind in (str, int)]
+    for group in groups:
+        us, wrong = read_times(group, dated=dated) if group else ([], {})
+        for i, value in enumerate(group):
+            try:
+                wanted, why = time_us(value, dated=dated), None
+            except ValueError as error:
+                wanted, why = None, str(error)
+            assert wrong.get(i) == why
+            if why is None:
+                assert us[i] == wanted
+
+
+@pytest.mark.parametrize("length", [20, 24, 25, 27, 32])
+@given(st.data())
+def test_times_of_one_length_are_right_or_refused(length, data):
+    """Digits in every place, as a sender with a bug would write them."""
+    mould = {
+        20: "2026-03-02T10:00:09Z", 24: "2026-03-02T10:00:09.123Z", 25: "2026-03-02T10:00:09+05:30",
+        27: "2026-03-02T10:00:09.123456Z", 32: "2026-03-02T10:00:09.123456-05:30",
+    }[length]  # fmt: skip
+    text = list(mould)
+    for _ in range(data.draw(st.integers(0, 3))):
+        at = data.draw(st.integers(0, length - 1))
+        text[at] = data.draw(st.sampled_from("0123456789-+:.TZ /z"))
+    us, wrong = read_times(["".join(text)] * FEW)
+    try:
+        wanted = decoding.moment("".join(text))
+    except decoding.BadError:
+        assert len(wrong) == FEW
+    else:
+        assert not wrong
+        assert us.tolist() == [wanted] * FEW
