@@ -19,6 +19,16 @@ Arrays: TypeAlias = dict[str, NDArray[Any]]
 APPLIED, LATE, UNSCORABLE = 0, 1, 2  # how an entry stands in the windows
 NO_LABEL, GENUINE, FRAUD, WITHDRAWN = -1, 0, 1, 2
 SEPARATOR = "\x1f"  # cannot stand in an id: ids refuse control characters
+_MISSING = {
+    "standing": APPLIED,
+    "label": NO_LABEL,
+    "decision": -1,
+    "fact_digest": 0,
+    "fact_seq": -1,
+    "number": np.nan,
+    "code": -1,
+    "input": np.nan,
+}
 
 
 class Remembered:
@@ -26,29 +36,30 @@ class Remembered:
 
     n_number, n_code : columns kept of each transaction, to give labels and updates what they refer to
     n_input          : model inputs kept, float32 (what the models also score with)
-    n_score          : raw model scores kept, for calibration
     """
 
-    def __init__(
-        self, horizon_us: int, *, n_number: int, n_code: int, n_input: int, n_score: int
-    ) -> None:
+    def __init__(self, horizon_us: int, *, n_number: int, n_code: int, n_input: int) -> None:
         self.horizon_us = horizon_us
         self.base = 0
         self.end = 0
         self.entry_of: dict[str, int] = {}
         self._keys: list[str] = []  # identity of entry base + k
+        self._facts: dict[
+            tuple[int, int], int
+        ] = {}  # (entry, digest) -> seq, from the second fact on
         self.arrays: Arrays = {
             "seq": np.empty(0, np.int64),
             "time_us": np.empty(0, np.int64),
             "core_us": np.empty(0, np.int64),
             "digest": np.empty(0, np.int64),
+            "fact_digest": np.empty(0, np.int64),
+            "fact_seq": np.empty(0, np.int64),
             "standing": np.empty(0, np.int8),
             "label": np.empty(0, np.int8),
             "decision": np.empty(0, np.int8),
             "number": np.empty((0, n_number)),
             "code": np.empty((0, n_code), np.int32),
             "input": np.empty((0, n_input), np.float32),
-            "score": np.empty((0, n_score)),
         }
 
     def __len__(self) -> int:
@@ -66,15 +77,16 @@ class Remembered:
         return entries - self.base
 
     def reserve(self, n: int) -> None:
-        """Make room for `n` more entries: drop what is long forgotten, else double."""
+        """Make room for `n` more entries, all columns missing; doubles where there is not enough."""
         capacity = len(self.arrays["seq"])
-        if len(self) + n <= capacity:
-            return
-        room = max(1 << 12, 2 * capacity, len(self) + n)
-        for name, old in self.arrays.items():
-            new = np.empty((room, *old.shape[1:]), old.dtype)
-            new[: len(self)] = old[: len(self)]
-            self.arrays[name] = new
+        if len(self) + n > capacity:
+            room = max(1 << 12, 2 * capacity, len(self) + n)
+            for name, old in self.arrays.items():
+                new = np.empty((room, *old.shape[1:]), old.dtype)
+                new[: len(self)] = old[: len(self)]
+                self.arrays[name] = new
+        for name, missing in _MISSING.items():
+            self.arrays[name][len(self) : len(self) + n] = missing
 
     def add(self, key: str, seq: int, time_us: int, core_us: int, digest: int) -> int:
         """Enter a transaction; columns, inputs and scores follow with `fill`. Needs `reserve` before."""
@@ -84,13 +96,21 @@ class Remembered:
         arrays["time_us"][row] = time_us
         arrays["core_us"][row] = core_us
         arrays["digest"][row] = digest
-        arrays["standing"][row] = APPLIED
-        arrays["label"][row] = NO_LABEL
-        arrays["decision"][row] = -1
         self.entry_of[key] = self.end
         self._keys.append(key)
         self.end += 1
         return self.end - 1
+
+    def tell(self, entry: int, digest: int, seq: int) -> int:
+        """Note a label or update about `entry`; return the seq at which the very same came before, or -1."""
+        row, arrays = entry - self.base, self.arrays
+        if arrays["fact_seq"][row] < 0:
+            arrays["fact_digest"][row], arrays["fact_seq"][row] = digest, seq
+            return -1
+        if arrays["fact_digest"][row] == digest:
+            return int(arrays["fact_seq"][row])
+        first = self._facts.setdefault((entry, digest), seq)
+        return first if first != seq else -1
 
     def forget(self, core_us: int) -> None:
         """Give back the room of entries that no look-up at `core_us` or later can find."""
@@ -105,6 +125,7 @@ class Remembered:
         for array in self.arrays.values():
             array[: len(self) - gone] = array[gone : len(self)].copy()
         self.base += gone
+        self._facts = {fact: seq for fact, seq in self._facts.items() if fact[0] >= self.base}
 
     def save(self, core_us: int) -> Arrays:
         """Everything a look-up at `core_us` or later can find; the same bytes however batches were cut."""
@@ -113,6 +134,8 @@ class Remembered:
         text = "\n".join(self._keys[gone:]).encode()
         saved = {name: array[gone : len(self)].copy() for name, array in self.arrays.items()}
         saved["base"] = np.array([self.base + gone], np.int64)
+        facts = sorted((e, d, s) for (e, d), s in self._facts.items() if e >= self.base + gone)
+        saved["facts"] = np.array(facts, np.int64).reshape(-1, 3)
         saved["keys"] = np.frombuffer(text, np.uint8).copy()
         return saved
 
@@ -130,6 +153,7 @@ class Remembered:
         self.arrays = {name: saved[name].copy() for name in self.arrays}
         text = saved["keys"].tobytes().decode()
         self._keys = text.split("\n") if len(saved["seq"]) else []
+        self._facts = {(e, d): s for e, d, s in saved["facts"].tolist()}
         self.entry_of = {key: self.base + k for k, key in enumerate(self._keys)}
         self.end = self.base + len(self._keys)
 
