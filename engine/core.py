@@ -1,0 +1,474 @@
+"""The deterministic core: one batch of messages in, their outcomes out, state kept between.
+
+`Core.apply` is a pure state machine: no wall clock, no randomness but seeded generators inside the models, no I/O, no
+dependence on where batches are cut. The order of the stages stands in `apply`, and nowhere else. Journal, files,
+brokers, metrics and people are shells around it (engine/runner.py).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from config.errors import StateError
+from config.schema import Column, Schema
+from engine.admission import Admission, Admitted
+from engine.batch import (
+    ACTIVITY,
+    AMEND,
+    COMMAND,
+    EVENT,
+    KIND_NAMES,
+    LABEL,
+    PUT,
+    READ,
+    TRANSACTION,
+    UPDATE,
+    Batch,
+    Rows,
+)
+from engine.decision import Decided, DecideInputs, Decider
+from engine.decode import Decoder
+from engine.entities import Attributes, Dictionaries
+from engine.outcomes import dead_letter_line
+from engine.remembered import APPLIED, FRAUD, GENUINE, WITHDRAWN, Remembered
+from engine.scoring import Scoring
+from engine.setup import Setup
+from engine.state import Arrays, prefixed, under
+from engine.windows.plan import Windows
+from models.protocol import LEARN, PEEK, SCORE
+from rules.columns import Frame, Layout
+from rules.definitions import Pack
+from rules.ruleset import Judgement, Ruleset
+from rules.titles import shown_number
+from rules.tree import Type
+from rules.types import column_type
+
+I8: TypeAlias = NDArray[np.int64]
+Answer: TypeAlias = dict[str, object]
+Lap: TypeAlias = Callable[[str], None]
+
+FORMAT = 1  # of saved state; raised when its meaning changes
+AS_TRANSACTION, AS_ACTIVITY, AS_LABEL = (
+    1,
+    2,
+    3,
+)  # what a row is to the domain of a feature; 0 nothing
+VERDICTS = {"genuine": GENUINE, "fraud": FRAUD, "withdrawn": WITHDRAWN}
+FORGET_EVERY = 1 << 14  # records between two looks at what can be forgotten
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What follows from one batch.
+
+    streams      : whole lines of each output, in order
+    answers      : row -> answer to the command that stood there
+    counts       : group -> name -> how many, for the summary and the metrics
+    The rest are the facts behind, for those who look closer (rule tests, `--features`); nobody may write to them.
+    """
+
+    streams: dict[str, bytes]
+    answers: dict[int, Answer]
+    counts: dict[str, dict[str, int]]
+    batch: Batch
+    frame: Frame
+    judgement: Judgement
+    admitted: Admitted
+    decided: Decided
+    scores: dict[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Links:
+    """Columns that labels and updates take over from their transaction: rows of the planes, and places in the store."""
+
+    number: I8
+    code: I8
+    number_at: I8
+    code_at: I8
+
+    def of_features(self, names: Sequence[str], layout: Layout) -> "_Links":
+        """Those of them that are features."""
+        places = [layout[name] for name in names]
+        number = np.isin(self.number, [p.row for p in places if not p.is_code])
+        code = np.isin(self.code, [p.row for p in places if p.is_code])
+        return _Links(
+            self.number[number], self.code[code], self.number_at[number], self.code_at[code]
+        )
+
+
+class Core:
+    """The state machine. `load` of what `save` gave, then the same messages, gives the same bytes again."""
+
+    def __init__(self, setup: Setup, *, required: bool = True) -> None:
+        """Build the core of a configuration, at the beginning of its stream; `required` is False in rule tests."""
+        settings, pack, schema = setup.configuration.settings, setup.pack, setup.schema
+        self.config = setup.sha256
+        self.layout = Layout()
+        self.ruleset = Ruleset.compile(pack, schema, self.layout, setup.derived)
+        known = _Columns(schema, pack.currency)
+        Decider.add_columns(pack, known, self.layout)
+        for name in setup.configuration.models.inputs:
+            if name in known.columns:
+                self.layout.add(name, known.type_of(name))
+        self.scoring = Scoring(setup.configuration.models, self.layout)
+        self.dictionaries = Dictionaries()
+        self.ruleset.refresh(self.dictionaries)
+        self.attributes = Attributes(schema, self.layout)
+        self.decoder = Decoder(
+            schema,
+            self.layout,
+            self.dictionaries,
+            pack.currency,
+            message_bytes_max=settings.message_bytes_max,
+            required=required,
+        )
+        self.windows = [
+            Windows(stratum.windows, self.layout, setup.lateness_us)
+            for stratum in self.ruleset.strata
+        ]
+        self._links = _links(pack, self.layout)
+        self._feature_links = self._links.of_features(tuple(pack.features), self.layout)
+        self.remembered = Remembered(
+            settings.remember_us,
+            n_number=len(self._links.number),
+            n_code=len(self._links.code),
+            n_input=len(self.scoring.inputs),
+        )
+        self.admission = Admission(
+            self.remembered,
+            lateness_us=setup.lateness_us,
+            jump_us_max=settings.jump_max_us,
+            future_us_max=settings.future_max_us,
+        )
+        self.decider = Decider(
+            pack,
+            self.ruleset,
+            settings.decisions,
+            self.layout,
+            self.dictionaries,
+            effect=settings.effect,
+        )
+        self.seq = 0
+
+    @property
+    def core_us(self) -> int:
+        """Core time: the newest accepted event time, microseconds UTC."""
+        return self.admission.core_us
+
+    def apply(
+        self,
+        lines: Sequence[bytes],
+        positions: Sequence[str],
+        arrival_us: I8 | None = None,
+        *,
+        lap: Lap = lambda _stage: None,
+        forced: Mapping[str, float] | None = None,
+    ) -> Outcome:
+        """Take a batch of messages and return everything that follows from it.
+
+        lines      : one message each, without the newline
+        positions  : where each stands in its source, for people
+        arrival_us : (n,) int64  when a live source took each in, microseconds UTC; None for a recording
+        lap        : told the name of each stage when it is done, so that a shell may measure
+        forced     : model columns of every row, in place of what the models say; for rule tests
+        """
+        batch = self.decoder.decode(lines, positions, self.seq)
+        lap("decode")
+        self.seq += batch.n
+        admitted = self.admission.admit(batch, arrival_us)
+        lap("admit")
+        frame = batch.frame
+        self.attributes.fill(batch)
+        self.ruleset.refresh(self.dictionaries)
+        self.ruleset.derive(frame)
+        self._link_columns(frame, admitted, self._links)
+        lap("attributes")
+        self._compute_features(batch, admitted)
+        lap("windows")
+        inputs, scores = self._score(batch, admitted)
+        for name, value in (forced or {}).items():
+            if name in self.layout:
+                frame.column(name)[:] = value
+        lap("models")
+        judgement = self.ruleset.judge(frame)
+        judgement.truth[:, (batch.kind != TRANSACTION) & (batch.kind != ACTIVITY)] = 0
+        lap("rules")
+        decided = self.decider.decide(self._to_decide(batch, admitted, judgement, inputs, scores))
+        lap("decide")
+        self._remember(batch, admitted, decided, inputs)
+        outcome = self._outcome(batch, admitted, judgement, decided, scores)
+        lap("remember")
+        return outcome
+
+    def _compute_features(self, batch: Batch, admitted: Admitted) -> None:
+        """Fill every feature column, stratum after stratum: a `where` reads features of earlier strata only."""
+        kind, frame = batch.kind, batch.frame
+        standing = self._standing(admitted)
+        domain = np.zeros(batch.n, np.int8)
+        domain[(kind == TRANSACTION) | (kind == UPDATE)] = AS_TRANSACTION
+        domain[kind == ACTIVITY] = AS_ACTIVITY
+        domain[kind == LABEL] = AS_LABEL
+        action = np.zeros(batch.n, np.int8)
+        happens = (kind == TRANSACTION) | (kind == ACTIVITY)
+        action[happens] = EVENT
+        action[happens & admitted.late] = READ
+        action[kind == LABEL] = PUT
+        action[(kind == UPDATE) & (standing == APPLIED)] = AMEND
+        time_us = batch.event_time_us.copy()
+        at_core_time = (action == READ) | (action == PUT)
+        time_us[at_core_time] = admitted.core_us[at_core_time]
+        original_seq = np.full(batch.n, -1, np.int64)
+        updates = np.flatnonzero(action == AMEND)
+        if len(updates):
+            rows = self.remembered.rows(admitted.entry[updates])
+            original_seq[updates] = self.remembered.arrays["seq"][rows]
+            time_us[updates] = self.remembered.arrays["time_us"][rows]
+        facts = Rows(batch.seq0 + np.arange(batch.n), time_us, action, original_seq)
+        self.ruleset.expressions(-1, frame)
+        for k, windows in enumerate(self.windows):
+            filters = self.ruleset.filters(k, frame, domain)
+            windows.apply(frame, filters, facts)
+            self.ruleset.expressions(k, frame)
+            self._link_columns(frame, admitted, self._feature_links)
+
+    def _standing(self, admitted: Admitted) -> NDArray[np.int8]:
+        """Standing of each row's remembered transaction; -1 where there is none."""
+        standing = np.full(len(admitted.entry), -1, np.int8)
+        known = admitted.entry >= 0
+        rows = self.remembered.rows(admitted.entry[known])
+        standing[known] = self.remembered.arrays["standing"][rows]
+        return standing
+
+    def _link_columns(self, frame: Frame, admitted: Admitted, links: "_Links") -> None:
+        """Give labels and updates the columns of the transaction they mean, where they have none of their own."""
+        if not admitted.links or not (len(links.number) or len(links.code)):
+            return
+        rows = np.array(admitted.links)
+        stored = rows[admitted.linked_from[rows] < 0]
+        if len(stored):
+            at = self.remembered.rows(admitted.entry[stored])
+            for k, column in zip(links.number_at, links.number, strict=True):
+                values = frame.number[column]
+                known = self.remembered.arrays["number"][at, k]
+                values[stored] = np.where(np.isnan(values[stored]), known, values[stored])
+            for k, column in zip(links.code_at, links.code, strict=True):
+                codes = frame.code[column]
+                known = self.remembered.arrays["code"][at, k]
+                codes[stored] = np.where(codes[stored] < 0, known, codes[stored])
+        for row in rows[
+            admitted.linked_from[rows] >= 0
+        ].tolist():  # in order: an update of an update
+            source = admitted.linked_from[row]
+            for column in links.number:
+                if np.isnan(frame.number[column, row]):
+                    frame.number[column, row] = frame.number[column, source]
+            for column in links.code:
+                if frame.code[column, row] < 0:
+                    frame.code[column, row] = frame.code[column, source]
+
+    def _score(
+        self, batch: Batch, admitted: Admitted
+    ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float64]]]:
+        """Run the models over the batch; return inputs and the columns for the record."""
+        kind = batch.kind
+        inputs = self.scoring.read(batch.frame)
+        action = np.zeros(batch.n, np.int8)
+        action[kind == TRANSACTION] = SCORE
+        action[(kind == TRANSACTION) & admitted.late] = PEEK
+        verdict = np.full(batch.n, -1, np.int8)
+        labels = np.flatnonzero(kind == LABEL)
+        if len(labels):
+            verdict[labels] = [VERDICTS[_label(batch, i)] for i in labels.tolist()]
+            standing = self._standing(admitted)
+            teaches = labels[(standing[labels] == APPLIED) & (verdict[labels] <= FRAUD)]
+            action[teaches] = LEARN
+            here = admitted.decided_at[teaches]
+            inputs[teaches[here >= 0]] = inputs[here[here >= 0]]
+            stored = teaches[here < 0]
+            at = self.remembered.rows(admitted.entry[stored])
+            inputs[stored] = self.remembered.arrays["input"][at]
+            rows = self.remembered.rows(admitted.entry[labels])
+            self.remembered.arrays["label"][rows] = verdict[labels]
+        return inputs, self.scoring.process(batch.frame, inputs, action, verdict)
+
+    def _to_decide(
+        self,
+        batch: Batch,
+        admitted: Admitted,
+        judgement: Judgement,
+        inputs: NDArray[np.float32],
+        scores: dict[str, NDArray[np.float64]],
+    ) -> DecideInputs:
+        duplicates = {}
+        for row, first_seq in admitted.first_seq.items():
+            at = int(admitted.entry[row]) - self.remembered.base
+            duplicates[row] = (first_seq, int(self.remembered.arrays["decision"][at]))
+        unscorable = {}
+        for row, dead in batch.dead.items():
+            if dead.answerable and admitted.entry[row] >= 0:
+                record = batch.records[row]
+                unscorable[row] = str(getattr(record, "type", "") or "")
+        return DecideInputs(
+            kind=batch.kind,
+            seq=batch.seq0 + np.arange(batch.n),
+            event_time_us=batch.event_time_us,
+            core_us=admitted.core_us,
+            late=admitted.late,
+            foreign=batch.foreign,
+            transaction_id=batch.transaction_id,
+            account=batch.account,
+            frame=batch.frame,
+            judgement=judgement,
+            models=scores,
+            explain=lambda row: self.scoring.explain(inputs[row]),
+            config=self.config,
+            unscorable=unscorable,
+            duplicates=duplicates,
+            commands={i: batch.objects[i] for i in np.flatnonzero(batch.kind == COMMAND).tolist()},
+        )
+
+    def _remember(
+        self,
+        batch: Batch,
+        admitted: Admitted,
+        decided: Decided,
+        inputs: NDArray[np.float32],
+    ) -> None:
+        """Keep what labels, updates and repeats will ask for."""
+        arrays, frame = self.remembered.arrays, batch.frame
+        new = np.array(admitted.new, np.int64)
+        updates = np.array([i for i in admitted.links if batch.kind[i] == UPDATE], np.int64)
+        for rows in (new, updates):
+            at = self.remembered.rows(admitted.entry[rows])
+            arrays["number"][at] = frame.number[self._links.number][:, rows].T
+            arrays["code"][at] = frame.code[self._links.code][:, rows].T
+        at = self.remembered.rows(admitted.entry[new])
+        arrays["input"][at] = inputs[new]
+        answered = np.flatnonzero(decided.decision >= 0)
+        at = self.remembered.rows(admitted.entry[answered])
+        arrays["decision"][at] = decided.decision[answered]
+        if self.seq // FORGET_EVERY != batch.seq0 // FORGET_EVERY:
+            self.remembered.forget(self.core_us)
+
+    def _outcome(
+        self,
+        batch: Batch,
+        admitted: Admitted,
+        judgement: Judgement,
+        decided: Decided,
+        scores: dict[str, NDArray[np.float64]],
+    ) -> Outcome:
+        """Put streams and counts together."""
+        kinds = np.bincount(batch.kind, minlength=len(KIND_NAMES)).tolist()
+        messages = {"all": batch.n}
+        messages |= {name: n for name, n in zip(KIND_NAMES, kinds, strict=True) if n}
+        if n_late := int(admitted.late.sum()):
+            messages["late"] = n_late
+        dead_letters: dict[str, int] = {}
+        lines = []
+        for row in sorted(batch.dead):
+            dead = batch.dead[row]
+            dead_letters[dead.reason] = dead_letters.get(dead.reason, 0) + 1
+            lines.append(
+                dead_letter_line(batch.seq0 + row, batch.position[row], dead, batch.lines[row])
+            )
+        counts = {"messages": messages, "dead_letters": dead_letters, **decided.counts}
+        streams = {**decided.streams, "dead_letters": b"".join(lines)}
+        return Outcome(
+            streams,
+            decided.answers,
+            counts,
+            batch,
+            batch.frame,
+            judgement,
+            admitted,
+            decided,
+            scores,
+        )
+
+    def text_of(self, name: str, frame: Frame, row: int) -> str:
+        """The value of a column in one row, for people."""
+        place = self.layout[name]
+        if not place.is_code:
+            value = float(frame.number[place.row, row])
+            return shown_number(value, place.type, "", self.ruleset.pack.timezone)
+        code = int(frame.code[place.row, row])
+        return self.dictionaries[place.dictionary].texts[code] if code >= 0 else "missing"
+
+    def warm_up(self) -> None:
+        """Load or compile every kernel now, so that no message waits for it; state stays as it is."""
+        before = self.save()
+        self.apply([], [])
+        self.load(before)
+
+    def save(self) -> Arrays:
+        """All state, as arrays by name; the same bytes however the stream was cut into batches."""
+        state = {"core": np.array([FORMAT, self.seq, self.core_us], np.int64)}
+        state |= prefixed("dictionaries", self.dictionaries.save())
+        state |= prefixed("attributes", self.attributes.save())
+        state |= prefixed("remembered", self.remembered.save(self.core_us))
+        state |= prefixed("models", self.scoring.save())
+        state |= prefixed("decide", self.decider.save())
+        for k, windows in enumerate(self.windows):
+            state |= prefixed(f"windows/{k}", windows.save())
+        return state
+
+    def load(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take over what `save` gave; raise `StateError` if another configuration or format saved it."""
+        saved_format, seq, core_us = state["core"].tolist()
+        if saved_format != FORMAT:
+            raise StateError(
+                f"saved state has format {saved_format}, this version reads {FORMAT}",
+                fix="go on with the version that saved it, or replay from the beginning",
+            )
+        self.seq, self.admission.core_us = seq, core_us
+        self.dictionaries.load(under(state, "dictionaries"))
+        self.attributes.load(under(state, "attributes"))
+        self.remembered.load(under(state, "remembered"))
+        self.scoring.load(under(state, "models"))
+        self.decider.load(under(state, "decide"))
+        for k, windows in enumerate(self.windows):
+            windows.load(under(state, f"windows/{k}"))
+        self.ruleset.refresh(self.dictionaries)
+
+
+def _label(batch: Batch, row: int) -> str:
+    record = batch.records[row]
+    assert record is not None, "decode gives a label row its record"
+    return str(record.label)
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """The columns of a schema, with the types that rules give them."""
+
+    schema: Schema
+    currency: str
+
+    @property
+    def columns(self) -> Mapping[str, Column]:
+        return self.schema.columns
+
+    def type_of(self, name: str) -> Type:
+        return column_type(self.schema.columns[name], self.currency)
+
+
+def _links(pack: Pack, layout: Layout) -> _Links:
+    """What features of labels and of amended transactions read: keys, arguments and conditions."""
+    names: list[str] = []
+    for feature in pack.features.values():
+        aggregate = feature.aggregate
+        if aggregate is not None:
+            names += aggregate.keys
+            names += aggregate.argument.columns() if aggregate.argument else ()
+            names += aggregate.where.columns() if aggregate.where else ()
+    own = {"event_time", "label", "source", "typology"}  # a label has its own, or none
+    wanted = [name for name in dict.fromkeys(names) if name not in own and name in layout]
+    places = [layout[name] for name in wanted if layout[name].dictionary != "text"]
+    number = np.array([p.row for p in places if not p.is_code], np.int64)
+    code = np.array([p.row for p in places if p.is_code], np.int64)
+    return _Links(number, code, np.arange(len(number)), np.arange(len(code)))

@@ -1,0 +1,130 @@
+"""The models of a configuration over one batch: inputs in, `model.*` columns and raw scores out.
+
+Which model is what stands in models.yaml; how a model works stands in models/. Here is only what connects them to the
+columns: which features they read, in which order rows score and learn, and what a transaction's label is learned from
+(the inputs as they were at decision time, kept by engine/remembered.py).
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from config.errors import ConfigError
+from config.settings import ModelsFile
+from engine.outcomes import CHAMPION
+from engine.state import Arrays, prefixed, under
+from models import registry
+from models.protocol import LEARN, PEEK, SCORE, SKIP, Model
+from rules.columns import Frame, Layout
+
+F8: TypeAlias = NDArray[np.float64]
+I1: TypeAlias = NDArray[np.int8]
+I8: TypeAlias = NDArray[np.int64]
+
+DECIMALS = 6  # scores are rounded before anything reads them, so that a last bit never decides
+
+
+class Scoring:
+    """Every model of the configuration, the champion calibrated.
+
+    `names` are in the order of the file; inputs of all models together are `inputs`, each once. Inputs are read as
+    float32, when scoring and when learning, because that is how they are remembered until the label comes.
+    """
+
+    def __init__(self, file: ModelsFile, layout: Layout) -> None:
+        self.names = tuple(file.models)
+        self.champion = file.champion
+        self.inputs = file.inputs
+        self._rows = np.array([_number_row(layout, name) for name in self.inputs], np.int64)
+        self._models: dict[str, Model] = {}
+        self._picks: dict[str, I8] = {}
+        for name, entry in file.models.items():
+            self._models[name] = registry.build(
+                entry.kind, entry.inputs, entry.params, file.seed, f"models.yaml, `{name}`"
+            )
+            picks = [self.inputs.index(i) for i in entry.inputs]
+            self._picks[name] = np.array(picks, np.int64)
+        self._calibrator = registry.calibrator(self._models[file.champion])
+        places = layout.places
+        self._places = {n: places[f"model.{n}"].row for n in self.names if f"model.{n}" in places}
+        self._score_row = places["model.score"].row if "model.score" in places else -1
+
+    def read(self, frame: Frame) -> NDArray[np.float32]:
+        """Return the (n, f) inputs of every row."""
+        with np.errstate(
+            over="ignore"
+        ):  # beyond float32 is infinite, and models read that as missing
+            return np.ascontiguousarray(frame.number[self._rows].T, dtype=np.float32)
+
+    def process(
+        self, frame: Frame, inputs: NDArray[np.float32], action: I1, label: I1
+    ) -> dict[str, F8]:
+        """Score and learn, row by row in order; write the `model.*` columns; return the columns for the record.
+
+        inputs : (n, f) float32  of each row; of a label row, those of the transaction at decision time
+        action : (n,) int8       see models/protocol.py
+        label  : (n,) int8       0 genuine, 1 fraud; read where a row learns
+        """
+        x = inputs.astype(np.float64)
+        scores: dict[str, F8] = {}
+        scored = (action == SCORE) | (action == PEEK)
+        unlabelled = np.where(action == LEARN, np.int8(SKIP), action)
+        for name, model in self._models.items():
+            raw = np.full(frame.n, np.nan)
+            picked = np.ascontiguousarray(x[:, self._picks[name]])
+            model.process(picked, action if model.supervised else unlabelled, label, raw)
+            if name in self._places:
+                frame.number[self._places[name]] = np.where(scored, np.round(raw, DECIMALS), np.nan)
+            if name != self.champion:
+                scores[name] = np.where(scored, np.round(raw, DECIMALS), np.nan)
+                continue
+            learns = action if model.supervised else unlabelled
+            self._calibrator.process(raw, learns, label, raw)
+            scores[CHAMPION] = np.where(scored, np.round(raw, DECIMALS), np.nan)
+            if self._score_row >= 0:
+                frame.number[self._score_row] = scores[CHAMPION]
+        return scores
+
+    def explain(self, inputs: NDArray[np.float32]) -> list[tuple[str, float]]:
+        """Contributions of one row's inputs (f,) to the champion's raw score, the strongest first."""
+        picks = self._picks[self.champion]
+        parts = self._models[self.champion].explain(inputs[picks].astype(np.float64))
+        named = [
+            (self.inputs[p], round(float(c), DECIMALS)) for p, c in zip(picks, parts, strict=True)
+        ]
+        return sorted(
+            (pair for pair in named if pair[1]), key=lambda pair: (-abs(pair[1]), pair[0])
+        )
+
+    def save(self) -> Arrays:
+        saved = prefixed("calibration", self._calibrator.save())
+        for name, model in self._models.items():
+            saved |= prefixed(f"model.{name}", model.save())
+        return saved
+
+    def load(self, saved: Mapping[str, NDArray[Any]]) -> None:
+        self._calibrator.load(under(saved, "calibration"))
+        for name, model in self._models.items():
+            model.load(under(saved, f"model.{name}"))
+
+
+def _number_row(layout: Layout, name: str) -> int:
+    """Row of a model input in the number plane; a `ConfigError` if there is no such column, or it holds codes."""
+    if name not in layout:
+        raise ConfigError(
+            f"model input `{name}` is neither a feature nor a field",
+            "models.yaml",
+            why="a model reads declared columns only, so that an analyst can see what it knows",
+            fix="declare the feature in a pack, or take the input out",
+        )
+    place = layout[name]
+    if place.is_code:
+        raise ConfigError(
+            f"model input `{name}` is a {place.type}",
+            "models.yaml",
+            why="models read numbers, and the code of a text means nothing",
+            fix="declare a feature over it, such as a count or a share",
+        )
+    return place.row
