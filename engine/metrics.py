@@ -179,6 +179,14 @@ CATALOGUE: Final[tuple[Definition, ...]] = (
         "rule, update, operational",
     ),
     Definition(
+        "weir_commands_total",
+        COUNTER,
+        "commands",
+        "Lines of commands.ndjson: what core banking is asked to do, and what has expired or been answered.",
+        "verb",
+        "restrict, release, expired and the other verbs of commands.ndjson",
+    ),
+    Definition(
         "weir_core_time_seconds",
         GAUGE,
         "seconds",
@@ -220,6 +228,7 @@ GROUPS: Final[Mapping[str, str]] = {
     "degraded": "weir_rules_degraded_total",
     "capped": "weir_actions_capped_total",
     "alerts": "weir_alerts_total",
+    "commands": "weir_commands_total",
 }
 
 

@@ -1,0 +1,171 @@
+"""Put an engine together from a configuration folder: read, check, compile, and say what ran.
+
+The one place that knows how configuration, core, files and metrics are joined; `weir run` and `weir replay`
+come through here, so that they run the same engine.
+"""
+
+import resource
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from config.errors import StateError
+from engine.clock import SystemClock
+from engine.control import Control
+from engine.core import Core
+from engine.metrics import Metrics
+from engine.output import OutputFolder
+from engine.ports import Source
+from engine.progress import Progress
+from engine.runner import Observer, Pace, Runner, StopRequest
+from engine.setup import Setup
+
+
+def memory_mb_max() -> float:
+    """Most memory this process has held so far, in MB (10^6 bytes)."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def summarise(
+    setup: Setup,
+    totals: dict[str, dict[str, int]],
+    *,
+    seconds: float,
+    warm_up_seconds: float,
+    latency_ms: dict[str, float],
+    inputs: Sequence[str],
+) -> dict[str, Any]:
+    """The summary of a run as it stands in summary.json.
+
+    seconds covers reading to writing; warm_up_seconds is what came before it (kernels, configuration). tx_per_second
+    counts transactions only.
+    """
+    transactions = sum(totals.get("decisions", {}).values())
+    return {
+        "config": setup.sha256,
+        "pack": {"name": setup.pack.name, "version": setup.pack.version},
+        "inputs": list(inputs),
+        **{group: dict(sorted(counts.items())) for group, counts in sorted(totals.items())},
+        "speed": {
+            "seconds": round(seconds, 3),
+            "warm_up_seconds": round(warm_up_seconds, 3),
+            "tx_per_second": round(transactions / seconds) if seconds > 0 else 0,
+            "messages_per_second": round(
+                totals.get("messages", {}).get("all", 0) / seconds if seconds > 0 else 0
+            ),
+            "batch_latency_ms": latency_ms,
+        },
+        "memory_mb_max": round(memory_mb_max(), 1),
+    }
+
+
+@dataclass(slots=True)
+class Job:
+    """One run or replay, described: what `execute` needs beside the source."""
+
+    setup: Setup
+    out: Path
+    rows_max: int
+    inputs: tuple[str, ...]
+    resume: bool = False  # go on from the newest snapshot
+    is_live: bool = False  # takes commands from OUT/control/
+    metrics_port: int = 0
+    quiet: bool = False  # no progress bar
+    total: int | None = None  # records, for the progress bar
+
+
+def execute(
+    job: Job,
+    source: Source,
+    *,
+    observe: Callable[[Core], Sequence[Observer]] = lambda _core: (),
+    pace: Pace | None = None,
+) -> dict[str, Any]:
+    """Run `source` through a core into the output folder of `job`; return the summary, which is written there too.
+
+    Raises `StateError` if the folder holds another run and `resume` is not set, or cannot be gone on with.
+    """
+    clock = SystemClock()
+    began_ns = clock.monotonic_ns()
+    if OutputFolder.is_used(job.out) and not job.resume:
+        raise StateError(
+            "the output folder holds another run",
+            str(job.out),
+            why="two runs in one folder could not be told apart, or verified",
+            fix="name an empty folder, or add --resume to go on with that run",
+        )
+    out = OutputFolder(job.out)
+    snapshot = out.newest() if job.resume else None
+    metrics = Metrics(clock)
+    core = Core(job.setup)
+    core.warm_up()
+    runner = Runner(
+        core=core,
+        source=source,
+        out=out,
+        clock=clock,
+        metrics=metrics,
+        rows_max=job.rows_max,
+        control=Control(job.out / "control") if job.is_live else None,
+        observers=tuple(observe(core)),
+        pace=pace,
+    )
+    if snapshot is not None:
+        runner.resume(snapshot)
+    out.open(snapshot)
+    out.keep_config(job.setup.configuration)
+    metrics.show(core)
+    if job.metrics_port:
+        metrics.serve(job.metrics_port)
+    warm_ns = clock.monotonic_ns()
+    try:
+        with StopRequest() as stop, Progress(job.total, "msg", quiet=job.quiet) as progress:
+            runner.run(progress, stop)
+        summary = summarise(
+            job.setup,
+            runner.totals.counts,
+            seconds=(clock.monotonic_ns() - warm_ns) / 1e9,
+            warm_up_seconds=(warm_ns - began_ns) / 1e9,
+            latency_ms=runner.latency_ms(),
+            inputs=job.inputs,
+        )
+        out.summarise(summary)
+    finally:
+        out.close()
+        source.close()
+    return summary
+
+
+def summary_table(summary: dict[str, Any]) -> str:
+    """The summary for people: a few lines of aligned numbers."""
+    speed = summary["speed"]
+    rows = [
+        ("messages", _counts(summary.get("messages", {}), skip="all")),
+        ("decisions", _counts(summary.get("decisions", {}))),
+        ("rules fired", _counts(summary.get("rules_fired", {}), most=6)),
+        ("dead letters", _counts(summary.get("dead_letters", {}), most=6)),
+        (
+            "speed",
+            (
+                f"{speed['tx_per_second']:,} tx/s, {speed['messages_per_second']:,} messages/s,"
+                f" {speed['seconds']:,.1f} s (after {speed['warm_up_seconds']:.1f} s of warm-up)"
+            ),
+        ),
+        (
+            "batch latency",
+            ", ".join(f"{k} {v:.2f} ms" for k, v in speed["batch_latency_ms"].items()),
+        ),
+        ("memory", f"{summary['memory_mb_max']:,.0f} MB at most"),
+    ]
+    return "\n".join(f"{name:14s} {text}" for name, text in rows if text)
+
+
+def _counts(counts: dict[str, int], most: int = 12, skip: str = "") -> str:
+    ordered = sorted(
+        ((n, name) for name, n in counts.items() if name != skip), key=lambda p: (-p[0], p[1])
+    )
+    shown = ", ".join(f"{name} {n:,}" for n, name in ordered[:most])
+    return shown + (f", {len(ordered) - most} more" if len(ordered) > most else "")

@@ -1,0 +1,115 @@
+"""The command `weir`: which commands there are, their options, and how errors and exit codes come out.
+
+Composition root: the only module of engine/ that knows replay/. Standard output is for machines or the table that was
+asked for, standard error for people. Exit codes: 0 fine, 1 the check found something, 2 could not run.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from config.errors import WeirError
+from config.settings import BANK
+from replay import cli as replay_cli
+
+EXIT_OK, EXIT_FOUND, EXIT_USAGE = 0, 1, 2
+Command: TypeAlias = Callable[[argparse.Namespace], int]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit status."""
+    arguments = parser().parse_args(argv)
+    command: Command = arguments.command
+    try:
+        return command(arguments)
+    except WeirError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except BrokenPipeError:  # the reader of our output has gone; nothing is wrong
+        sys.stderr.close()
+        return EXIT_OK
+
+
+def parser() -> argparse.ArgumentParser:
+    """Every command with its options, as `weir --help` shows them."""
+    top = argparse.ArgumentParser(
+        prog="weir",
+        description="Score bank transactions as they flow: exact windows, rules, models.",
+    )
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+    _add_run(commands)
+    replay_cli.add_commands(commands)
+    _add_rules(commands)
+    doctor = commands.add_parser("doctor", help="check this installation and say what is wrong")
+    doctor.set_defaults(command=_doctor)
+    return top
+
+
+def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    run = commands.add_parser(
+        "run",
+        help="live, embedded: messages in, decisions out",
+        description="Decide messages as they come. An output folder that was written before is gone on with.",
+    )
+    run.add_argument(
+        "--input", required=True, metavar="FILE|-", help="NDJSON, or - for standard input"
+    )
+    run.add_argument("--out", required=True, type=Path, metavar="DIR", help="output folder")
+    run.add_argument(
+        "--config", type=Path, default=BANK, metavar="DIR", help="shipped: config/bank"
+    )
+    run.add_argument("--feed", default="", help="name of a feed of the configuration")
+    run.add_argument(
+        "--metrics-port",
+        type=int,
+        default=0,
+        metavar="PORT",
+        help="serve Prometheus metrics on 127.0.0.1",
+    )
+    run.set_defaults(command=_run)
+
+
+def _add_rules(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    rules = commands.add_parser("rules", help="check and test rule packs")
+    verbs = rules.add_subparsers(metavar="VERB", required=True)
+    check = verbs.add_parser("check", help="find mistakes in packs, each with its place and code")
+    check.add_argument("packs", nargs="+", type=Path, metavar="PACK")
+    check.add_argument(
+        "--config", type=Path, default=BANK, metavar="DIR", help="whose schema and models apply"
+    )
+    check.set_defaults(command=_rules_check)
+    replay_cli.add_rules_test(verbs)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from engine import live
+
+    return live.run(arguments)
+
+
+def _rules_check(arguments: argparse.Namespace) -> int:
+    from config import schema, settings
+    from rules import pack
+    from rules.check import findings
+
+    loaded = pack.load(arguments.packs, schema.read(arguments.config / settings.SCHEMA_FILE))
+    print(findings.as_text(loaded.findings), end="")
+    print(
+        f"{loaded.n_rules} rules, {loaded.n_features} features, {loaded.n_lists} lists: "
+        f"{loaded.n_errors} errors, {loaded.n_warnings} warnings."
+    )
+    return EXIT_FOUND if loaded.n_errors else EXIT_OK
+
+
+def _doctor(_arguments: argparse.Namespace) -> int:
+    from engine import doctor
+
+    checks = doctor.examine()
+    print(doctor.table(checks))
+    return EXIT_OK if all(check.is_fine for check in checks) else EXIT_FOUND
+
+
+if __name__ == "__main__":
+    sys.exit(main())

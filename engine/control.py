@@ -1,0 +1,47 @@
+"""Commands that people drop into OUT/control/ of a running engine, and the answers written beside them.
+
+A command file is one JSON object (`kind` command) under a name ending in `.json`, moved in by atomic rename. It is read
+once, becomes an input record with a seq like any other, and is answered in `NAME.answer`; the file itself is renamed to
+`NAME.taken`, so that nothing is done twice after a restart.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+BYTES_MAX = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ControlFile:
+    """A command as it was dropped in: its path once taken, and its bytes on one line."""
+
+    path: Path
+    line: bytes
+
+
+class Control:
+    """Poll a folder for commands; write answers beside them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def take(self) -> list[ControlFile]:
+        """Take what has been dropped in since the last call, in the order of the names."""
+        taken = []
+        for path in sorted(self.folder.glob("*.json")):
+            content = path.read_bytes()[: BYTES_MAX + 1]
+            line = b" ".join(content.split(b"\n")).strip()
+            moved = path.with_suffix(".taken")
+            path.rename(moved)
+            taken.append(ControlFile(moved, line))
+        return taken
+
+    @staticmethod
+    def answer(file: ControlFile, answer: Mapping[str, object]) -> None:
+        """Write the answer to a command beside it, by rename."""
+        target = file.path.with_suffix(".answer")
+        temporary = target.with_suffix(".answer.new")
+        temporary.write_text(json.dumps(answer, sort_keys=True) + "\n")
+        temporary.rename(target)
