@@ -1,0 +1,154 @@
+"""The commands that replay, generate and test: their options, and what they print.
+
+Only argparse is imported at the top, so that `weir --help` is quick; each command imports what it needs.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TypeAlias
+
+from config.settings import BANK
+
+Parsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
+
+
+def add_commands(commands: Parsers) -> None:
+    """Add replay, demo and generate."""
+    replay = commands.add_parser(
+        "replay",
+        help="recorded traffic through the engine, as fast as it goes or at a pace",
+        description="Decide recorded traffic with the core of `run`. No command can leave: there is no sink.",
+    )
+    replay.add_argument(
+        "inputs", nargs="+", type=Path, metavar="INPUT", help="NDJSON, CSV (.gz, .zst) or Parquet"
+    )
+    replay.add_argument(
+        "--out", required=True, type=Path, metavar="DIR", help="output folder, empty or new"
+    )
+    replay.add_argument(
+        "--config", type=Path, default=BANK, metavar="DIR", help="shipped: config/bank"
+    )
+    replay.add_argument(
+        "--feed", default="", metavar="NAME", help="how the input names things: feeds/NAME.yaml"
+    )
+    replay.add_argument(
+        "--pack",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="instead of the packs of the configuration",
+    )
+    replay.add_argument("--lateness", default="", metavar="15m", help="instead of the setting")
+    replay.add_argument(
+        "--batch-rows",
+        type=int,
+        default=0,
+        metavar="N",
+        help="rows of a batch at most; changes no outcome",
+    )
+    replay.add_argument(
+        "--label-delay",
+        default="",
+        metavar="7d",
+        help="when a label of the recording arrives; as the feed says",
+    )
+    replay.add_argument(
+        "--speed", default="max", metavar="max|10x|1x", help="of core time against the clock"
+    )
+    replay.add_argument(
+        "--from", dest="from_", default="", metavar="T", help="leave out events before T"
+    )
+    replay.add_argument("--to", default="", metavar="T", help="leave out events at or after T")
+    replay.add_argument(
+        "--features", type=Path, metavar="FILE.parquet", help="write what the rules and models saw"
+    )
+    replay.add_argument(
+        "--evaluate", action="store_true", help="measure the champion's scores against the labels"
+    )
+    replay.add_argument(
+        "--resume", action="store_true", help="go on with the run in the output folder"
+    )
+    replay.add_argument(
+        "--json", action="store_true", help="print the summary as JSON instead of a table"
+    )
+    replay.set_defaults(command=_replay)
+
+    demo = commands.add_parser(
+        "demo", help="a generated bank through the whole engine, then what was caught"
+    )
+    demo.add_argument("--out", type=Path, default=Path("out/demo"), metavar="DIR")
+    demo.add_argument("--accounts", type=int, default=1_000, metavar="N")
+    demo.add_argument("--days", type=int, default=28, metavar="N")
+    demo.add_argument("--seed", type=int, default=1, metavar="N")
+    demo.set_defaults(command=_demo)
+
+    generate = commands.add_parser("generate", help="write seeded traffic with known frauds")
+    generate.add_argument(
+        "--out", required=True, type=Path, metavar="FILE", help=".ndjson, .ndjson.gz or .ndjson.zst"
+    )
+    generate.add_argument("--accounts", type=int, default=1_000, metavar="N")
+    generate.add_argument("--days", type=int, default=28, metavar="N")
+    generate.add_argument(
+        "--rate", type=float, default=4.0, metavar="N", help="transactions of an account a day"
+    )
+    generate.add_argument("--seed", type=int, default=1, metavar="N")
+    generate.set_defaults(command=_generate)
+
+
+def add_rules_test(verbs: Parsers) -> None:
+    """Add `weir rules test`, which needs the real core."""
+    test = verbs.add_parser("test", help="run the tests inside rules through the real core")
+    test.add_argument("packs", nargs="+", type=Path, metavar="PACK")
+    test.add_argument(
+        "--config", type=Path, default=BANK, metavar="DIR", help="whose schema and models apply"
+    )
+    test.add_argument("--rule", action="append", default=[], metavar="ID", help="only this rule")
+    test.set_defaults(command=_rules_test)
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    from replay import replaying
+
+    summary = replaying.replay(arguments)
+    _print_summary(summary, as_json=arguments.json)
+    return 0
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from replay import replaying
+
+    return replaying.show_demo(arguments.out, arguments.accounts, arguments.days, arguments.seed)
+
+
+def _generate(arguments: argparse.Namespace) -> int:
+    from replay.generate import generate
+
+    truth = generate(
+        arguments.out,
+        accounts=arguments.accounts,
+        days=arguments.days,
+        rate=arguments.rate,
+        seed=arguments.seed,
+    )
+    print(
+        f"{arguments.out}: {truth.n_lines:,} lines, {truth.n_transactions:,} transactions",
+        file=sys.stderr,
+    )
+    return 0
+
+
+def _rules_test(arguments: argparse.Namespace) -> int:
+    from replay import ruletests
+
+    results = ruletests.run(arguments.packs, arguments.config, frozenset(arguments.rule))
+    print(ruletests.report(results))
+    return 0 if all(result.is_fine for result in results) else 1
+
+
+def _print_summary(summary: dict[str, object], *, as_json: bool) -> None:
+    from engine.app import summary_table
+
+    print(json.dumps(summary, sort_keys=True) if as_json else summary_table(summary))

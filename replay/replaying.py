@@ -1,0 +1,130 @@
+"""`weir replay` and `weir demo`: recorded traffic through the same core as `weir run`, without any command sink."""
+
+import contextlib
+import shutil
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from config.durations import duration_us
+from config.errors import InputError
+from config.settings import BANK, instant_us
+from engine.app import Job, execute
+from engine.batch import LABEL
+from engine.brokers.files import FileSource
+from engine.clock import SystemClock
+from engine.core import Core, Outcome
+from engine.output import FOLDERS, STREAMS
+from engine.ports import Source
+from engine.runner import Observer
+from engine.setup import read_setup
+from replay import demo, evaluate
+from replay.features import FeatureFile
+from replay.generate import generate
+from replay.pacing import Between, check_order, pace_of
+
+
+def replay(arguments: Namespace) -> dict[str, Any]:
+    """Run the command; return the summary."""
+    setup = read_setup(
+        arguments.config,
+        pack_paths=arguments.pack,
+        feed=arguments.feed,
+        lateness=arguments.lateness,
+        rows_max=arguments.batch_rows,
+    )
+    from_us = instant_us("--from", arguments.from_) if arguments.from_ else None
+    to_us = instant_us("--to", arguments.to) if arguments.to else None
+    check_order(from_us, to_us)
+    delay_us = duration_us(arguments.label_delay) if arguments.label_delay else None
+    recording = FileSource(
+        arguments.inputs,
+        setup.feed,
+        setup.schema,
+        delay_us=delay_us,
+        line_bytes=setup.configuration.settings.message_bytes_max,
+    )
+    source: Source = recording
+    if from_us is not None or to_us is not None:
+        source = Between(recording, from_us, to_us)
+    job = Job(
+        setup,
+        arguments.out,
+        setup.configuration.settings.rows_max,
+        inputs=tuple(map(str, arguments.inputs)),
+        resume=arguments.resume,
+        total=recording.records_total,
+    )
+    verdicts = Verdicts()
+    with contextlib.ExitStack() as stack:
+
+        def observe(core: Core) -> Sequence[Observer]:
+            observers: list[Observer] = [verdicts] if arguments.evaluate else []
+            if arguments.features is not None:
+                observers.append(stack.enter_context(FeatureFile(arguments.features, core)))
+            return observers
+
+        summary = execute(
+            job, source, observe=observe, pace=pace_of(arguments.speed, SystemClock())
+        )
+    if arguments.evaluate:
+        is_handbook = setup.feed.name == "handbook"
+        scored = evaluate.read_scored(arguments.out / "decisions.ndjson", verdicts.frauds)
+        evaluation = evaluate.evaluate(
+            scored,
+            evaluate.HANDBOOK_TRAINING if is_handbook else (),
+            evaluate.HANDBOOK_BANK_DAY if is_handbook else 0,
+        )
+        summary["evaluation"] = evaluation.as_dict()
+    return summary
+
+
+class Verdicts:
+    """An observer that keeps the last verdict on each transaction that was ever called a fraud."""
+
+    def __init__(self) -> None:
+        self.frauds: evaluate.Labels = {}
+
+    def __call__(self, outcome: Outcome) -> None:
+        batch = outcome.batch
+        for row in np.flatnonzero(batch.kind == LABEL).tolist():
+            record = batch.records[row]
+            assert record is not None
+            identity = (str(record.account), str(record.transaction_id))
+            if record.label == "fraud" or identity in self.frauds:
+                self.frauds[identity] = int(record.label == "fraud")
+
+
+def show_demo(out: Path, accounts: int, days: int, seed: int) -> int:
+    """Generate a bank's weeks, run them through the engine, and tell what was caught."""
+    setup = read_setup(BANK)
+    out.mkdir(parents=True, exist_ok=True)
+    traffic = out / "traffic.ndjson"
+    run = out / "run"
+    _clear(run)
+    print(f"generating {accounts:,} accounts over {days} days (seed {seed}) ...", file=sys.stderr)
+    truth = generate(traffic, accounts=accounts, days=days, seed=seed)
+    source = FileSource([traffic], setup.feed, setup.schema)
+    job = Job(setup, run, setup.configuration.settings.rows_max, inputs=(str(traffic),))
+    summary = execute(job, source)
+    story = demo.read_story(run, truth)
+    print(demo.tell(story, summary, setup.pack.reasons))
+    print(f"\nEverything it said lies in {run}: decisions.ndjson, alerts.ndjson, commands.ndjson.")
+    return 0
+
+
+def _clear(run: Path) -> None:
+    """Remove what an earlier demo left, and nothing else."""
+    if not run.exists():
+        return
+    known = {f"{stream}.ndjson" for stream in STREAMS} | set(FOLDERS) | {"summary.json"}
+    if not {path.name for path in run.iterdir()} <= known:
+        raise InputError(
+            f"{run} holds something that no demo has written",
+            fix="name another folder with --out, or move it away",
+        )
+    shutil.rmtree(run)

@@ -1,0 +1,253 @@
+"""Run the tests that stand inside rules: a timeline of events through the real core, an expectation for each.
+
+A test starts with an empty history that is taken as complete; nothing is required of its events; what the bank decides
+about a rule (mode, effective dates, rollout, caps) is set aside, so that only its logic is tested. Each test has a core
+of its own that knows one rule. Not here: mutation of conditions, which comes with "Rule files".
+"""
+
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from config.durations import duration_us
+from config.errors import ConfigError
+from config.money import exponent
+from engine.core import Core, Outcome
+from engine.outcomes import rfc3339
+from engine.setup import Setup, read_setup
+from rules import tree
+from rules.definitions import Entry, Rule, RuleTest, TestEvent
+
+QUIET, FIRES, UNDECIDED = "quiet", "fires", "undecided"
+_MONEY = re.compile(r"([0-9][0-9_]*(?:\.[0-9]+)?)(?: ([A-Z]{3}))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One expectation that was not met."""
+
+    place: str
+    expected: str
+    got: str
+    values: tuple[str, ...] = ()  # what the condition read, "name = value"
+
+
+@dataclass(slots=True)
+class Result:
+    """One test that ran."""
+
+    rule: str
+    test: str
+    n_expectations: int = 0
+    n_undecided: int = 0
+    failures: list[Failure] = field(default_factory=list)
+
+    @property
+    def is_fine(self) -> bool:
+        return not self.failures
+
+
+def run(packs: Sequence[Path], config: Path, only: Collection[str] = ()) -> list[Result]:
+    """Run every test of the packs, or of the rules named `only`; raise `ConfigError` if a pack has errors."""
+    setup = read_setup(config, pack_paths=packs)
+    unknown = sorted(set(only) - {rule.id for rule in setup.pack.rules})
+    if unknown:
+        raise ConfigError(
+            f"there is no rule `{unknown[0]}` in the packs", "--rule", fix="see `weir rules check`"
+        )
+    rules = [rule for rule in setup.pack.rules if not only or rule.id in only]
+    return [run_test(setup, rule, test) for rule in rules for test in rule.tests]
+
+
+def run_test(setup: Setup, rule: Rule, test: RuleTest) -> Result:
+    """Run one test of one rule."""
+    core = Core(_alone(setup, rule, test), required=False)
+    result = Result(rule.id, test.name)
+    started = [json.dumps(_profile(p, test.start_us)).encode() for p in test.profiles]
+    if started:
+        core.apply(started, ["profile"] * len(started))
+    for number, event in enumerate(test.events):
+        message, forced = _message(setup, event, test, number)
+        outcome = core.apply([message], [str(event.place)], forced=forced)
+        result.n_expectations += 1
+        if dead := outcome.batch.dead.get(0):
+            got = f"a dead letter, {dead.reason}: {dead.what}"
+            result.failures.append(Failure(str(event.place), event.expect, got))
+            continue
+        got = _what_happened(outcome)
+        result.n_undecided += got == UNDECIDED
+        if got != event.expect and not (event.expect == QUIET and got == UNDECIDED):
+            values = tuple(_values(core, rule, outcome))
+            result.failures.append(Failure(str(event.place), event.expect, got, values))
+        result.failures += _compare_features(core, event, outcome)
+        result.n_expectations += len(event.expect_features)
+        if event.expect_actions is not None:
+            result.n_expectations += 1
+            asked = {a.asked or a.kind for a in rule.actions} if got == FIRES else set()
+            if asked != set(event.expect_actions):
+                result.failures.append(
+                    Failure(
+                        str(event.place),
+                        f"actions {', '.join(event.expect_actions)}",
+                        f"actions {', '.join(sorted(asked)) or 'none'}",
+                    )
+                )
+    return result
+
+
+def report(results: Iterable[Result]) -> str:
+    """A table of rules, each failed expectation with the values behind it, and a last line that counts."""
+    results = list(results)
+    lines = []
+    by_rule: dict[str, list[Result]] = {}
+    for result in results:
+        by_rule.setdefault(result.rule, []).append(result)
+    for rule, tests in by_rule.items():
+        failed = [t for t in tests if not t.is_fine]
+        lines.append(f"{rule:24s} {len(tests)} tests  {'FAIL' if failed else 'ok'}")
+        for test in failed:
+            for failure in test.failures:
+                lines.append(
+                    f'    "{test.test}"  {failure.place}  expected {failure.expected}, got {failure.got}'
+                )
+                lines += [f"        {value}" for value in failure.values]
+    n, n_failed = sum(r.n_expectations for r in results), sum(len(r.failures) for r in results)
+    lines.append(
+        f"{len(by_rule)} rules, {len(results)} tests, "
+        f"{n} expectations: {n - n_failed} ok, {n_failed} failed.  "
+        f"Undecided evaluations: {sum(r.n_undecided for r in results)}."
+    )
+    return "\n".join(lines)
+
+
+def _alone(setup: Setup, rule: Rule, test: RuleTest) -> Setup:
+    """The setup with this one rule, live and unbounded, hermetic lists, nothing required, and no models."""
+    lists = {
+        name: replace(known, values=frozenset(test.lists.get(name, ())))
+        if known.origin or name in test.lists
+        else known
+        for name, known in setup.pack.lists.items()
+    }
+    unbounded = tuple(
+        replace(a, max_per_hour=1_000_000) if a.max_per_hour else a for a in rule.actions
+    )
+    tested = replace(
+        rule,
+        mode="live",
+        effective_from_us=None,
+        effective_until_us=None,
+        rollout_percent=100.0,
+        rollout_by="",
+        actions=unbounded,
+    )
+    pack = replace(setup.pack, rules=(tested,), lists=lists, max_freezes_per_hour=0)
+    settings = msgspec.structs.replace(
+        setup.configuration.settings,
+        jump_max="36500d",
+        decisions=msgspec.structs.replace(setup.configuration.settings.decisions, caps=False),
+    )
+    return replace(
+        setup,
+        pack=pack,
+        configuration=replace(setup.configuration, settings=settings),
+    )
+
+
+def _profile(fields: Mapping[str, Entry], start_us: int) -> dict[str, object]:
+    return {"kind": "profile", "event_time": rfc3339(start_us), **fields}
+
+
+def _message(
+    setup: Setup, event: TestEvent, test: RuleTest, number: int
+) -> tuple[bytes, dict[str, float]]:
+    """The message of a test event, and the model scores it sets."""
+    message: dict[str, object] = {"event_time": rfc3339(test.start_us + event.at_us)}
+    forced: dict[str, float] = {}
+    for name, value in event.fields.items():
+        if name.startswith("model."):
+            forced[name] = float(str(value))
+        elif name == "amount":
+            amount, currency = _money(str(value), setup.pack.currency)
+            message["amount"] = amount
+            message.setdefault("currency", currency)
+        else:
+            column = setup.schema.columns.get(name)
+            message[name] = _value(column.kind if column else "", value, setup.pack.currency)
+    type_ = str(message.get("type", ""))
+    message.setdefault("kind", setup.schema.event_types.get(type_, "transaction"))
+    if message["kind"] == "transaction":
+        message.setdefault("transaction_id", f"test-{number}")
+        message.setdefault("currency", setup.pack.currency)
+    return json.dumps(message).encode(), forced
+
+
+def _money(text: str, currency: str) -> tuple[str, str]:
+    match = _MONEY.fullmatch(text.strip())
+    if match is None:
+        return text, currency  # the decoder says what is wrong with it
+    return match[1].replace("_", ""), match[2] or currency
+
+
+def _value(kind: str, value: Entry, currency: str) -> object:
+    """A value as it stands in a message: money and numbers without what makes them readable."""
+    if not isinstance(value, str):
+        return value
+    if kind == "money":
+        return _money(value, currency)[0]
+    if kind in ("number", "geo"):
+        try:
+            return float(value.replace("_", ""))
+        except ValueError:
+            return value
+    if kind == "flag" and value in ("true", "false"):
+        return value == "true"
+    return value
+
+
+def _what_happened(outcome: Outcome) -> str:
+    """What became of the one rule on the last row."""
+    if outcome.decided.matches:
+        return outcome.decided.matches[-1].outcome
+    return UNDECIDED if outcome.judgement.truth[0, -1] else QUIET
+
+
+def _compare_features(core: Core, event: TestEvent, outcome: Outcome) -> Iterable[Failure]:
+    for name, expected in event.expect_features.items():
+        got = core.text_of(name, outcome.frame, outcome.batch.n - 1)
+        if not _same(core, name, outcome, str(expected), got):
+            yield Failure(str(event.place), f"{name} = {expected}", got)
+
+
+def _same(core: Core, name: str, outcome: Outcome, expected: str, got: str) -> bool:
+    """Whether a feature has the value written in the test, in the unit it was written in."""
+    place = core.layout[name]
+    if place.is_code:
+        return got == expected
+    value = float(outcome.frame.number[place.row, -1])
+    if expected == "missing":
+        return bool(np.isnan(value))
+    try:
+        if place.type.kind == tree.MONEY:
+            amount, currency = _money(expected, core.ruleset.pack.currency)
+            wanted = float(Decimal(amount).scaleb(exponent(currency)))
+        elif place.type.kind == tree.DURATION:
+            wanted = float(duration_us(expected))
+        elif expected.endswith("%"):
+            wanted = float(Decimal(expected[:-1]) / 100)
+        else:
+            wanted = float(expected.replace("_", ""))
+    except (InvalidOperation, ValueError):
+        return got == expected
+    return value == wanted
+
+
+def _values(core: Core, rule: Rule, outcome: Outcome) -> Iterable[str]:
+    """What the condition read on the last row."""
+    for name in rule.when.columns():
+        yield f"{name} = {core.text_of(name, outcome.frame, outcome.batch.n - 1)}"
