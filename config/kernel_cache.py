@@ -20,13 +20,14 @@ import re
 import shutil
 import sys
 import tempfile
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("config", "rules", "models", "engine", "replay")
-KEPT = 8  # folders, some MB each: a few branches side by side
+KEPT = 16  # folders, some MB each: a few branches and clones side by side
 MANIFEST = "sources.json"
 
 _FROM = re.compile(r"^[ \t]*from[ \t]+([\w.]+)[ \t]+import[ \t]+(\([^)]*\)|[^\n#]+)", re.MULTILINE)
@@ -72,7 +73,8 @@ def prepare(base: Path, root: Path) -> Path:
         _fill(folder, _newest(base, f"{machine}-*"), hashes)
         for old in _sorted(base, "*-*")[KEPT:]:
             shutil.rmtree(old, ignore_errors=True)
-    os.utime(folder)  # the order of use is what decides which ones go
+    with suppress(OSError):  # another process may have removed it meanwhile; numba makes it again
+        os.utime(folder)  # the order of use is what decides which ones go
     return folder
 
 
