@@ -12,9 +12,9 @@ say so; review for an amount without a rate; and what restrictions in force dema
 
 import heapq
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
@@ -23,16 +23,15 @@ from numpy.typing import NDArray
 from config import reasons
 from config.decisions import (
     APPROVE,
-    CHALLENGE,
     DECISIONS,
-    HOLD,
     RESTRICTABLE,
     REVIEW,
     SEVERITY,
     DecisionSettings,
 )
 from config.errors import StateError
-from config.money import exponent, major_text
+from config.money import exponent
+from engine.actions import Actions
 from engine.agenda import EXPIRE, FORGET, TIME_OUT, Agenda, Entry
 from engine.alerts import AlertBook, Group, OpenAlert, Suppression, operational_alert
 from engine.batch import ACTIVITY, COMMAND, TRANSACTION
@@ -45,157 +44,37 @@ from engine.outcomes import (
     decision_text,
     duplicate_line,
     fired_text,
-    line,
     model_order,
     quiet_lines,
-    rfc3339,
-    short_id,
 )
-from engine.restrictions import BLOCKING, DictionaryLike, Registry, Restriction, demands
-from rules.columns import Frame, Layout, Place
-from rules.definitions import Action, Pack, Rule, Template
-from rules.tree import Type
+from engine.restrictions import DictionaryLike, Registry, Restriction
+from engine.verdict import (
+    FIRES,
+    NO_DECISION,
+    Decided,
+    DecideInputs,
+    Match,
+    Plan,
+    RulesetLike,
+    SchemaLike,
+    Verdict,
+    Work,
+)
+from rules.columns import Layout
+from rules.definitions import Pack, Rule
+
+__all__ = ["FIRES", "NO_DECISION", "DecideInputs", "Decided", "Decider", "Match"]
 
 B1: TypeAlias = NDArray[np.bool_]
-F8: TypeAlias = NDArray[np.float64]
-I1: TypeAlias = NDArray[np.int8]
-I2: TypeAlias = NDArray[np.int16]
 I8: TypeAlias = NDArray[np.int64]
 U1: TypeAlias = NDArray[np.uint8]
 
-FIRES = 32767  # truth of a rule that fires; 0 does not; else the number of what it misses
 PATTERNS_MAX = (
     65_536  # undecided patterns kept; beyond that all are made anew, which changes no byte
 )
 BLOCK = 128  # rows written at a time: 60 KB, below what malloc gives back and faults in again (1.1 us a row; 1.5)
 FORMAT = 1  # of the saved state
-TOP_REASONS = "model.top_reasons"  # in titles: names of the strongest contributions ...
-TOP = 3  # ... that many
-NO_DECISION = -2  # of a duplicate: what it repeats is a label or an update
 FACTS = ("direction", "amount", "type", "channel")  # columns read beside entities
-
-
-class JudgementLike(Protocol):
-    """What rules say, (rules, rows) each; see rules/ruleset.py."""
-
-    truth: I2
-    excepted: I2
-    score: F8
-    in_rollout: B1 | None
-
-
-class RulesetLike(Protocol):
-    """What people are told about a rule's verdict."""
-
-    def because(self, rule_index: int, state: int) -> str: ...
-
-    def text(
-        self,
-        template: Template,
-        frame: Frame,
-        row: int,
-        dictionaries: Mapping[str, DictionaryLike],
-        extra: Mapping[str, str] | None = None,
-    ) -> str: ...
-
-
-class SchemaLike(Protocol):
-    """Which columns messages have."""
-
-    @property
-    def columns(self) -> Mapping[str, Any]: ...
-
-    def type_of(self, name: str) -> Type: ...
-
-
-class Match(NamedTuple):
-    """One rule whose condition held in one row, and what became of it.
-
-    place   : of the rule in the judgement
-    outcome : fires, deduplicated (fires, joined an open group), excepted, suppressed or shadow
-    """
-
-    row: int
-    place: int
-    rule: str
-    outcome: str
-
-
-@dataclass(slots=True)
-class DecideInputs:
-    """Everything the stage reads of one batch of n rows.
-
-    kind           : (n,) int8   see engine/batch.py
-    seq            : (n,) int64
-    event_time_us  : (n,) int64  -1 none
-    core_us        : (n,) int64  core time once the row is accepted; never falls
-    late           : (n,) bool   beyond the lateness
-    foreign        : (n,) bool   money in a currency without a rate
-    transaction_id, account : n texts, None where there is none
-    judgement      : of the rules that are not `off`, in the order of the pack
-    models         : name -> (n,) scores rounded to 6 decimals, NaN none; the calibrated champion as `champion`
-    explain        : row -> contributions to the champion's score, strongest first
-    warming        : ids of rules that read a feature without its full history: they run in shadow
-    unscorable     : row -> type ("" unknown) of dead rows that must be answered
-    duplicates     : row -> (seq of the first, its decision; -1: it stands in this batch; NO_DECISION: it has none)
-    commands       : row -> decoded command
-    config         : hash of the configuration, as it stands in decisions
-    """
-
-    kind: I1
-    seq: I8
-    event_time_us: I8
-    core_us: I8
-    late: B1
-    foreign: B1
-    transaction_id: Sequence[str | None]
-    account: Sequence[str | None]
-    frame: Frame
-    judgement: JudgementLike
-    models: Mapping[str, F8]
-    explain: Callable[[int], Sequence[tuple[str, float]]]
-    config: str
-    warming: frozenset[str] = frozenset()
-    unscorable: Mapping[int, str] = field(default_factory=dict)
-    duplicates: Mapping[int, tuple[int, int]] = field(default_factory=dict)
-    commands: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Decided:
-    """What the stage says of one batch.
-
-    decision : (n,) int8 severity, see config/decisions.py; -1 where a row gets no decision
-    streams  : decisions, alerts, commands, resolutions, duplicates: whole lines, in order
-    answers  : row -> answer to its command
-    matches  : rules whose condition held, in order
-    counts   : of decisions, fired, shadow, excepted, suppressed, undecided, degraded, capped, alerts and commands, by name
-    """
-
-    decision: I1
-    streams: dict[str, bytes]
-    answers: dict[int, Answer]
-    matches: list[Match]
-    counts: dict[str, dict[str, int]]
-
-    def is_repeat(self, row: int, place: int) -> bool:
-        """Whether the rule at `place` of the judgement fired in `row` and joined an open group (`dedup`)."""
-        return any(
-            (m.row, m.place, m.outcome) == (row, place, "deduplicated") for m in self.matches
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """One rule, with what a match of it needs, found once."""
-
-    index: int  # in the judgement
-    rule: Rule
-    is_live: bool
-    missing_score: float  # of if_undecided
-    missing_severity: int
-    dedup: tuple[Place, ...]
-    targets: dict[int, Place]  # place in `actions` -> column of what it restricts
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,51 +84,6 @@ class _Pattern:
     severity: int
     head: str
     tail: str
-
-
-@dataclass(slots=True)
-class _Work:
-    """One batch on its way through the stage."""
-
-    inputs: DecideInputs
-    n: int
-    out: Streams
-    decision: I1
-    lines: dict[int, str]
-    queue: list[int]
-    queued: set[int]
-    answers: dict[int, Answer]
-    matches: list[Match]
-    counts: dict[str, dict[str, int]]
-
-    def count(self, what: str, name: str, n: int = 1) -> None:
-        names = self.counts.setdefault(what, {})
-        names[name] = names.get(name, 0) + n
-
-    def enqueue(self, rows: Sequence[int]) -> None:
-        for row in rows:
-            if row not in self.queued:
-                self.queued.add(row)
-                heapq.heappush(self.queue, row)
-
-
-@dataclass(slots=True)
-class _Verdict:
-    """What comes together for one row."""
-
-    scores: list[float] = field(default_factory=list)
-    fired: list[tuple[_Plan, float]] = field(default_factory=list)
-    shadow: list[str] = field(default_factory=list)
-    excepted: list[tuple[str, str]] = field(default_factory=list)
-    suppressed: list[tuple[str, str]] = field(default_factory=list)
-    undecided: list[tuple[str, str]] = field(default_factory=list)
-    missing_severity: int = APPROVE  # asked by if_undecided
-    missing_weighs: bool = False  # a rule said what its missing field means
-    asked: int = APPROVE  # asked by actions, after their own caps
-    implied: int = APPROVE  # by what was restricted
-    reasons: set[str] = field(default_factory=set)  # the engine's own
-    alerts: list[str] = field(default_factory=list)
-    commands: list[str] = field(default_factory=list)
 
 
 class _State(msgspec.Struct, kw_only=True):
@@ -296,9 +130,6 @@ class Decider:
         self._lows = [band.low for band in pack.bands]
         self._severities = [SEVERITY[band.decision] for band in pack.bands]
         self._alone = sorted((SEVERITY[d], at) for d, at in settings.models_alone.items())
-        self._subjects = tuple(
-            layout[name] for name in RESTRICTABLE if name in layout and layout[name].is_code
-        )
         self._patterns: dict[tuple[bytes, bytes, bytes], _Pattern] = {}
         self._patterns_of: tuple[str, frozenset[str]] = ("", frozenset())
         self._begin((), (), (), ())
@@ -318,7 +149,7 @@ class Decider:
     def decide(self, inputs: DecideInputs) -> Decided:
         """Decide a batch: rows in order, each from everything the rows before it have set off."""
         n = len(inputs.kind)
-        work = _Work(inputs, n, Streams(), np.full(n, -1, np.int8), {}, [], set(), {}, [], {})
+        work = Work(inputs, n, Streams(), np.full(n, -1, np.int8), {}, [], set(), {}, [], {})
         assert inputs.judgement.truth.shape == (len(self._plans), n)
         if self._patterns_of != (inputs.config, inputs.warming):
             self._patterns_of = (inputs.config, inputs.warming)
@@ -388,7 +219,7 @@ class Decider:
         self._begin(state.agenda, state.restrictions, state.caps, state.alarms)
         self._book.restore(state.groups, state.alerts, state.suppressions)
 
-    # ---------------------------------------------------------------- set-up
+    # Set-up
 
     def _begin(
         self,
@@ -402,6 +233,17 @@ class Decider:
         self._book = AlertBook(self._agenda, self._settings.alerts_kept_us)
         self._registry = Registry(self._settings, self._effect, self._dictionaries, self._agenda)
         self._registry.restore(restrictions)
+        self._actions = Actions(
+            self._pack,
+            self._ruleset,
+            self._settings,
+            self._layout,
+            self._dictionaries,
+            self._effect,
+            self._registry,
+            self._book,
+            self._caps,
+        )
         domains = {
             name: place.dictionary for name, place in self._layout.places.items() if place.is_code
         }
@@ -413,14 +255,14 @@ class Decider:
             self._digits,
         )
 
-    def _plan(self, index: int, rule: Rule) -> _Plan:
+    def _plan(self, index: int, rule: Rule) -> Plan:
         missing = rule.if_undecided
         targets = {}
         for k, action in enumerate(rule.actions):
             if action.kind == "restrict":
                 assert action.for_us > 0, f"{rule.id}: nothing is restricted without an end"
                 targets[k] = self._layout[action.entity]
-        return _Plan(
+        return Plan(
             index,
             rule,
             rule.mode == "live",
@@ -430,9 +272,9 @@ class Decider:
             targets,
         )
 
-    # ---------------------------------------------------------------- columns
+    # Columns
 
-    def _survey(self, work: _Work) -> dict[int, _Pattern]:
+    def _survey(self, work: Work) -> dict[int, _Pattern]:
         """Queue the rows that need a look; return the undecided patterns of the others."""
         inputs = work.inputs
         truth, kind = inputs.judgement.truth, inputs.kind
@@ -441,7 +283,7 @@ class Decider:
         judged = transactions | (kind == ACTIVITY)
         loud = judged & (peak == FIRES)
         loud |= transactions & (inputs.foreign | inputs.late)
-        flagged = self._registry.flagged(inputs.frame, self._subjects)
+        flagged = self._registry.flagged(inputs.frame, self._actions.subjects)
         if flagged is not None:
             loud |= transactions & flagged
         if self._alone and CHAMPION in inputs.models:
@@ -463,7 +305,7 @@ class Decider:
         work.enqueue(sorted(map(int, inputs.commands)))
         return patterns
 
-    def _count_undecided(self, work: _Work, rows: B1, touched: I8) -> None:
+    def _count_undecided(self, work: Work, rows: B1, touched: I8) -> None:
         """Count for each rule in how many of `rows` it is undecided; others than `touched` never are."""
         for k in touched.tolist():
             states = work.inputs.judgement.truth[k]
@@ -471,7 +313,7 @@ class Decider:
             if n:
                 work.count("undecided", self._plans[k].rule.id, n)
 
-    def _undecided_patterns(self, work: _Work, rows: I8, touched: I8) -> dict[int, _Pattern]:
+    def _undecided_patterns(self, work: Work, rows: I8, touched: I8) -> dict[int, _Pattern]:
         """The pattern of each of `rows`, in none of which a rule fires.
 
         Rows are told apart by the bytes of their column of truth, over the rules `touched` only, and of the roll-out of
@@ -507,7 +349,7 @@ class Decider:
         inside = dict(
             zip(self._rolled.tolist(), np.frombuffer(rollout, np.int16).tolist(), strict=False)
         )
-        verdict = _Verdict()
+        verdict = Verdict()
         for k, state in missing:
             self._miss(
                 verdict, k, state, is_live=self._is_live(k, warming) and inside.get(k, 1) > 0
@@ -521,7 +363,7 @@ class Decider:
         self._patterns[rules, states, rollout] = pattern
         return pattern
 
-    def _write(self, work: _Work, patterns: Mapping[int, _Pattern]) -> bytes:
+    def _write(self, work: Work, patterns: Mapping[int, _Pattern]) -> bytes:
         """Write the decisions of the batch: quiet rows together, the others as the walk left them."""
         inputs = work.inputs
         quiet = inputs.kind == TRANSACTION
@@ -539,7 +381,7 @@ class Decider:
 
     def _write_block(
         self,
-        work: _Work,
+        work: Work,
         patterns: Mapping[int, _Pattern],
         plain: _Pattern,
         names: Sequence[str],
@@ -578,9 +420,9 @@ class Decider:
                 texts[row - first] = work.lines[row]
         return texts
 
-    # ---------------------------------------------------------------- rows
+    # Rows
 
-    def _walk(self, work: _Work) -> None:
+    def _walk(self, work: Work) -> None:
         """Take the queued rows in order, and at each what is due by then."""
         while True:
             row = work.queue[0] if work.queue else work.n
@@ -593,14 +435,14 @@ class Decider:
             else:
                 return
 
-    def _due_row(self, work: _Work) -> int:
+    def _due_row(self, work: Work) -> int:
         """The first row at whose core time something is due; n if there is none."""
         due_us = self._agenda.next_us
         if due_us is None or not work.n or due_us > work.inputs.core_us[-1]:
             return work.n
         return int(np.searchsorted(work.inputs.core_us, due_us))
 
-    def _happen(self, work: _Work, row: int) -> None:
+    def _happen(self, work: Work, row: int) -> None:
         """Let happen what is due by the core time of `row`, before the row itself."""
         now_us, seq = int(work.inputs.core_us[row]), int(work.inputs.seq[row])
         for due_us, kind, id_ in self._agenda.take(now_us):
@@ -624,7 +466,7 @@ class Decider:
             else:
                 self._book.due(due_us, kind, id_)
 
-    def _take(self, work: _Work, row: int) -> None:
+    def _take(self, work: Work, row: int) -> None:
         inputs = work.inputs
         kind = int(inputs.kind[row])
         if row in inputs.commands:
@@ -637,9 +479,9 @@ class Decider:
         else:
             assert kind == ACTIVITY, kind
             verdict = self._judge(work, row)
-            self._act(work, row, verdict)
+            self._actions.act(work, row, verdict)
 
-    def _carry_out(self, work: _Work, row: int) -> Answer:
+    def _carry_out(self, work: Work, row: int) -> Answer:
         """Do what a command says, and look again at the later rows of the batch that it may concern."""
         inputs, n_alerts = work.inputs, len(work.out.alerts)
         answer = self._desk.carry_out(
@@ -649,22 +491,10 @@ class Decider:
             work.count("alerts", "operational")
         restriction = self._registry.by_id.get(str(answer.get("restriction_id", "")))
         if restriction is not None:
-            self._look_again(work, row, restriction.domain, restriction.entity)
+            self._actions.look_again(work, row, restriction.domain, restriction.entity)
         return answer
 
-    def _look_again(self, work: _Work, row: int, domain: str, entity: str) -> None:
-        """Queue the transactions after `row` that name an entity whose restrictions have changed."""
-        code = self._dictionaries[domain].find(entity)
-        inputs, later = work.inputs, slice(row + 1, None)
-        if code < 0 or row + 1 == work.n:
-            return
-        for place in self._subjects:
-            if place.dictionary == domain:
-                named = inputs.frame.code[place.row, later] == code
-                named &= inputs.kind[later] == TRANSACTION
-                work.enqueue((np.flatnonzero(named) + row + 1).tolist())
-
-    def _answer_unscorable(self, work: _Work, row: int) -> None:
+    def _answer_unscorable(self, work: Work, row: int) -> None:
         """Give a transaction that cannot be scored the fallback of its type, and what its account demands."""
         inputs = work.inputs
         type_, account = inputs.unscorable[row], inputs.account[row]
@@ -684,13 +514,15 @@ class Decider:
         )
         self._settle(work, row, parts, ())
 
-    def _decide_row(self, work: _Work, row: int) -> None:
+    def _decide_row(self, work: Work, row: int) -> None:
         """Decide one transaction that has something to tell, or might have."""
         inputs, settings = work.inputs, self._settings
         now_us = int(inputs.core_us[row])
-        demanded, in_force = self._demanded(work, row)  # before the row restricts anything itself
+        demanded, in_force = self._actions.demanded(
+            work, row
+        )  # before the row restricts anything itself
         verdict = self._judge(work, row)
-        self._act(work, row, verdict)
+        self._actions.act(work, row, verdict)
         score = self._combine(verdict.scores)
         asked = max(self._band(score), verdict.missing_severity)
         if verdict.missing_weighs and asked > APPROVE:
@@ -702,7 +534,7 @@ class Decider:
         if alone > APPROVE:
             verdict.reasons.add(reasons.MODEL_SCORE)
             asked = max(asked, alone)
-        asked = self._within_breaker(work, row, verdict, asked, now_us)
+        asked = self._actions.within_breaker(work, row, verdict, asked, now_us)
         if demanded > APPROVE:
             verdict.reasons.add(reasons.RESTRICTED)
         if inputs.foreign[row]:
@@ -732,7 +564,7 @@ class Decider:
         self._settle(work, row, parts, scores)
 
     def _settle(
-        self, work: _Work, row: int, parts: DecisionParts, models: Sequence[tuple[str, float]]
+        self, work: Work, row: int, parts: DecisionParts, models: Sequence[tuple[str, float]]
     ) -> None:
         inputs = work.inputs
         work.decision[row] = parts.decision
@@ -746,13 +578,13 @@ class Decider:
             parts.tail(inputs.config),
         )
 
-    # ---------------------------------------------------------------- rules
+    # Rules
 
     def _is_live(self, k: int, warming: frozenset[str]) -> bool:
         plan = self._plans[k]
         return plan.is_live and plan.rule.id not in warming
 
-    def _miss(self, verdict: _Verdict, k: int, state: int, *, is_live: bool) -> None:
+    def _miss(self, verdict: Verdict, k: int, state: int, *, is_live: bool) -> None:
         """Note that rule `k` could not be decided, and what it asks for then."""
         plan = self._plans[k]
         verdict.undecided.append((plan.rule.id, self._ruleset.because(k, state)))
@@ -761,11 +593,11 @@ class Decider:
             verdict.missing_severity = max(verdict.missing_severity, plan.missing_severity)
             verdict.missing_weighs |= plan.missing_score > 0 or plan.missing_severity > APPROVE
 
-    def _judge(self, work: _Work, row: int) -> _Verdict:
+    def _judge(self, work: Work, row: int) -> Verdict:
         """Sort what the rules say of a row: fired, shadow, excepted, suppressed, undecided; each in order of ids."""
         inputs, judgement = work.inputs, work.inputs.judgement
         column = judgement.truth[:, row]
-        verdict = _Verdict()
+        verdict = Verdict()
         for k in np.flatnonzero(column).tolist():
             plan, state = self._plans[k], int(column[k])
             rule = plan.rule
@@ -786,7 +618,7 @@ class Decider:
                 verdict.shadow.append(_fired(rule, points))
                 outcome = "shadow"
             elif suppression := self._book.suppressed(
-                rule.id, lambda name: self._entity(work, row, name)
+                rule.id, lambda name: self._actions.text_of(work, row, name)
             ):
                 verdict.suppressed.append((rule.id, suppression))
                 outcome = "suppressed"
@@ -822,367 +654,11 @@ class Decider:
         """Severity of the band that `score` lies in; the last band includes its end."""
         return self._severities[max(0, bisect_right(self._lows, score) - 1)]
 
-    def _models_alone(self, work: _Work, row: int) -> int:
+    def _models_alone(self, work: Work, row: int) -> int:
         if not self._alone or CHAMPION not in work.inputs.models:
             return APPROVE
         score = float(work.inputs.models[CHAMPION][row])
         return max((severity for severity, at in self._alone if score >= at), default=APPROVE)
-
-    def _demanded(self, work: _Work, row: int) -> tuple[int, list[str]]:
-        """Severity that restrictions in force demand of a row, and their ids."""
-        in_force: dict[str, Restriction] = {}
-        if not self._registry.by_id:
-            return APPROVE, []
-        frame = work.inputs.frame
-        for place in self._subjects:
-            code = int(frame.code[place.row, row])
-            if code >= 0:
-                text = self._dictionaries[place.dictionary].texts[code]
-                for restriction in self._registry.on(place.dictionary, text):
-                    in_force[restriction.id] = restriction
-        severity = APPROVE
-        for restriction in in_force.values():
-            if self._concerns(
-                work, row, restriction.level, restriction.amount_minor, restriction.channels
-            ):
-                severity = max(severity, self._blocked(work, row))
-        return severity, list(in_force)
-
-    def _concerns(
-        self, work: _Work, row: int, level: str, amount_minor: int, channels: Sequence[str]
-    ) -> bool:
-        direction = self._entity(work, row, "direction")
-        type_ = self._entity(work, row, "type") or ""
-        incoming = (
-            direction == "in" if direction is not None else type_ in self._settings.incoming_types
-        )
-        return demands(
-            level,
-            amount_minor,
-            channels,
-            incoming=incoming,
-            amount_minor=self._amount(work, row),
-            channel=self._entity(work, row, "channel"),
-        )
-
-    def _blocked(self, work: _Work, row: int) -> int:
-        return self._settings.blocked_for(self._entity(work, row, "type") or "")
-
-    # ---------------------------------------------------------------- actions
-
-    def _act(self, work: _Work, row: int, verdict: _Verdict) -> None:
-        """Carry out every action of every rule that fired."""
-        for plan, _ in verdict.fired:
-            rule = plan.rule
-            group, joined = self._group(work, row, plan)
-            outcome = "deduplicated" if joined else "fires"
-            work.matches.append(Match(row, plan.index, rule.id, outcome))
-            tags = [action.tag for action in rule.actions if action.kind == "tag"]
-            if joined:
-                assert group is not None
-                self._update_alerts(work, row, plan, group, verdict)
-            else:
-                self._raise_alerts(work, row, plan, group, verdict, tags)
-            if tags and not any(action.kind == "alert" for action in rule.actions):
-                work.out.alerts.append(line(self._about(work, row, rule, "tag") | {"tags": tags}))
-            for k, action in enumerate(rule.actions):
-                if action.kind == "restrict":
-                    self._restrict(work, row, plan, k, verdict)
-                elif action.kind in ("challenge", "hold", "decline"):
-                    if work.inputs.kind[row] == TRANSACTION:
-                        self._ask(work, row, rule, k, verdict)
-                elif action.kind in ("notify", "list_add"):
-                    self._commission(work, row, rule, k, verdict)
-                else:
-                    assert action.kind in ("alert", "tag"), action.kind
-        if verdict.suppressed and work.inputs.kind[row] == ACTIVITY:
-            for rule_id, suppression in verdict.suppressed:  # no decision line to keep it in
-                rule = next(p.rule for p in self._plans if p.rule.id == rule_id)
-                record = self._about(work, row, rule, "suppressed")
-                work.out.alerts.append(line(record | {"suppression_id": suppression}))
-
-    def _ask(self, work: _Work, row: int, rule: Rule, k: int, verdict: _Verdict) -> None:
-        """Challenge, hold or decline, within the action's own cap."""
-        action = rule.actions[k]
-        key, now_us = f"{rule.id}:{k}", int(work.inputs.core_us[row])
-        limit = self._limit(action.max_per_hour)
-        if self._caps.has_room(key, limit, now_us):
-            self._caps.take(key, limit, now_us)
-            verdict.asked = max(verdict.asked, SEVERITY[action.kind])
-        else:
-            verdict.asked = max(verdict.asked, REVIEW)
-            self._cap(work, row, verdict, key, f"{limit} {action.kind}s an hour by {rule.id}")
-
-    def _restrict(self, work: _Work, row: int, plan: _Plan, k: int, verdict: _Verdict) -> None:
-        """Restrict an entity of the row, unless that is so already or a cap forbids it."""
-        inputs, rule, place = work.inputs, plan.rule, plan.targets[k]
-        action, now_us = rule.actions[k], int(inputs.core_us[row])
-        blocking = action.level in BLOCKING
-        blocks = blocking or self._concerns(
-            work, row, action.level, action.amount_minor, action.channels
-        )
-        implied = self._blocked(work, row) if blocks else APPROVE
-        code = int(inputs.frame.code[place.row, row])
-        if code < 0:
-            verdict.reasons.add(reasons.ENTITY_MISSING)
-            verdict.implied = max(verdict.implied, implied)
-            return
-        domain = place.dictionary
-        entity = self._dictionaries[domain].texts[code]
-        if self._registry.standing(rule.id, k, domain, entity) is not None:
-            verdict.implied = max(verdict.implied, implied)
-            return
-        full = self._full_cap(rule, k, domain, entity, now_us)
-        if full is not None:
-            verdict.implied = max(verdict.implied, REVIEW)
-            self._cap(work, row, verdict, *full)
-            return
-        self._caps.take(f"{rule.id}:{k}", self._limit(action.max_per_hour), now_us)
-        if blocking:
-            self._caps.take("pack:freeze", self._limit(self._pack.max_freezes_per_hour), now_us)
-        restriction = self._registry.impose(
-            Restriction(
-                id="",
-                domain=domain,
-                entity=entity,
-                level=action.level,
-                channels=action.channels,
-                amount_minor=action.amount_minor,
-                rule=rule.id,
-                action=k,
-                author=f"rule {rule.id}",
-                reason=rule.reason,
-                source_seq=int(inputs.seq[row]),
-                source=inputs.transaction_id[row],
-                started_us=now_us,
-                expires_us=now_us + action.for_us,
-            ),
-            work.out,
-        )
-        verdict.implied = max(verdict.implied, implied)
-        verdict.commands.append(restriction.commands[-1])
-        self._look_again(work, row, domain, entity)
-
-    def _full_cap(
-        self, rule: Rule, k: int, domain: str, entity: str, now_us: int
-    ) -> tuple[str, str] | None:
-        """Key and wording of the first cap that forbids action `k`; None if all have room."""
-        action, settings = rule.actions[k], self._settings
-        if not settings.caps:
-            return None
-        key = f"{rule.id}:{k}"
-        if not self._caps.has_room(key, action.max_per_hour, now_us):
-            return key, f"{action.max_per_hour} restrictions an hour by {rule.id}"
-        limit = self._pack.max_freezes_per_hour
-        if action.level in BLOCKING and not self._caps.has_room("pack:freeze", limit, now_us):
-            return "pack:freeze", f"{limit} freezes an hour by all rules"
-        if action.level != "watch" and self._registry.exceeds_automation(
-            domain, entity, now_us, now_us + action.for_us
-        ):
-            wording = (
-                f"{settings.automation_max} in {settings.automation_span} by automation on "
-                f"{domain} {entity}"
-            )
-            return f"automation:{domain}:{entity}", wording
-        return None
-
-    def _within_breaker(
-        self, work: _Work, row: int, verdict: _Verdict, asked: int, now_us: int
-    ) -> int:
-        """Hold and challenge within what all rules and bands together may do in an hour; beyond it, review."""
-        for severity, limit in (
-            (HOLD, self._settings.max_holds_per_hour),
-            (CHALLENGE, self._settings.max_challenges_per_hour),
-        ):
-            limit = self._limit(limit)
-            if asked != severity or limit == 0:
-                continue
-            name = DECISIONS[severity]
-            key = f"pack:{name}"
-            if not self._caps.has_room(key, limit, now_us):
-                self._cap(work, row, verdict, key, f"{limit} {name}s an hour by all rules")
-                return REVIEW
-            self._caps.take(key, limit, now_us)
-        return asked
-
-    def _limit(self, limit: int) -> int:
-        """A limit as it counts here: none in rule tests."""
-        return limit if self._settings.caps else 0
-
-    def _cap(self, work: _Work, row: int, verdict: _Verdict, key: str, wording: str) -> None:
-        """An action was withheld: say so in the decision, and to operations once an hour."""
-        verdict.reasons.add(reasons.CAP_REACHED)
-        work.count("capped", "automation" if key.startswith("automation:") else key)
-        now_us = int(work.inputs.core_us[row])
-        if self._caps.alarm(key, now_us):
-            work.count("alerts", "operational")
-            alert_id = operational_alert(
-                work.out,
-                reasons.CAP_REACHED,
-                f"Limit reached: {wording}; what goes beyond it becomes review",
-                seq=int(work.inputs.seq[row]),
-                now_us=now_us,
-                about={"cap": key, "transaction_id": work.inputs.transaction_id[row]},
-            )
-            verdict.alerts.append(alert_id)
-
-    def _commission(self, work: _Work, row: int, rule: Rule, k: int, verdict: _Verdict) -> None:
-        """Put out a notification or an addition to a list as a command."""
-        inputs, action = work.inputs, rule.actions[k]
-        seq, now_us = int(inputs.seq[row]), int(inputs.core_us[row])
-        key, limit = f"{rule.id}:{k}", self._limit(action.max_per_hour)
-        if not self._caps.has_room(key, limit, now_us):
-            verdict.implied = max(verdict.implied, REVIEW)
-            self._cap(work, row, verdict, key, f"{limit} {action.kind} an hour by {rule.id}")
-            return
-        self._caps.take(key, limit, now_us)
-        command_key = f"{short_id('n-', rule.id, k, seq)}:{action.kind}:1"
-        command_id = short_id("c-", command_key)
-        what: dict[str, object] = {"template": action.template, "to": action.to}
-        if action.kind == "list_add":
-            assert action.value is not None
-            assert action.value.op == "column", action.value
-            what = {
-                "list": action.list_name,
-                "value": self._entity(work, row, str(action.value.value)),
-                "expires_at": rfc3339(now_us + action.for_us) if action.for_us else None,
-            }
-        work.out.command(
-            {
-                "command_id": command_id,
-                "key": command_key,
-                "verb": action.kind,
-                **what,
-                "reason": rule.reason,
-                "rule": rule.id,
-                "source": inputs.transaction_id[row],
-                "account": inputs.account[row],
-                "effect": self._effect,
-                "seq": seq,
-                "core_time": rfc3339(now_us),
-            }
-        )
-        verdict.commands.append(command_id)
-
-    # ---------------------------------------------------------------- alerts
-
-    def _group(self, work: _Work, row: int, plan: _Plan) -> tuple[Group | None, bool]:
-        """The group that a match belongs to, and whether it joined an open one; None for rules without `dedup`.
-
-        A match that misses a `dedup` field stands alone: it must not hide in somebody else's case.
-        """
-        rule, inputs = plan.rule, work.inputs
-        if not plan.dedup:
-            return None, False
-        texts = [self._text(work, row, place) for place in plan.dedup]
-        if any(text is None for text in texts):
-            return None, False
-        entity = "\x1f".join(str(text) for text in texts)
-        amount_minor = self._amount_or_zero(work, row)
-        group = self._book.join(rule.id, entity, amount_minor, int(inputs.core_us[row]))
-        if group is not None:
-            return group, True
-        seq = int(inputs.seq[row])
-        asked = [k for k, action in enumerate(rule.actions) if action.kind == "alert"]
-        group = Group(
-            rule=rule.id,
-            entity=entity,
-            first_seq=seq,
-            until_us=int(inputs.core_us[row]) + rule.dedup_for_us,
-            alerts=tuple(_alert_id(rule.id, entity, seq, n) for n in range(len(asked))),
-            count=1,
-            amount_minor=amount_minor,
-        )
-        self._book.begin(group)
-        return group, False
-
-    def _raise_alerts(
-        self,
-        work: _Work,
-        row: int,
-        plan: _Plan,
-        group: Group | None,
-        verdict: _Verdict,
-        tags: Sequence[str],
-    ) -> None:
-        rule, inputs = plan.rule, work.inputs
-        seq, now_us = int(inputs.seq[row]), int(inputs.core_us[row])
-        asked = [action for action in rule.actions if action.kind == "alert"]
-        for n, action in enumerate(asked):
-            entity = group.entity if group else inputs.account[row] or ""
-            alert_id = group.alerts[n] if group else _alert_id(rule.id, entity, seq, n)
-            self._book.raise_alert(alert_id, rule.id, group, now_us)
-            work.count("alerts", "rule")
-            title = self._title(work, row, action)
-            record = {"alert_id": alert_id, **self._about(work, row, rule, "rule")}
-            record |= {"queue": action.queue, "title": title}
-            work.out.alerts.append(line(record | ({"tags": tags} if tags else {})))
-            verdict.alerts.append(alert_id)
-
-    def _update_alerts(
-        self, work: _Work, row: int, plan: _Plan, group: Group, verdict: _Verdict
-    ) -> None:
-        for alert_id in group.alerts:
-            work.count("alerts", "update")
-            record = {"alert_id": alert_id, **self._about(work, row, plan.rule, "update")}
-            total = major_text(group.amount_minor, self._digits)
-            work.out.alerts.append(line(record | {"count": group.count, "amount_total": total}))
-            verdict.alerts.append(alert_id)
-
-    def _about(self, work: _Work, row: int, rule: Rule, kind: str) -> dict[str, Any]:
-        """What every line about a match says."""
-        inputs = work.inputs
-        amount = self._amount(work, row)
-        fields = rule.dedup_by or ("account",)
-        entity = {name: self._entity(work, row, name) for name in fields}
-        if entity == {"account": None}:
-            entity = {"account": inputs.account[row]}
-        return {
-            "kind": kind,
-            "seq": int(inputs.seq[row]),
-            "rule": rule.id,
-            "version": rule.version,
-            "reason": rule.reason,
-            "severity": rule.severity,
-            "entity": entity,
-            "transaction_id": inputs.transaction_id[row],
-            "account": inputs.account[row],
-            "event_time": rfc3339(int(inputs.event_time_us[row])),
-            "amount": major_text(int(amount), self._digits) if amount == amount else None,  # noqa: PLR0124
-            "currency": self._pack.currency,
-        }
-
-    def _title(self, work: _Work, row: int, action: Action) -> str:
-        title, inputs = action.title, work.inputs
-        if title is None:
-            return ""
-        extra = {}
-        if any(not isinstance(hole, str) and hole[0].value == TOP_REASONS for hole in title.parts):
-            extra[TOP_REASONS] = ", ".join(name for name, _ in inputs.explain(row)[:TOP])
-        return self._ruleset.text(title, inputs.frame, row, self._dictionaries, extra)
-
-    # ---------------------------------------------------------------- values of one row
-
-    def _entity(self, work: _Work, row: int, name: str) -> str | None:
-        """Text of a coded column, or a number as text; None where it is missing or nobody needs the column."""
-        place = self._layout.places.get(name)
-        return self._text(work, row, place) if place is not None else None
-
-    def _text(self, work: _Work, row: int, place: Place) -> str | None:
-        if place.is_code:
-            code = int(work.inputs.frame.code[place.row, row])
-            return self._dictionaries[place.dictionary].texts[code] if code >= 0 else None
-        value = float(work.inputs.frame.number[place.row, row])
-        return repr(value) if value == value else None  # noqa: PLR0124
-
-    def _amount(self, work: _Work, row: int) -> float:
-        """The amount in minor units of the pack's currency; NaN where it is missing."""
-        place = self._layout.places.get("amount")
-        return float("nan") if place is None else float(work.inputs.frame.number[place.row, row])
-
-    def _amount_or_zero(self, work: _Work, row: int) -> int:
-        amount = self._amount(work, row)
-        return int(amount) if amount == amount else 0  # noqa: PLR0124
 
 
 def _ordered(engine_reasons: set[str]) -> list[str]:
@@ -1192,8 +668,3 @@ def _ordered(engine_reasons: set[str]) -> list[str]:
 
 def _fired(rule: Rule, points: float) -> str:
     return fired_text(rule.id, rule.version, rule.reason, points)
-
-
-def _alert_id(rule: str, entity: str, first_seq: int, n: int) -> str:
-    """Id of the n-th alert of a match: rule, entity, first seq."""
-    return short_id("a-", rule, entity, first_seq, *((n,) if n else ()))
