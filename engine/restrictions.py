@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from config.decisions import DecisionSettings
 from engine.agenda import EXPIRE, FORGET, TIME_OUT, Agenda
 from engine.outcomes import Streams, rfc3339, short_id
+from rules import texts
 from rules.columns import Frame, Place
 
 B1: TypeAlias = NDArray[np.bool_]
@@ -35,13 +36,8 @@ BLOCKING: Final = frozenset({"no_debit", "no_credit", "full_freeze"})
 WITH_AMOUNT: Final = frozenset({"limit", "amount_hold"})
 
 
-class DictionaryLike(Protocol):
-    """Codes and texts of one domain."""
-
-    @property
-    def texts(self) -> Sequence[str]: ...
-
-    def __len__(self) -> int: ...
+class DictionaryLike(texts.DictionaryLike, Protocol):
+    """Codes and texts of one domain; `find` adds nothing."""
 
     def find(self, text: str) -> int: ...
 

@@ -15,9 +15,9 @@ from engine.commands import Answer
 from engine.outcomes import (
     Streams,
 )
-from engine.restrictions import DictionaryLike
 from rules.columns import Frame, Place
 from rules.definitions import Rule, Template
+from rules.texts import DictionaryLike
 from rules.tree import Type
 
 B1: TypeAlias = NDArray[np.bool_]
