@@ -14,7 +14,7 @@ import hashlib
 import itertools
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 import numpy as np
@@ -135,6 +135,12 @@ _SYNTAX_FIX = (
 )
 
 
+class _Withheld(msgspec.Struct, forbid_unknown_fields=True):
+    """What stands in for a message that must not be written as it came."""
+
+    withheld: tuple[Literal["too_large", "unreadable_secret"], int]
+
+
 class Quality:
     """What was odd about the fields, counted; kept in snapshots, so that a resumed run counts the whole.
 
@@ -228,7 +234,10 @@ class Decoder:
         self._text_keys = [k for k, c in self._keys.items() if c.kind in ("id", "category")]
         self._text_keys += [key for key in ENVELOPE if key != "kind"]
         self._needs = {
-            TRANSACTION: tuple(c.key for c in schema.columns.values() if c.required),
+            # the currency first: without it no amount can be read
+            TRANSACTION: tuple(
+                sorted((k for k, c in self._keys.items() if c.required), key="currency".__ne__)
+            ),
             ACTIVITY: ("event_time", "type"),
             LABEL: ("transaction_id", "account", "label"),
             UPDATE: ("update_id", "transaction_id", "account"),
@@ -428,14 +437,11 @@ class Decoder:
 
     def _withheld(self, line: bytes) -> Dead | None:
         try:
-            mark = msgspec.json.decode(line, type=dict[str, str | int])
-        except msgspec.DecodeError:
-            return None
-        reason = str(mark["withheld"])
-        if reason not in ("too_large", "unreadable_secret"):
+            reason, n_bytes = msgspec.json.decode(line, type=_Withheld).withheld
+        except _UNREADABLE:
             return None
         if reason == "too_large":
-            what = f"the message has {mark.get('bytes')} bytes, at most {self.message_bytes_max} are read"
+            what = f"the message has {n_bytes} bytes, at most {self.message_bytes_max} are read"
             return Dead(reason, what, "split it, or raise `message_bytes_max` in weir.yaml")
         what = (
             "the message cannot be read, and may hold what must never be stored, so it was not kept"
@@ -620,7 +626,8 @@ class Decoder:
                 other = self.schema.event_types[name]
                 for i, value in enumerate(types):
                     if value == name:
-                        what = f"`{name}` is the type of a {other}, the message is a {mine}"
+                        article = "an" if other == "activity" else "a"
+                        what = f"`{name}` is the type of {article} {other}, and the message is {_an(group.kind)}"
                         group.kill(i, Dead("wrong_kind", what, f'send it with "kind":"{other}"'))
 
     def _convert(self, group: "_Group") -> None:
@@ -766,7 +773,9 @@ class Decoder:
         column = self._keys.get(key)
         kind = column.kind if column is not None else "id"
         reason = _WRONG_REASON.get(key) or _WRONG_REASON_OF_KIND.get(kind, "wrong_field")
-        return Dead(reason, f"`{key}` is {why}", f"send {_SHAPES[kind]}{_HINTS.get(kind, '')}")
+        return Dead(
+            reason, f"`{key}` means nothing: {why}", f"send {_SHAPES[kind]}{_HINTS.get(kind, '')}"
+        )
 
     def _digest(self, group: "_Group") -> None:
         """Hash what was decoded. As JSON: the head of a MessagePack map depends on how many fields the struct has."""
