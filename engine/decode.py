@@ -60,7 +60,6 @@ INTERNAL: Final = frozenset(
     {"tick", "config"}
 )  # positions of the records that the runner makes itself
 ENVELOPE: Final = ("kind", "update_id", "activity_id", "role")
-ROLES: Final = ("owner", "joint", "guardian")
 LABEL_KEYS: Final = ("transaction_id", "account", "event_time", "label")
 KINDS: Final[Mapping[str | None, int]] = {
     None: TRANSACTION,
@@ -866,23 +865,26 @@ class Decoder:
         ]
 
     def _profiles(self, row: int, record: Record, codes: Mapping[str, int]) -> list[Profile]:
-        """What a profile message sets: each key belongs to the nearest entity named that has such an attribute."""
+        """What a profile message sets.
+
+        An attribute belongs to the nearest entity named that has such a one: a card, else an account, else a customer.
+        An id is a link, and every nearer entity named gets it.
+        """
         values: dict[str, list[tuple[str, float]]] = {}
         role = record.role or "owner"
-        for key, names in self._attribute_keys.items():
+        for key, owners in self._attribute_keys.items():
             value = getattr(record, key)
             if value is None:
                 continue
-            entity = next((e for e in ENTITIES if e in names and getattr(record, e, None)), None)
-            if entity is None or entity == key:
-                continue
-            name = f"{entity}.{key}"
-            if name == "account.customer" and role != "owner":
-                name = f"account.{role}"  # a link of another role never replaces the owner
-                if name not in self.schema.columns:
-                    continue
-            number = codes[key] if key in codes else float(value)
-            values.setdefault(entity, []).append((name, number))
+            named = [e for e in ENTITIES if e in owners and e != key and getattr(record, e, None)]
+            for entity in named if key in ENTITIES else named[:1]:
+                name = f"{entity}.{key}"
+                if name == "account.customer" and role != "owner":
+                    name = f"account.{role}"  # a link of another role never replaces the owner
+                    if name not in self.schema.columns:
+                        continue
+                number = codes[key] if key in codes else float(value)
+                values.setdefault(entity, []).append((name, number))
         return [Profile(row, e, codes[e], tuple(pairs)) for e, pairs in values.items()]
 
     # ------------------------------------------------------------ state
