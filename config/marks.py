@@ -521,7 +521,9 @@ def _folded(text: str, start: int, end: int, quote: str) -> list[tuple[str, int]
             n = _ESCAPES.get(text[i + 1])
             if text[i + 1] in "\r\n":
                 i += 3 if text[i + 1 : i + 3] == "\r\n" else 2
-                while i < end and text[i] in " \t":
+                while i < end and text[i] in " \t\r\n":  # further empty lines are line feeds
+                    if text[i] == "\n" or (text[i] == "\r" and text[i + 1] != "\n"):
+                        out.append(("\n", i))
                     i += 1
                 kept = len(out)
                 continue

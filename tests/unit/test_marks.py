@@ -194,8 +194,13 @@ LINES = st.lists(
 
 
 @LOADERS
-@given(LINES, st.sampled_from(["'", '"', "|", ">", "|2", ">2-", "|+"]), st.integers(0, 2**32))
-def test_positions_agree_with_the_value_for_any_text(loader, lines, style, seed):
+@given(
+    LINES,
+    st.sampled_from(["'", '"', "|", ">", "|2", ">2-", "|+"]),
+    st.integers(0, 2**32),
+    st.sampled_from(["\n", "\r\n", "\\\n"]),
+)
+def test_positions_agree_with_the_value_for_any_text(loader, lines, style, seed, end):
     """Every character that is no fold and no escape stands in the file where `offset` says."""
     rng = random.Random(seed)
     if style in ("'", '"'):
@@ -208,12 +213,14 @@ def test_positions_agree_with_the_value_for_any_text(loader, lines, style, seed)
             for i, t in enumerate(lines)
         ]
         text = f"k: {style}\n" + "\n".join(inner) + "\nz: 1\n"
+    if end != "\n" and (style == '"' or "\\" not in end):  # in double quotes a line may end with \
+        text = text.replace("\n", end.replace("\\\n", "\\\r\n"), 1 if "\\" in end else -1)
     node, faults = marks.parse(text, "f.yaml", loader)
     if faults:
         return  # such as a block whose first line looks less indented
     value = node["k"]
     for i, letter in enumerate(value.value):
         there = text[value.offset(i)]
-        assert there == letter or there in "\n\\", (text, value.value, i, there)
+        assert there == letter or there in "\r\n\\", (text, value.value, i, there)
     places = [value.offset(i) for i in range(len(value.value) + 1)]
     assert places == sorted(places)

@@ -157,6 +157,20 @@ def test_packs_run_together_share_currency_and_names(tmp_path):
     assert sorted(f.code for f in clash.findings) == ["WR021", "WR105", "WR105"]
 
 
+def test_hidden_folders_and_packs_inside_a_pack_are_not_part_of_it(tmp_path):
+    """An editor's folder and a pack kept beside its parent must not change what runs."""
+    broken = RULE.replace("high", "hihg")
+    files = {
+        "r.yaml": RULE,
+        ".weir/x.yaml": broken,
+        "uk/pack.yaml": HEAD,
+        "uk/rules/x.yaml": broken,
+    }
+    loaded = load(tmp_path, files)
+    assert (loaded.findings, loaded.n_rules) == ([], 1)
+    assert set(loaded.pack.files) == {"pack.yaml", "r.yaml"}
+
+
 # ---- features
 
 
