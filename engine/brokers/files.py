@@ -296,7 +296,7 @@ def in_time(table: "Table", mapper: Mapper) -> Iterator[Rows]:
     for rows in table.read(mapper.names):
         if held is not None:
             rows = concatenate([held, rows])
-        us = np.maximum.accumulate(mapper.times(rows))
+        us = filled(mapper.times(rows))
         order = time_order(rows, mapper)
         n_sure = int(np.searchsorted(us, us[-1], side="left"))
         if n_sure:
@@ -308,8 +308,13 @@ def in_time(table: "Table", mapper: Mapper) -> Iterator[Rows]:
 
 def time_order(rows: Rows, mapper: Mapper) -> I8:
     """Order by (time, id); rows without a time stay with the one before."""
-    us = np.maximum.accumulate(mapper.times(rows))
-    return np.lexsort((mapper.ids(rows), us))
+    return np.lexsort((mapper.ids(rows), filled(mapper.times(rows))))
+
+
+def filled(us: I8) -> I8:
+    """Times, those of rows without one taken from the row before."""
+    known = np.where(us != UNREAD, np.arange(len(us)), 0)
+    return us[np.maximum.accumulate(known)]
 
 
 def concatenate(parts: Sequence[Rows]) -> Rows:
