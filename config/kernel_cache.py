@@ -7,8 +7,9 @@ with kernels do so in their `__init__`, so that no way in can forget it.
 
     WEIR_KERNEL_CACHE    the folder above; else the user's cache folder (XDG_CACHE_HOME, ~/.cache)
 
-A new folder starts with what the newest old one has for kernels whose sources are the same, so that editing one file
-compiles one file again. Old folders beyond KEPT go. Nothing here imports numba.
+Inside, files stand by module, not by the path of the checkout (config/kernels_locator.py): an installed wheel and a
+clone with the same sources share them. A new folder starts with what the newest old one has for kernels whose sources
+are the same, so that editing one file compiles one file again. Old folders beyond KEPT go. Nothing here imports numba.
 """
 
 import atexit
@@ -29,6 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("config", "rules", "models", "engine", "replay")
 KEPT = 16  # folders, some MB each: a few branches and clones side by side
 MANIFEST = "sources.json"
+LOCATORS = "config.kernels_locator.ContentLocator,UserProvidedCacheLocator"
 
 _FROM = re.compile(r"^[ \t]*from[ \t]+([\w.]+)[ \t]+import[ \t]+(\([^)]*\)|[^\n#]+)", re.MULTILINE)
 _IMPORT = re.compile(r"^[ \t]*import[ \t]+([\w.]+)", re.MULTILINE)
@@ -38,10 +40,12 @@ _IMPORT = re.compile(r"^[ \t]*import[ \t]+([\w.]+)", re.MULTILINE)
 def use() -> Path:
     """Point numba at the folder for these sources and this machine, and return it. Harmless when called again."""
     folder = prepare(base_folder(), ROOT)
-    os.environ["NUMBA_CACHE_DIR"] = str(folder)
+    settings = {"CACHE_DIR": str(folder), "CACHE_LOCATOR_CLASSES": LOCATORS}
     numba_config = sys.modules.get("numba.core.config")
-    if numba_config is not None:  # somebody imported numba first, river for one
-        numba_config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
+    for name, value in settings.items():
+        os.environ[f"NUMBA_{name}"] = value
+        if numba_config is not None:  # somebody imported numba first, river for one
+            setattr(numba_config, name, value)
     return folder
 
 
@@ -90,22 +94,24 @@ def kernel_modules(root: Path) -> list[Path]:
 
 def source_hashes(root: Path) -> dict[str, str]:
     """Kernel module -> hash over its source and that of everything of ours it imports, directly or not."""
-    digests: dict[Path, tuple[str, set[Path]]] = {}
-    found: dict[str, str] = {}
-    for module in kernel_modules(root):
-        reached, todo = {module}, [module]
-        while todo:
-            path = todo.pop()
-            if path not in digests:
-                text = path.read_text(encoding="utf-8")
-                digests[path] = hashlib.sha256(text.encode()).hexdigest(), _imported(text, root)
-            new = digests[path][1] - reached
-            reached |= new
-            todo += new
-        lines = sorted(f"{p.relative_to(root).as_posix()} {digests[p][0]}" for p in reached)
-        name = module.relative_to(root).as_posix()
-        found[name] = hashlib.sha256("\n".join(lines).encode()).hexdigest()
-    return found
+    read: dict[Path, tuple[str, set[Path]]] = {}
+    modules = kernel_modules(root)
+    return {m.relative_to(root).as_posix(): source_hash(m, root, read) for m in modules}
+
+
+def source_hash(module: Path, root: Path, read: dict[Path, tuple[str, set[Path]]]) -> str:
+    """Hash over one module and what it imports from us; `read` keeps what was read of each file."""
+    reached, todo = {module}, [module]
+    while todo:
+        path = todo.pop()
+        if path not in read:
+            text = path.read_text(encoding="utf-8")
+            read[path] = hashlib.sha256(text.encode()).hexdigest(), _imported(text, root)
+        new = read[path][1] - reached
+        reached |= new
+        todo += new
+    lines = sorted(f"{p.relative_to(root).as_posix()} {read[p][0]}" for p in reached)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def machine_facts() -> list[str]:
@@ -120,7 +126,7 @@ def machine_facts() -> list[str]:
     return facts + [
         f"{name}={value}"
         for name, value in sorted(os.environ.items())
-        if name.startswith("NUMBA_") and name != "NUMBA_CACHE_DIR"
+        if name.startswith("NUMBA_") and not name.startswith("NUMBA_CACHE_")
     ]
 
 
@@ -155,12 +161,10 @@ def _fill(folder: Path, old: Path | None, hashes: dict[str, str]) -> None:
         except (OSError, ValueError):
             known = {}
         for name in (name for name, digest in hashes.items() if known.get(name) == digest):
-            module = Path(
-                name
-            )  # numba: <folder of the module>_<hash of its path>/<module>.<function>-...
-            for path in old.glob(f"{module.parent.name}_*/{module.stem}.*"):
+            module = Path(name)  # its files: FOLDER/MODULE.FUNCTION-...
+            for path in (old / module.parent).glob(f"{module.stem}.*"):
                 target = fresh / path.relative_to(old)
-                target.parent.mkdir(exist_ok=True)
+                target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(path, target)
     (fresh / MANIFEST).write_text(json.dumps(hashes, indent=1, sort_keys=True), encoding="utf-8")
     try:
