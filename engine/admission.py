@@ -46,6 +46,7 @@ class Admitted:
     links       : rows of labels and updates, ascending
     new         : rows of transactions to decide for the first time, ascending
     first_seq   : row -> seq of the first message, for duplicates
+    repeats     : those of them that repeat a transaction, not a label or an update
     """
 
     core_us: I8
@@ -56,6 +57,7 @@ class Admitted:
     links: list[int]
     new: list[int]
     first_seq: dict[int, int]
+    repeats: set[int]
 
 
 class Admission:
@@ -91,6 +93,7 @@ class Admission:
             links=[],
             new=[],
             first_seq={},
+            repeats=set(),
         )
         kinds, times = batch.kind.tolist(), batch.event_time_us.tolist()
         keys = identities(batch.account, batch.transaction_id)
@@ -165,6 +168,7 @@ class Admission:
             batch.kind[i] = DUPLICATE
             batch.dead.pop(i, None)
             out.first_seq[i] = first_seq
+            out.repeats.add(i)
             out.entry[i] = known
         else:
             batch.bury(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from config.errors import StateError
 from config.schema import Column, Schema
-from engine.admission import Admission, Admitted
+from engine.admission import NEVER, Admission, Admitted
 from engine.batch import (
     ACTIVITY,
     AMEND,
@@ -29,7 +29,7 @@ from engine.batch import (
     Batch,
     Rows,
 )
-from engine.decision import Decided, DecideInputs, Decider
+from engine.decision import NO_DECISION, Decided, DecideInputs, Decider
 from engine.decode import Decoder
 from engine.entities import Attributes, Dictionaries
 from engine.outcomes import dead_letter_line
@@ -43,7 +43,7 @@ from rules.columns import Frame, Layout
 from rules.definitions import Pack
 from rules.ruleset import Judgement, Ruleset
 from rules.titles import shown_number
-from rules.tree import Type
+from rules.tree import Node, Type
 from rules.types import column_type
 
 I8: TypeAlias = NDArray[np.int64]
@@ -130,6 +130,7 @@ class Core:
             Windows(stratum.windows, self.layout, setup.lateness_us)
             for stratum in self.ruleset.strata
         ]
+        self._warm_us = _warm_from(setup, self.ruleset)
         self._links = _links(pack, self.layout)
         self._feature_links = self._links.of_features(tuple(pack.features), self.layout)
         self.remembered = Remembered(
@@ -196,8 +197,9 @@ class Core:
         lap("models")
         judgement = self.ruleset.judge(frame)
         judgement.truth[:, (batch.kind != TRANSACTION) & (batch.kind != ACTIVITY)] = 0
+        self._keep_cool(judgement, admitted)
         lap("rules")
-        decided = self.decider.decide(self._to_decide(batch, admitted, judgement, inputs, scores))
+        decided = self.decider.decide(self._to_decide(batch, admitted, judgement, scores))
         lap("decide")
         self._remember(batch, admitted, decided, inputs)
         outcome = self._outcome(batch, admitted, judgement, decided, scores)
@@ -295,18 +297,26 @@ class Core:
             self.remembered.arrays["label"][rows] = verdict[labels]
         return inputs, self.scoring.process(batch.frame, inputs, action, verdict)
 
+    def _keep_cool(self, judgement: Judgement, admitted: Admitted) -> None:
+        """Put rules into shadow on rows before the history of their features is long enough."""
+        if not len(admitted.core_us) or admitted.core_us[0] >= self._warm_us.max(initial=NEVER):
+            return
+        is_warm = admitted.core_us >= self._warm_us[:, None]
+        inside = judgement.in_rollout
+        judgement.in_rollout = is_warm if inside is None else inside & is_warm
+
     def _to_decide(
         self,
         batch: Batch,
         admitted: Admitted,
         judgement: Judgement,
-        inputs: NDArray[np.float32],
         scores: dict[str, NDArray[np.float64]],
     ) -> DecideInputs:
         duplicates = {}
         for row, first_seq in admitted.first_seq.items():
             at = int(admitted.entry[row]) - self.remembered.base
-            duplicates[row] = (first_seq, int(self.remembered.arrays["decision"][at]))
+            decision = int(self.remembered.arrays["decision"][at])
+            duplicates[row] = (first_seq, decision if row in admitted.repeats else NO_DECISION)
         unscorable = {}
         for row, dead in batch.dead.items():
             if dead.answerable and admitted.entry[row] >= 0:
@@ -324,7 +334,7 @@ class Core:
             frame=batch.frame,
             judgement=judgement,
             models=scores,
-            explain=lambda row: self.scoring.explain(inputs[row]),
+            explain=self.scoring.explain,
             config=self.config,
             unscorable=unscorable,
             duplicates=duplicates,
@@ -434,6 +444,41 @@ class Core:
         for k, windows in enumerate(self.windows):
             windows.load(under(state, f"windows/{k}"))
         self.ruleset.refresh(self.dictionaries)
+
+
+def _warm_from(setup: Setup, ruleset: Ruleset) -> I8:
+    """Core time from which each rule's features have their history; `NEVER` where it is complete from the start."""
+    settings, features = setup.configuration.settings, setup.pack.features
+    warm_us = np.full(len(ruleset.rules), NEVER, np.int64)
+    if settings.history_from_us is None:
+        return warm_us
+    needed: dict[str, int] = {}
+
+    def history_us(name: str) -> int:
+        feature = features.get(name)
+        if feature is None:
+            return 0
+        if name not in needed:
+            own = 0
+            if (aggregate := feature.aggregate) is not None:
+                limit = feature.warm_after_us
+                limit = settings.warm_after_us if limit is None else limit
+                width_us = aggregate.window.width_us
+                own = limit if width_us is None else min(width_us, limit)
+            trees = (
+                feature.expression,
+                aggregate and aggregate.where,
+                aggregate and aggregate.argument,
+            )
+            read = (column for tree in trees if tree is not None for column in tree.columns())
+            needed[name] = max([own, *map(history_us, read)])
+        return needed[name]
+
+    for k, rule in enumerate(ruleset.rules):
+        reads = (rule.when, rule.score, *(clause.when for clause in rule.exceptions))
+        longest = max((history_us(name) for tree in reads for name in tree.columns()), default=0)
+        warm_us[k] = settings.history_from_us + longest
+    return warm_us
 
 
 def _label(batch: Batch, row: int) -> str:

@@ -111,7 +111,7 @@ class OutputFolder:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
         with (temporary / "state.npz").open("wb") as file:
-            np.savez(file, **snapshot.arrays)
+            np.savez(file, allow_pickle=False, **snapshot.arrays)
             file.flush()
             os.fsync(file.fileno())
         manifest = {

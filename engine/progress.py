@@ -2,7 +2,7 @@
 
 import sys
 from types import TracebackType
-from typing import Self
+from typing import NoReturn, Self
 
 from tqdm import tqdm
 
@@ -14,7 +14,7 @@ class Progress:
     """
 
     def __init__(self, total: int | None, unit: str, *, quiet: bool = False) -> None:
-        self._bar: tqdm[None] | None = None
+        self._bar: tqdm[NoReturn] | None = None
         if sys.stderr.isatty() and not quiet:
             self._bar = tqdm(
                 total=total,

@@ -46,6 +46,7 @@ class Scoring:
             )
             picks = [self.inputs.index(i) for i in entry.inputs]
             self._picks[name] = np.array(picks, np.int64)
+        self._parts = np.zeros((0, 0))  # of the last batch: what each input added to the champion
         self._calibrator = registry.calibrator(self._models[file.champion])
         places = layout.places
         self._places = {n: places[f"model.{n}"].row for n in self.names if f"model.{n}" in places}
@@ -74,25 +75,28 @@ class Scoring:
         for name, model in self._models.items():
             raw = np.full(frame.n, np.nan)
             picked = np.ascontiguousarray(x[:, self._picks[name]])
-            model.process(picked, action if model.supervised else unlabelled, label, raw)
+            learns = action if model.supervised else unlabelled
+            if name == self.champion:
+                self._parts = np.zeros_like(picked)
+            parts = self._parts if name == self.champion else None
+            model.process(picked, learns, label, raw, parts)
             if name in self._places:
                 frame.number[self._places[name]] = np.where(scored, np.round(raw, DECIMALS), np.nan)
             if name != self.champion:
                 scores[name] = np.where(scored, np.round(raw, DECIMALS), np.nan)
                 continue
-            learns = action if model.supervised else unlabelled
             self._calibrator.process(raw, learns, label, raw)
             scores[CHAMPION] = np.where(scored, np.round(raw, DECIMALS), np.nan)
             if self._score_row >= 0:
                 frame.number[self._score_row] = scores[CHAMPION]
         return scores
 
-    def explain(self, inputs: NDArray[np.float32]) -> list[tuple[str, float]]:
-        """Contributions of one row's inputs (f,) to the champion's raw score, the strongest first."""
-        picks = self._picks[self.champion]
-        parts = self._models[self.champion].explain(inputs[picks].astype(np.float64))
+    def explain(self, row: int) -> list[tuple[str, float]]:
+        """Contributions to the champion's raw score of one row of the last batch, the strongest first."""
+        names = (self.inputs[p] for p in self._picks[self.champion])
         named = [
-            (self.inputs[p], round(float(c), DECIMALS)) for p, c in zip(picks, parts, strict=True)
+            (name, round(part, DECIMALS))
+            for name, part in zip(names, self._parts[row].tolist(), strict=True)
         ]
         return sorted(
             (pair for pair in named if pair[1]), key=lambda pair: (-abs(pair[1]), pair[0])

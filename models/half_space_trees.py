@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from models.kernels import trees as kernels
-from models.protocol import F8, I1, PEEK, SCORE, Given, State
+from models.protocol import F8, I1, LEARN, PEEK, SCORE, Given, State
 from models.state import copied, put_back
 
 
@@ -63,7 +63,14 @@ class HalfSpaceTrees:
             return 0.0
         return 1.0 - (self.depth + 1) / ((2 << self.depth) - 1)
 
-    def process(self, x: F8, action: I1, label: I1, out: F8) -> None:  # noqa: ARG002  one shape for all models
+    def process(self, x: F8, action: I1, label: I1, out: F8, parts: F8 | None = None) -> None:
+        if parts is not None:  # what a row is blamed on must be asked before the row is counted
+            for i in np.flatnonzero(action).tolist():
+                row = slice(i, i + 1)
+                if action[i] != LEARN:
+                    parts[i] = self.explain(x[i])
+                self.process(x[row], action[row], label, out[row])
+            return
         s = self._state
         kernels.score_then_count(
             np.ascontiguousarray(x),

@@ -224,6 +224,24 @@ def explanations_add_up(make: Make) -> None:
         np.testing.assert_allclose(sums, scores, rtol=0, atol=1e-9)
 
 
+def explanations_are_of_the_moment(make: Make) -> None:
+    """`parts` say what `explain` would have said just before each row, not what the model has learned since."""
+    x, action, label = traffic(17, 300)
+    whole, single = taught(make), taught(make)
+    parts = np.full((300, N_FEATURES), np.nan)
+    out, alone = np.full(300, np.nan), np.full(300, np.nan)
+    whole.process(x, action, label, out, parts)
+    for i in range(300):
+        if action[i] in (SCORE, PEEK):
+            np.testing.assert_allclose(parts[i], single.explain(x[i]), rtol=0, atol=1e-12)
+        else:
+            assert np.isnan(parts[i]).all(), "parts were written for a row that is not decided"
+        row = slice(i, i + 1)
+        single.process(x[row], action[row], label[row], alone[row])
+    assert same_bits(out, alone), "asking for parts changed a score"
+    assert same_state(whole.save(), single.save()), "asking for parts changed the state"
+
+
 def what_is_odd_is_named(make: Make) -> None:
     """Where one input alone is far out, its contribution is the largest."""
     model = taught(make)
@@ -259,6 +277,7 @@ LAWS: tuple[Callable[[Make], None], ...] = (
     scores_are_finite_whatever_comes,
     high_means_anomalous,
     explanations_add_up,
+    explanations_are_of_the_moment,
     what_is_odd_is_named,
     inputs_are_left_alone,
 )

@@ -72,7 +72,7 @@ class Logistic:
     def bias(self) -> float:
         return float(self._state["weight"][-1])
 
-    def process(self, x: F8, action: I1, label: I1, out: F8) -> None:
+    def process(self, x: F8, action: I1, label: I1, out: F8, parts: F8 | None = None) -> None:
         s = self._state
         kernels.score_and_learn(
             np.ascontiguousarray(x),
@@ -90,6 +90,7 @@ class Logistic:
             s["covariance"],
             s["seen"],
             out,
+            np.empty((0, x.shape[1])) if parts is None else parts,
         )
 
     def score(self, x: F8) -> F8:

@@ -39,12 +39,15 @@ class Model(Protocol):
         """What `explain` leaves over: bias + contributions = score."""
         ...
 
-    def process(self, x: F8, action: I1, label: I1, out: F8) -> None:
+    def process(self, x: F8, action: I1, label: I1, out: F8, parts: F8 | None = None) -> None:
         """Do with each row what `action` says and write its raw score to `out`.
 
         `x` is (n, f), NaN for missing; of a LEARN row, as it was when the row was decided. `out` of a LEARN row is the
         score just before its label is learned: what a calibrator wants to see beside the label. `label` is read only
         there; values other than 0 and 1 teach nothing. Rows to SKIP are left alone in `out`.
+
+        `parts` (n, f), where given, gets of each row with SCORE or PEEK what `explain` would have said at that moment:
+        a decision is explained by the model that made it, not by what the model has learned since.
         """
         ...
 

@@ -78,4 +78,8 @@ class Frame:
     def column(self, name: str) -> F8 | I4:
         """The (n,) column `name`, a view that may be written."""
         place = self.layout[name]
-        return self.code[place.row] if place.is_code else self.number[place.row]
+        if place.is_code:
+            codes: I4 = self.code[place.row]
+            return codes
+        numbers: F8 = self.number[place.row]
+        return numbers

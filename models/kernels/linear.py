@@ -145,6 +145,7 @@ def score_and_learn(
     covariance: F8,
     seen: I8,
     out: F8,
+    part: F8,
 ) -> None:
     """Write each row's log odds of fraud; where the row brings a label, learn it afterwards.
 
@@ -163,6 +164,7 @@ def score_and_learn(
     covariance : (2 f + 1, 2 f + 1) float64  state: of the weights; symmetric, positive
     seen       : (1,) int64      state: labels learned
     out        : (n,) float64    written for actions 1, 2 and 3, elsewhere left alone
+    part       : (n, f) float64  written for actions 1 and 3: what each input adds to `out`; (0, f) if nobody asks
 
     Rows are applied in order, so batch cuts change no bit. O(f) a score, O(f^2) a label, one allocation a call.
     A Kalman filter on the logistic likelihood, that is Newton's method one row at a time: Fahrmeir 1992,
@@ -181,6 +183,13 @@ def score_and_learn(
         spread_out(x[i], raw, log, absent, reach, column, gap, t)
         margin = dot(weight, column) + dot(absent[WEIGHT], gap)
         out[i] = margin
+        if part.shape[0] > 0 and action[i] != 2:
+            for j in range(f):
+                part[i, j] = (
+                    weight[j] * column[j]
+                    + weight[f + j] * column[f + j]
+                    + absent[WEIGHT, j] * gap[j]
+                )
         if action[i] != 2 or label[i] < 0 or label[i] > 1:
             continue
         p = sigmoid(margin)

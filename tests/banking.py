@@ -1,0 +1,60 @@
+"""A small generated stream and the shipped configuration, for tests that drive the whole core."""
+
+import functools
+import itertools
+from pathlib import Path
+
+from config.settings import BANK
+from engine.core import Core
+from engine.setup import read_setup
+from replay.generate import generate
+
+STREAMS = ("decisions", "alerts", "commands", "resolutions", "dead_letters", "duplicates")
+
+
+@functools.cache
+def shipped_setup():
+    return read_setup(BANK)
+
+
+def traffic(folder: Path, seed: int, *, accounts: int = 60, days: int = 10) -> list[bytes]:
+    """A stream with everything that goes wrong on the way."""
+    path = folder / f"traffic{seed}-{accounts}-{days}.ndjson"
+    if not path.exists():
+        generate(
+            path,
+            accounts=accounts,
+            days=days,
+            seed=seed,
+            attempts=1,
+            out_of_order=0.05,
+            late=0.01,
+            duplicates=0.01,
+            bad_lines=0.005,
+        )
+    return path.read_bytes().splitlines()
+
+
+def fresh_core() -> Core:
+    return Core(shipped_setup())
+
+
+def feed(core: Core, lines: list[bytes], cuts: list[int], start: int = 0) -> dict[str, bytes]:
+    """Apply `lines` in batches cut at `cuts`; the outcomes per stream."""
+    whole = dict.fromkeys(STREAMS, b"")
+    edges = [0, *sorted(cuts), len(lines)]
+    for a, b in itertools.pairwise(edges):
+        if a < b:
+            outcome = core.apply(lines[a:b], [f"x:{start + i}" for i in range(a, b)])
+            for stream in STREAMS:
+                whole[stream] += outcome.streams.get(stream, b"")
+    return whole
+
+
+def every(n_rows: int, n: int) -> list[int]:
+    """Cuts after every `n_rows`."""
+    return list(range(n_rows, n, n_rows))
+
+
+def state_bytes(core: Core) -> dict[str, bytes]:
+    return {name: a.dtype.str.encode() + a.tobytes() for name, a in core.save().items()}
