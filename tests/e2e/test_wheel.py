@@ -109,6 +109,32 @@ def test_doctor_is_content_in_another_folder(environment, tmp_path):
     assert not list(tmp_path.iterdir()), "it leaves nothing behind"
 
 
+def test_generated_traffic_is_replayed_into_one_decision_a_transaction(environment, tmp_path):
+    weir = environment / "bin" / "weir"
+    run(
+        weir,
+        "generate",
+        "--accounts",
+        60,
+        "--days",
+        5,
+        "--rate",
+        2,
+        "--out",
+        "day.ndjson",
+        cwd=tmp_path,
+    )
+    run(weir, "replay", "day.ndjson", "--out", "out", cwd=tmp_path)
+    sent = [json.loads(line) for line in (tmp_path / "day.ndjson").read_text().splitlines()]
+    wanted = [m["transaction_id"] for m in sent if m.get("kind", "transaction") == "transaction"]
+    decided = [
+        json.loads(line) for line in (tmp_path / "out/decisions.ndjson").read_text().splitlines()
+    ]
+    assert len(wanted) > 100
+    assert [d["transaction_id"] for d in decided] == wanted
+    assert (tmp_path / "out/summary.json").exists()
+
+
 def test_a_wrong_call_is_told_so_on_standard_error_with_status_2(environment, tmp_path):
     nowhere = tmp_path / "nowhere"
     command = (environment / "bin" / "weir", "replay", nowhere, "--out", tmp_path / "out")
