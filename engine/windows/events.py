@@ -1,0 +1,169 @@
+"""One event log: the plan of the features of one key, the arrays of their state, and how these grow.
+
+State lies in a few large arrays. They are reserved, not filled: the system gives memory to a page when it is first
+written, so growing up to the reserved size copies nothing. Where a machine grants less (strict overcommit), less is
+reserved, and what outgrows it is copied to twice the size.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from config.errors import StateError
+from engine.state import Arrays
+from engine.windows.kernels import layout as at
+from engine.windows.kernels.keys import number_of_pair
+from engine.windows.kernels.layout import I4, I8
+from engine.windows.kernels.slide import slide
+from engine.windows.tables import Builder
+
+if TYPE_CHECKING:
+    from engine.windows.plan import Rows
+    from rules.columns import Frame, Layout
+    from rules.ruleset import WindowSpec
+
+RESERVED_BYTES = 4 << 30  # address space of one large array, at most
+
+
+class State(NamedTuple):
+    """The arrays of one event log, as kernels take them (engine/windows/kernels/slide.py)."""
+
+    record: I8
+    log: I8
+    pool: I8
+    note: I8
+    pairs: I8
+    follow: I4
+    head: I4
+
+
+def reserve(words: int, reserved_bytes: int) -> I8:
+    """Zeros, at least `words` of them, and as many as the system grants up to `reserved_bytes`."""
+    wanted = max(words, reserved_bytes // 8)
+    while True:
+        try:
+            return np.zeros(wanted, np.int64)
+        except MemoryError:
+            if wanted == words:
+                raise
+            wanted = max(words, wanted // 2)
+
+
+class EventLog:
+    """Plan and state of the features that share a key and fit into the flags of one event."""
+
+    def __init__(
+        self,
+        keys: Sequence[str],
+        specs: Sequence["WindowSpec"],
+        layout: "Layout",
+        kept_us: int,
+        lateness_us: int,
+        *,
+        reserved_bytes: int = RESERVED_BYTES,
+    ) -> None:
+        self.keys = tuple(keys)
+        self.reserved_bytes = reserved_bytes
+        self.plan: I8 = Builder(specs).build(keys, layout, kept_us, lateness_us)
+        self.width = int(self.plan[at.WIDTH])
+        self.event_width = int(self.plan[at.EVENT_WIDTH])
+        self.levels = len(keys) - 1
+        self.state = self._nothing()
+
+    def _nothing(self) -> State:
+        """State in which nothing has happened yet."""
+        pairs = max(self.reserved_bytes // 64, 2) if self.levels else 0
+        uses_pool = self.plan[at.GROUPS] < self.plan[at.ORDERS + 1]
+        return State(
+            reserve(self.width, self.reserved_bytes),
+            reserve(2 * self.event_width, self.reserved_bytes),
+            reserve(1, self.reserved_bytes) if uses_pool else np.zeros(0, np.int64),
+            np.zeros(at.PAIRS + 2 * self.levels, np.int64),
+            np.zeros((self.levels, pairs), np.int64),
+            np.zeros((self.levels, pairs), np.int32),
+            np.zeros((self.levels, pairs + 2), np.int32),
+        )
+
+    def apply(self, frame: "Frame", filters: NDArray[np.bool_], rows: "Rows") -> None:
+        """Apply the rows in order and write the results into the frame."""
+        row, n = 0, len(rows.seq)
+        while True:
+            row = slide(
+                frame.number, frame.code, filters,
+                rows.seq, rows.time_us, rows.action, rows.original_seq,
+                self.plan, *self.state, row,
+            )  # fmt: skip
+            if row == n:
+                return
+            reason = int(self.state.note[at.REASON])
+            assert reason != at.TOO_OLD, f"row {row} is older than the lateness allows"
+            self._grow(reason)
+
+    def _grow(self, reason: int) -> None:
+        """Double what the kernel stopped for."""
+        state = self.state
+        if reason == at.NEED_RECORDS:
+            self.state = state._replace(record=self._with_room(state.record, 2 * len(state.record)))
+        elif reason == at.NEED_LOG:
+            self.state = state._replace(log=self._with_room(state.log, 2 * len(state.log)))
+        elif reason == at.NEED_POOL:
+            self.state = state._replace(pool=self._with_room(state.pool, 2 * len(state.pool)))
+        else:
+            assert reason == at.NEED_PAIRS, reason
+            more = state.pairs.shape[1]
+            self.state = state._replace(
+                pairs=np.pad(state.pairs, ((0, 0), (0, more))),
+                follow=np.pad(state.follow, ((0, 0), (0, more))),
+                head=np.pad(state.head, ((0, 0), (0, more))),
+            )
+
+    def _with_room(self, array: I8, words: int) -> I8:
+        larger = reserve(words, self.reserved_bytes)
+        larger[: len(array)] = array
+        return larger
+
+    def save(self) -> Arrays:
+        """What was ever used of each array; the same rows give the same bytes, however they were cut."""
+        note = self.state.note
+        used = {
+            "record": self.state.record[: int(note[at.SLOTS]) * self.width],
+            "log": self.state.log[: int(note[at.LOG_FREE]) * self.event_width],
+            "pool": self.state.pool[: int(note[at.POOL_FREE])],
+            "note": note,
+        }
+        for level in range(self.levels):
+            count = int(note[at.PAIRS + 2 * level])
+            used[f"pairs{level}"] = self.state.pairs[level, :count]
+        return {name: array.copy() for name, array in used.items()}
+
+    def load(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take over what `save` gave; raise `StateError` if it is of other features."""
+        state = self._nothing()
+        levels = [f"pairs{level}" for level in range(self.levels)]
+        fits = (
+            set(arrays) == {"record", "log", "pool", "note", *levels}
+            and len(arrays["note"]) == len(state.note)
+            and len(arrays["record"]) == int(arrays["note"][at.SLOTS]) * self.width
+            and len(arrays["log"]) == int(arrays["note"][at.LOG_FREE]) * self.event_width
+            and len(arrays["pool"]) == int(arrays["note"][at.POOL_FREE])
+        )
+        if not fits:
+            raise StateError(
+                f"the saved windows by {', '.join(self.keys)} do not fit",
+                why="they are of other features than those of this configuration, or damaged",
+                fix="start with the configuration that wrote them, or from the journal",
+            )
+        self.state = state._replace(
+            record=self._with_room(arrays["record"], len(arrays["record"])),
+            log=self._with_room(arrays["log"], len(arrays["log"])),
+            pool=self._with_room(arrays["pool"], len(arrays["pool"]))
+            if len(state.pool)
+            else state.pool,
+        )
+        for level, name in enumerate(levels):
+            for pair in arrays[name].tolist():
+                while number_of_pair(*self.state[3:], level, pair, True) < 0:
+                    self._grow(at.NEED_PAIRS)
+        self.state.note[:] = arrays["note"]

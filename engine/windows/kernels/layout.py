@@ -1,0 +1,143 @@
+"""Where everything stands in the arrays of one event log: what Python plans and kernels read.
+
+An *event log* belongs to one tuple of key columns and holds, for each entity (slot), its events in (time, seq) order
+in one segment of an arena. A record a slot says where the segment is and carries the running state of all features:
+
+    START CLASS LENGTH BASE AS_OF NEXT | one tail a horizon | pointers | frozen | tables | orders | distinct | cells
+
+- A *horizon* is a distinct window length or lag. Its tail is the position of the oldest event younger than that.
+- A *bit* is a distinct pair of filter and argument that must be present; an event carries a mask of them.
+- A *cell* is an accumulator over the events of one bit inside one horizon: count, sums, sums of squares. A window with
+  a lag is the difference of two cells.
+- A *hook* is what else happens when the tail of a horizon passes an event: with a lag an event enters its structures
+  when it is that old, without one when it arrives.
+- BASE is how many events were ever dropped from the front: position + BASE names an event for as long as it is kept.
+
+A plan is one vector: a header, then tables. The header has for each table the word where it begins (KEYS) and the
+word after its end (KEYS + 1); rows are named by the word where they begin. One vector and not fifteen arrays, because
+passing arrays from kernel to kernel took longer than the work: 8.6 us for 40 features, and 2.4 since.
+"""
+
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+I1: TypeAlias = NDArray[np.int8]
+I4: TypeAlias = NDArray[np.int32]
+I8: TypeAlias = NDArray[np.int64]
+F8: TypeAlias = NDArray[np.float64]
+B1: TypeAlias = NDArray[np.bool_]
+
+# Actions, as in engine/batch.py; said again here so that its other readers do not make these kernels compile anew.
+SKIP, EVENT, READ, AMEND, PUT = range(5)
+
+# Header of a plan. From KEYS on: begin and end of a table.
+WIDTH, EVENT_WIDTH, KEEP_US, LATENESS_US, N_HORIZONS = range(
+    5
+)  # widths in words, of a record and of an event
+KEYS: Final = 6  # rows of the code plane whose codes make the key
+BITS: Final = 8
+COLUMNS: Final = 10
+HORIZONS: Final = 12  # ascending, microseconds, > 0
+CELLS: Final = 14  # sorted by horizon, those over all last
+CELL_OF: Final = 16  # cells of horizon h: from plan[plan[CELL_OF] + h] to the next; N_HORIZONS stands for over all
+HOOKS: Final = 18
+HOOK_OF: Final = 20  # the same for hooks; N_HORIZONS stands for arrival
+GROUPS: Final = 22
+DISTINCTS: Final = 24
+ORDERS: Final = 26
+LATESTS: Final = 28
+EARLIESTS: Final = 30
+FROZENS: Final = 32
+PRIORS: Final = 34  # features that do not see the row itself
+FEATURES: Final = 36  # the others; they follow on the priors
+HEADER: Final = 38
+
+# Rows of its tables: width, then columns. A column named _AT is a place in the record.
+BIT_ROW, B_FILTER, B_COLUMN = 2, 0, 1  # B_COLUMN: index of the column that must be present, or -1
+COLUMN_ROW, C_CODED, C_ROW, C_SCALE = 3, 0, 1, 2  # plane and row; 10**decimals
+CELL_ROW, BIT, COLUMN, KIND, AT = 4, 0, 1, 2, 3
+COUNT_ONLY, WITH_SUM, WITH_SQUARES = (
+    0,
+    1,
+    2,
+)  # kinds of cell; words: count; high, low; four limbs of squares
+HOOK_ROW, H_KIND, H_ROW = 2, 0, 1
+GROUP_ENTER, GROUP_LEAVE, ORDER_ENTER, ORDER_LEAVE, LATEST_ENTER = range(5)
+GROUP_ROW, G_BIT, G_COLUMN, G_LAG, G_LONGEST, G_FLAG, G_AT, G_FIRST, G_END = (
+    8,
+    0,
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+)
+# G_LAG: a horizon or -1; G_AT: start, class, used of its table; G_FIRST .. G_END: its rows of DISTINCTS
+DISTINCT_ROW, D_GROUP, D_HORIZON, D_AT = 3, 0, 1, 2
+ORDER_ROW, O_BIT, O_COLUMN, O_LAG, O_HORIZON, O_AT = (
+    5,
+    0,
+    1,
+    2,
+    3,
+    4,
+)  # O_AT: start, class, length of sorted values
+LATEST_ROW, L_BIT, L_LAG, L_AT = (
+    3,
+    0,
+    1,
+    2,
+)  # L_AT: 1 + (BASE + position) of the newest event, 0 for none
+EARLIEST_ROW, E_BIT, E_AT = (
+    2,
+    0,
+    1,
+)  # E_AT: nothing before BASE + position matches, inside the window
+FROZEN_ROW, Z_BIT, Z_COLUMN, Z_AT = (
+    3,
+    0,
+    1,
+    2,
+)  # Z_AT: known, first time and value, last time and value, of dropped
+FEATURE_ROW: Final = 12
+F_OP, F_P, F_Q, F_COLUMN, F_WINDOW, F_LAG, F_LAG_TAIL, F_TAIL, F_FROZEN, F_CODED, F_OUT, F_LEVEL = (
+    range(12)
+)
+# F_P, F_Q: places in the record (F_Q -1: no lag), or rows of ORDERS, LATESTS, EARLIESTS; F_FROZEN: a row or -1
+# F_LEVEL: of a quantile, in billionths; of a sum, what it is divided by
+
+# Operations of a feature.
+COUNT, SUM, AVG, STDDEV, DISTINCT, QUANTILE, FIRST, LAST, SINCE_FIRST, SINCE_LAST = range(10)
+LEVEL_ONE: Final = 1_000_000_000  # quantile levels are whole billionths: 0.07 of 100 values is the 7th, not the 8th
+
+# Columns of a record.
+START: Final = 0  # first event of the segment, in events
+CLASS: Final = 1  # the segment has room for 2**CLASS events; 0: nothing was ever stored
+LENGTH: Final = 2
+BASE: Final = 3
+AS_OF: Final = 4  # the state is that of this moment, microseconds
+NEXT: Final = 5  # nothing leaves any horizon before this moment
+TAIL: Final = 6  # then one tail a horizon
+
+# Words of an event: its time, `seq << FLAGS | flags`, its values. Flags: the mask, then one "superseded" a group.
+TIME: Final = 0
+META: Final = 1
+VALUE: Final = 2
+FLAGS: Final = 18
+LOW: Final = (1 << 32) - 1
+
+# Scalars of a state.
+CORE_US, SLOTS, REASON = 0, 1, 2
+LOG_FREE: Final = 4  # bump pointer, then 1 + the first free segment of each size class, of the log
+POOL_FREE: Final = 68  # and of the pool
+PAIRS: Final = (
+    132  # then count and highest power of two not above count + 1, of each level of pairs
+)
+NEED_RECORDS, NEED_LOG, NEED_POOL, NEED_PAIRS, TOO_OLD = 1, 2, 3, 4, 5
+
+NEVER: Final = 1 << 62
+MISSING: Final = -(1 << 63)  # not a value: fixed-point numbers stay below 2**62

@@ -1,0 +1,809 @@
+"""The row loop: put events at their place, let windows slide, read features.
+
+One call serves all features of one key over one batch. In-order rows (the rule) move the state of their entity
+forward. A late row reads a copy of the state, corrected by what is newer than the row and by what has left since, and
+is then put at its place; so no undo is needed and rows after it see it.
+
+Arguments that all have: plan, record, log, pool, note as in layout.py; r, where the record begins.
+"""
+
+import numpy as np
+from numba import njit
+
+from engine.windows.kernels.distinct import (
+    count_distinct_at,
+    enter_group,
+    leave_window,
+    renumber,
+    take_from_group,
+)
+from engine.windows.kernels.exact import SAFE, add_square, deviation, fixed_point, quotient
+from engine.windows.kernels.keys import NO_ROOM, mix, number_of_pair
+from engine.windows.kernels.layout import (
+    AMEND,
+    AS_OF,
+    AT,
+    AVG,
+    B1,
+    B_COLUMN,
+    B_FILTER,
+    BASE,
+    BIT,
+    BIT_ROW,
+    BITS,
+    C_CODED,
+    C_ROW,
+    C_SCALE,
+    CELL_OF,
+    CELL_ROW,
+    CELLS,
+    CLASS,
+    COLUMN,
+    COLUMN_ROW,
+    COLUMNS,
+    CORE_US,
+    COUNT,
+    DISTINCT,
+    E_AT,
+    E_BIT,
+    EARLIEST_ROW,
+    EARLIESTS,
+    EVENT,
+    EVENT_WIDTH,
+    F8,
+    F_CODED,
+    F_COLUMN,
+    F_FROZEN,
+    F_LAG,
+    F_LAG_TAIL,
+    F_LEVEL,
+    F_OP,
+    F_OUT,
+    F_P,
+    F_Q,
+    F_TAIL,
+    F_WINDOW,
+    FEATURE_ROW,
+    FEATURES,
+    FIRST,
+    FLAGS,
+    G_AT,
+    G_COLUMN,
+    G_LAG,
+    GROUP_ENTER,
+    GROUP_LEAVE,
+    GROUP_ROW,
+    GROUPS,
+    H_KIND,
+    H_ROW,
+    HOOK_OF,
+    HOOK_ROW,
+    HORIZONS,
+    I1,
+    I4,
+    I8,
+    KEEP_US,
+    KEYS,
+    KIND,
+    L_AT,
+    L_BIT,
+    L_LAG,
+    LAST,
+    LATENESS_US,
+    LATEST_ENTER,
+    LATEST_ROW,
+    LATESTS,
+    LENGTH,
+    LEVEL_ONE,
+    LOW,
+    META,
+    MISSING,
+    N_HORIZONS,
+    NEED_LOG,
+    NEED_PAIRS,
+    NEED_POOL,
+    NEED_RECORDS,
+    NEVER,
+    NEXT,
+    O_AT,
+    O_HORIZON,
+    O_LAG,
+    ORDER_ENTER,
+    ORDER_LEAVE,
+    ORDER_ROW,
+    ORDERS,
+    POOL_FREE,
+    PRIORS,
+    QUANTILE,
+    READ,
+    REASON,
+    SINCE_FIRST,
+    SKIP,
+    SLOTS,
+    START,
+    STDDEV,
+    SUM,
+    TAIL,
+    TIME,
+    TOO_OLD,
+    VALUE,
+    WIDTH,
+    WITH_SQUARES,
+    Z_AT,
+)
+from engine.windows.kernels.memory import count_until, make_room
+from engine.windows.kernels.quantile import change_order, shift_order
+
+
+@njit(inline="always")
+def change_cells(
+    plan: I8, log: I8, e: int, meta: int, first: int, end: int, acc: I8, a: int, sign: int
+) -> None:
+    """Add (`sign` 1) or take away (-1) the event at word `e` in the cells whose bit is set in `meta`."""
+    for c in range(first, end, CELL_ROW):
+        if (meta >> plan[c + BIT]) & 1:
+            o = a + plan[c + AT]
+            acc[o] += sign
+            if plan[c + KIND]:
+                v = log[e + VALUE + plan[c + COLUMN]]
+                if v != MISSING:
+                    acc[o + 1] += sign * (v >> 32)
+                    acc[o + 2] += sign * (v & LOW)
+                    if plan[c + KIND] == WITH_SQUARES:
+                        add_square(acc, o + 3, v, sign)
+
+
+@njit(cache=True)
+def cross(
+    plan: I8, record: I8, log: I8, pool: I8, note: I8, r: int, h: int, first: int, end: int
+) -> None:
+    """Do what the hooks of horizon `h` ask when the events first .. end - 1 cross it, or arrive.
+
+    plan, record, log, pool, note : (m,) int64  read and, but for plan, updated
+    r     : int  where the record begins
+    h     : int  a horizon, or N_HORIZONS for arrival
+    first : int  position of the first event
+    end   : int  one past the last
+    """
+    low, high = plan[plan[HOOK_OF] + h], plan[plan[HOOK_OF] + h + 1]
+    for at in range(first, end):
+        for x in range(low, high, HOOK_ROW):
+            kind, k = plan[x + H_KIND], plan[x + H_ROW]
+            if kind == GROUP_ENTER:
+                enter_group(plan, record, log, pool, note, r, k, at, at + 1)
+            elif kind == GROUP_LEAVE:
+                leave_window(plan, record, log, pool, note, r, k, at)
+            elif kind == ORDER_ENTER:
+                change_order(plan, record, log, pool, note, r, k, at, 1)
+            elif kind == ORDER_LEAVE:
+                change_order(plan, record, log, pool, note, r, k, at, -1)
+            elif kind == LATEST_ENTER:
+                e = (record[r + START] + at) * plan[EVENT_WIDTH]
+                if (log[e + META] >> plan[k + L_BIT]) & 1:
+                    record[r + plan[k + L_AT]] = 1 + record[r + BASE] + at
+
+
+@njit(cache=True)
+def advance(plan: I8, record: I8, log: I8, pool: I8, note: I8, r: int, time_us: int) -> None:
+    """Move the state forward to `time_us`: let what is old enough leave (or enter, with a lag).
+
+    plan, record, log, pool, note : (m,) int64  read and, but for plan, updated
+    r       : int  where the record begins
+    time_us : int  not before AS_OF
+
+    Horizons go from short to long, so an event enters a lagged window before it can leave it. Amortised O(1) an event
+    and horizon.
+    """
+    width, n, soonest = plan[EVENT_WIDTH], record[r + LENGTH], NEVER
+    begin = record[r + START] * width
+    end = begin + n * width
+    for h in range(plan[N_HORIZONS]):
+        length_us, tail = plan[plan[HORIZONS] + h], record[r + TAIL + h]
+        e, limit = begin + tail * width, time_us - length_us
+        if e < end and log[e + TIME] <= limit:
+            j, low, high = tail, plan[plan[CELL_OF] + h], plan[plan[CELL_OF] + h + 1]
+            while e < end and log[e + TIME] <= limit:
+                change_cells(plan, log, e, log[e + META], low, high, record, r, -1)
+                j += 1
+                e += width
+            if plan[plan[HOOK_OF] + h] < plan[plan[HOOK_OF] + h + 1]:
+                cross(plan, record, log, pool, note, r, h, tail, j)
+            record[r + TAIL + h] = j
+        if e < end:
+            soonest = min(soonest, log[e + TIME] + length_us)
+    record[r + NEXT] = soonest
+    record[r + AS_OF] = time_us
+
+
+@njit(cache=True)
+def enter_structures(
+    plan: I8, record: I8, log: I8, pool: I8, note: I8, r: int, at: int, sign: int
+) -> None:
+    """Put event `at`, wherever it stands, into the groups and sorted arrays it belongs to (`sign` 1), or take it out.
+
+    plan, record, log, pool, note : (m,) int64  read and, but for plan, updated
+    r    : int  where the record begins
+    at   : int  position of the event
+    sign : int  1 or -1
+    """
+    for g in range(plan[GROUPS], plan[GROUPS + 1], GROUP_ROW):
+        lag = plan[g + G_LAG]
+        until = record[r + TAIL + lag] if lag >= 0 else record[r + LENGTH]
+        if sign < 0:
+            take_from_group(plan, record, log, pool, note, r, g, at, until)
+        elif at < until:
+            enter_group(plan, record, log, pool, note, r, g, at, until)
+    for o in range(plan[ORDERS], plan[ORDERS + 1], ORDER_ROW):
+        lag = plan[o + O_LAG]
+        until = record[r + TAIL + lag] if lag >= 0 else record[r + LENGTH]
+        if record[r + TAIL + plan[o + O_HORIZON]] <= at < until:
+            change_order(plan, record, log, pool, note, r, o, at, sign)
+
+
+@njit(cache=True)
+def insert(
+    plan: I8, record: I8, log: I8, pool: I8, note: I8, r: int, at: int, time_us: int, meta: int, value: I8, i: int
+) -> None:  # fmt: skip
+    """Put an event between others, and into all state that its time belongs to; there is room for it.
+
+    plan, record, log, pool, note : (m,) int64  read and, but for plan, updated
+    r       : int  where the record begins; AS_OF is not before `time_us`
+    at      : int  position of the event
+    time_us : int  its time
+    meta    : int  its seq and mask, no flags
+    value   : (V, n) int64  values of the batch, read
+    i       : int  which row of them
+
+    O(events displaced), and a look-up for each in each table.
+    """
+    width, n, start, base = (
+        plan[EVENT_WIDTH],
+        record[r + LENGTH],
+        record[r + START],
+        record[r + BASE],
+    )
+    for j in range(n - 1, at - 1, -1):
+        e = (start + j) * width
+        for w in range(e, e + width):
+            log[w + width] = log[w]
+        if plan[GROUPS] < plan[GROUPS + 1]:
+            renumber(plan, record, log, pool, r, j)
+    e = (start + at) * width
+    log[e + TIME], log[e + META] = time_us, meta
+    for c in range(width - VALUE):
+        log[e + VALUE + c] = value[c, i]
+    record[r + LENGTH] = n + 1
+    for h in range(plan[N_HORIZONS] + 1):
+        if h < plan[N_HORIZONS] and time_us <= record[r + AS_OF] - plan[plan[HORIZONS] + h]:
+            record[r + TAIL + h] += 1
+        else:
+            low, high = plan[plan[CELL_OF] + h], plan[plan[CELL_OF] + h + 1]
+            change_cells(plan, log, e, meta, low, high, record, r, 1)
+    for k in range(plan[LATESTS], plan[LATESTS + 1], LATEST_ROW):
+        p, lag = r + plan[k + L_AT], plan[k + L_LAG]
+        if record[p] - 1 >= base + at:
+            record[p] += 1
+        elif (meta >> plan[k + L_BIT]) & 1 and (lag < 0 or at < record[r + TAIL + lag]):
+            record[p] = 1 + base + at
+    for k in range(plan[EARLIESTS], plan[EARLIESTS + 1], EARLIEST_ROW):
+        p = r + plan[k + E_AT]
+        if record[p] > base + at:
+            record[p] = base + at if (meta >> plan[k + E_BIT]) & 1 else record[p] + 1
+    enter_structures(plan, record, log, pool, note, r, at, 1)
+    record[r + NEXT] = 0
+
+
+@njit(cache=True)
+def replace(
+    plan: I8, record: I8, log: I8, pool: I8, note: I8, r: int, at: int, mask: int, value: I8, i: int
+) -> None:
+    """Give event `at` another mask and other values, as if it had always had them.
+
+    plan, record, log, pool, note : (m,) int64  read and, but for plan, updated
+    r     : int  where the record begins
+    at    : int  position of the event
+    mask  : int  the new mask
+    value : (V, n) int64  values of the batch, read
+    i     : int  which row of them
+    """
+    width, base, horizons = plan[EVENT_WIDTH], record[r + BASE], plan[N_HORIZONS]
+    e = (record[r + START] + at) * width
+    for sign in (-1, 1):
+        if sign < 0:
+            enter_structures(plan, record, log, pool, note, r, at, -1)
+        else:
+            log[e + META] = (log[e + META] >> FLAGS) << FLAGS | mask
+            for c in range(width - VALUE):
+                log[e + VALUE + c] = value[c, i]
+        for h in range(horizons + 1):
+            if h == horizons or at >= record[r + TAIL + h]:
+                low, high = plan[plan[CELL_OF] + h], plan[plan[CELL_OF] + h + 1]
+                change_cells(plan, log, e, log[e + META], low, high, record, r, sign)
+    enter_structures(plan, record, log, pool, note, r, at, 1)
+    for k in range(plan[LATESTS], plan[LATESTS + 1], LATEST_ROW):
+        p, lag, bit = r + plan[k + L_AT], plan[k + L_LAG], plan[k + L_BIT]
+        if (mask >> bit) & 1:
+            if record[p] < 1 + base + at and (lag < 0 or at < record[r + TAIL + lag]):
+                record[p] = 1 + base + at
+        elif record[p] == 1 + base + at:
+            j, f = at - 1, e - width
+            while j >= 0 and not (log[f + META] >> bit) & 1:
+                j -= 1
+                f -= width
+            record[p] = 1 + base + j if j >= 0 else 0
+    for k in range(plan[EARLIESTS], plan[EARLIESTS + 1], EARLIEST_ROW):
+        p = r + plan[k + E_AT]
+        if (mask >> plan[k + E_BIT]) & 1 and record[p] > base + at:
+            record[p] = base + at
+
+
+@njit(cache=True)
+def amend(
+    plan: I8, record: I8, log: I8, pool: I8, note: I8, r: int, time_us: int, seq: int, mask: int, value: I8, i: int
+) -> bool:  # fmt: skip
+    """Replace the event (time_us, seq), or put it in if it was not stored; False if there is no room.
+
+    plan, record, log, pool, note : (m,) int64  read and, but for plan, updated
+    r       : int  where the record begins
+    time_us : int  of the event; younger than anything that may be dropped
+    seq     : int  of the event
+    mask    : int  its new mask
+    value   : (V, n) int64  values of the batch, read
+    i       : int  which row of them
+    """
+    width, core_us = plan[EVENT_WIDTH], note[CORE_US]
+    moment = max(core_us - plan[LATENESS_US], time_us)
+    if moment > record[r + AS_OF]:
+        advance(plan, record, log, pool, note, r, moment)
+    is_full = record[r + CLASS] == 0 or record[r + LENGTH] == 1 << record[r + CLASS]
+    if mask and is_full and not make_room(plan, record, log, note, r, core_us):
+        return False
+    low, high = 0, record[r + LENGTH]
+    while low < high:
+        middle = (low + high) >> 1
+        e = (record[r + START] + middle) * width
+        if log[e] < time_us or (log[e] == time_us and log[e + META] >> FLAGS < seq):
+            low = middle + 1
+        else:
+            high = middle
+    e = (record[r + START] + low) * width
+    is_there = low < record[r + LENGTH] and log[e] == time_us and log[e + META] >> FLAGS == seq
+    if is_there:
+        replace(plan, record, log, pool, note, r, low, mask, value, i)
+    elif mask:
+        insert(plan, record, log, pool, note, r, low, time_us, seq << FLAGS | mask, value, i)
+    return True
+
+
+@njit(cache=True)
+def rewind(plan: I8, record: I8, log: I8, r: int, time_us: int, acc: I8) -> None:
+    """Copy the state as it was at a moment in the past, but for sorted arrays and pointers.
+
+    plan, record, log : (m,) int64  read
+    r       : int  where the record begins
+    time_us : int  the moment, before AS_OF
+    acc     : (WIDTH,) int64  written
+
+    O(events between the moment and AS_OF), and the events of the longest window for distinct counts.
+    """
+    for w in range(plan[WIDTH]):
+        acc[w] = record[r + w]
+    width, start, n, horizons = (
+        plan[EVENT_WIDTH],
+        record[r + START],
+        record[r + LENGTH],
+        plan[N_HORIZONS],
+    )
+    at = count_until(plan, record, log, r, time_us)
+    for h in range(horizons + 1):
+        low, high = plan[plan[CELL_OF] + h], plan[plan[CELL_OF] + h + 1]
+        if low == high:
+            continue
+        j = record[r + TAIL + h] - 1 if h < horizons else -1
+        while j >= 0 and log[(start + j) * width] > time_us - plan[plan[HORIZONS] + h]:
+            e = (start + j) * width
+            change_cells(plan, log, e, log[e + META], low, high, acc, 0, 1)
+            j -= 1
+        for j in range(at, n):
+            e = (start + j) * width
+            change_cells(plan, log, e, log[e + META], low, high, acc, 0, -1)
+    for g in range(plan[GROUPS], plan[GROUPS + 1], GROUP_ROW):
+        count_distinct_at(plan, record, log, r, g, time_us, acc)
+
+
+@njit(cache=True)
+def locate(plan: I8, record: I8, log: I8, r: int, f: int, time_us: int, is_late: bool) -> int:
+    """Position of the first or last event of the window of feature `f`; -1: none, -2: it is a dropped one.
+
+    plan, record, log : (m,) int64  read; record: where the next look for the first may begin is updated
+    r       : int   where the record begins
+    f       : int   row of FEATURES
+    time_us : int   the moment
+    is_late : bool  it is before AS_OF
+    """
+    width, base, tail, lag = (
+        plan[EVENT_WIDTH],
+        record[r + BASE],
+        plan[f + F_TAIL],
+        plan[f + F_LAG_TAIL],
+    )
+    first, until = 0, int(record[r + LENGTH])
+    if is_late:
+        until = count_until(plan, record, log, r, time_us - plan[f + F_LAG])
+        if tail >= 0:
+            first = count_until(plan, record, log, r, time_us - plan[f + F_WINDOW])
+    else:
+        if lag >= 0:
+            until = int(record[r + TAIL + lag])
+        if tail >= 0:
+            first = int(record[r + TAIL + tail])
+    z = plan[f + F_FROZEN]
+    is_frozen = z >= 0 and record[r + plan[z + Z_AT]] == 1
+    begin, k = record[r + START] * width + META, plan[f + F_P]
+    if plan[f + F_OP] in (FIRST, SINCE_FIRST):
+        if is_frozen:
+            return -2
+        bit, p = plan[k + E_BIT], r + plan[k + E_AT]
+        j = first if is_late else max(first, int(record[p] - base))
+        while j < until and not (log[begin + j * width] >> bit) & 1:
+            j += 1
+        if not is_late:
+            record[p] = base + j
+        return j if j < until else -1
+    bit, j = plan[k + L_BIT], until - 1
+    if is_late:
+        while j >= first and not (log[begin + j * width] >> bit) & 1:
+            j -= 1
+    else:
+        j = int(record[r + plan[k + L_AT]] - 1 - base)
+    if j >= first:
+        return j
+    return -2 if is_frozen else -1
+
+
+@njit(cache=True)
+def read_far(
+    plan: I8, record: I8, log: I8, pool: I8, r: int, f: int, time_us: int, is_late: bool, acc: I8, a: int
+) -> tuple[float, int]:  # fmt: skip
+    """The result of a feature that is no count or sum: as a number, and as a code.
+
+    plan, record, log, pool : (m,) int64  read; record: see `locate`
+    r       : int   where the record begins
+    f       : int   row of FEATURES
+    time_us : int   the moment
+    is_late : bool  it is before AS_OF
+    acc     : (m,) int64  where the accumulators are, read
+    a       : int   and where the record begins there
+    """
+    op, p, q, column = plan[f + F_OP], a + plan[f + F_P], plan[f + F_Q], plan[f + F_COLUMN]
+    scale = plan[plan[COLUMNS] + COLUMN_ROW * column + C_SCALE] if column >= 0 else 1
+    if op in (AVG, STDDEV):
+        n, high, low = acc[p], acc[p + 1], acc[p + 2]
+        if q >= 0:
+            n, high, low = n - acc[a + q], high - acc[a + q + 1], low - acc[a + q + 2]
+        if n == 0:
+            return np.nan, -1
+        if op == AVG:
+            return quotient(high, low, n * scale), -1
+        s0, s1, s2, s3 = acc[p + 3], acc[p + 4], acc[p + 5], acc[p + 6]
+        if q >= 0:
+            q += a
+            s0, s1, s2, s3 = s0 - acc[q + 3], s1 - acc[q + 4], s2 - acc[q + 5], s3 - acc[q + 6]
+        return deviation(n, high, low, s0, s1, s2, s3, np.float64(scale)), -1
+    if op == QUANTILE:
+        h = r + plan[plan[f + F_P] + O_AT]
+        n = record[h + 2]
+        if n == 0:
+            return np.nan, -1
+        rank = max((plan[f + F_LEVEL] * n + LEVEL_ONE - 1) // LEVEL_ONE, 1)
+        value = pool[record[h] + rank - 1]
+        return quotient(value >> 32, value & LOW, scale), -1
+    j = locate(plan, record, log, r, f, time_us, is_late)
+    if j == -1:
+        return np.nan, -1
+    if j == -2:
+        z = r + plan[plan[f + F_FROZEN] + Z_AT] + (1 if op in (FIRST, SINCE_FIRST) else 3)
+        at_us, value = record[z], record[z + 1]
+    else:
+        e = (record[r + START] + j) * plan[EVENT_WIDTH]
+        at_us, value = log[e + TIME], log[e + VALUE + max(column, 0)] if column >= 0 else 0
+    if op not in (FIRST, LAST):
+        return np.float64(time_us - at_us), -1
+    if plan[f + F_CODED]:
+        return np.nan, value
+    return quotient(value >> 32, value & LOW, scale), -1
+
+
+@njit(cache=True)
+def read(
+    plan: I8, record: I8, log: I8, pool: I8, r: int, low: int, high: int, time_us: int, is_late: bool,
+    acc: I8, a: int, number: F8, code: I4, i: int,
+) -> None:  # fmt: skip
+    """Write some features of row `i`.
+
+    plan, record, log, pool : (m,) int64  read; record: see `locate`
+    r       : int   where the record begins
+    low     : int   row of the first feature
+    high    : int   end of the last
+    time_us : int   the moment
+    is_late : bool  it is before AS_OF
+    acc     : (m,) int64  where the accumulators are, read
+    a       : int   and where the record begins there
+    number  : (c, n) float64  written
+    code    : (k, n) int32    written
+    i       : int   the row
+    """
+    for f in range(low, high, FEATURE_ROW):
+        op, p, q, out = plan[f + F_OP], a + plan[f + F_P], plan[f + F_Q], plan[f + F_OUT]
+        if op == COUNT:
+            n = acc[p]
+            if q >= 0:
+                n -= acc[a + q]
+            number[out, i] = n
+        elif op == SUM:
+            h, l = acc[p + 1], acc[p + 2]
+            if q >= 0:
+                h, l = h - acc[a + q + 1], l - acc[a + q + 2]
+            h += l >> 32
+            if -SAFE < h < SAFE:
+                whole = np.float64((h << 32) + (l & LOW))
+                number[out, i] = whole if plan[f + F_LEVEL] == 1 else whole / plan[f + F_LEVEL]
+            else:
+                number[out, i] = quotient(h, l & LOW, plan[f + F_LEVEL])
+        elif op == DISTINCT:
+            number[out, i] = acc[p]
+        else:
+            x, c = read_far(plan, record, log, pool, r, f, time_us, is_late, acc, a)
+            if plan[f + F_CODED]:
+                code[out, i] = c
+            else:
+                number[out, i] = x
+
+
+@njit(cache=True)
+def read_late(
+    plan: I8, record: I8, log: I8, pool: I8, note: I8, r: int, low: int, high: int, time_us: int,
+    number: F8, code: I4, i: int,
+) -> None:  # fmt: skip
+    """Write some features of row `i` as of a moment before AS_OF; the state is afterwards as it was.
+
+    plan, record, log, pool, note : (m,) int64  sorted arrays go back to the moment and forth again
+    r       : int  where the record begins
+    low     : int  row of the first feature
+    high    : int  end of the last
+    time_us : int  the moment
+    number  : (c, n) float64  written
+    code    : (k, n) int32    written
+    i       : int  the row
+    """
+    if low == high:
+        return
+    acc = np.empty(plan[WIDTH], np.int64)
+    rewind(plan, record, log, r, time_us, acc)
+    for o in range(plan[ORDERS], plan[ORDERS + 1], ORDER_ROW):
+        shift_order(plan, record, log, pool, note, r, o, time_us, 1)
+    read(plan, record, log, pool, r, low, high, time_us, True, acc, 0, number, code, i)
+    for o in range(plan[ORDERS], plan[ORDERS + 1], ORDER_ROW):
+        shift_order(plan, record, log, pool, note, r, o, time_us, -1)
+
+
+@njit(cache=True)
+def write_empty(plan: I8, number: F8, code: I4, i: int) -> None:
+    """Write the features of a key of which nothing is known: counts and sums 0, the others missing.
+
+    plan   : (p,) int64       read
+    number : (c, n) float64   written
+    code   : (k, n) int32     written
+    i      : int              the row
+    """
+    for f in range(plan[PRIORS], plan[FEATURES + 1], FEATURE_ROW):
+        op, out = plan[f + F_OP], plan[f + F_OUT]
+        if plan[f + F_CODED]:
+            code[out, i] = -1
+        else:
+            number[out, i] = 0.0 if op in (COUNT, SUM, DISTINCT) else np.nan
+
+
+@njit(cache=True)
+def prepare(
+    plan: I8, note: I8, pairs: I8, follow: I4, head: I4, number: F8, code: I4, filters: B1, action: I1, row: int,
+    mask: I8, value: I8, slot: I8,
+) -> int:  # fmt: skip
+    """Work out mask, values and slot of rows `row`..; return one past the last that could be done.
+
+    plan    : (p,) int64      read
+    note, pairs, follow, head : updated, see keys.py
+    number  : (c, n) float64  read
+    code    : (k, n) int32    read
+    filters : (F, n) bool     read
+    action  : (n,) int8       read
+    row     : int             where to begin
+    mask    : (n,) int64      written; 0: nothing is to be stored
+    value   : (V, n) int64    written
+    slot    : (n,) int64      written; -1: a key is missing, UNKNOWN: keys of which nothing is known
+    """
+    n = action.shape[0]
+    for v in range((plan[COLUMNS + 1] - plan[COLUMNS]) // COLUMN_ROW):
+        c = plan[COLUMNS] + COLUMN_ROW * v
+        at, scale = plan[c + C_ROW], np.float64(plan[c + C_SCALE])
+        if plan[c + C_CODED]:
+            for i in range(row, n):
+                value[v, i] = code[at, i] if code[at, i] >= 0 else MISSING
+        else:
+            for i in range(row, n):
+                value[v, i] = fixed_point(number[at, i], scale)
+    for i in range(row, n):
+        mask[i] = 0
+        slot[i] = 0
+    for b in range((plan[BITS + 1] - plan[BITS]) // BIT_ROW):
+        f, v = plan[plan[BITS] + BIT_ROW * b + B_FILTER], plan[plan[BITS] + BIT_ROW * b + B_COLUMN]
+        for i in range(row, n):
+            mask[i] |= np.int64(filters[f, i]) << b
+        if v >= 0:
+            for i in range(row, n):
+                if value[v, i] == MISSING:
+                    mask[i] &= ~(1 << b)
+    for k in range(plan[KEYS], plan[KEYS + 1]):
+        for i in range(row, n):
+            if code[plan[k], i] < 0:
+                slot[i] = -1
+    for i in range(row, n):
+        if slot[i] < 0:
+            continue
+        s = int(code[plan[plan[KEYS]], i])
+        adds = mask[i] != 0 and action[i] != SKIP and action[i] != READ
+        for k in range(plan[KEYS] + 1, plan[KEYS + 1]):
+            if s >= 0:
+                pair, level = s << 32 | int(code[plan[k], i]), int(k - plan[KEYS] - 1)
+                s = number_of_pair(note, pairs, follow, head, level, pair, adds)
+        if s == NO_ROOM:
+            return i
+        slot[i] = s
+    return int(n)
+
+
+@njit(cache=True)
+def slide(
+    number: F8, code: I4, filters: B1, seq: I8, time_us: I8, action: I1, original_seq: I8,
+    plan: I8, record: I8, log: I8, pool: I8, note: I8, pairs: I8, follow: I4, head: I4, row: int,
+) -> int:  # fmt: skip
+    """Apply rows `row`.. in order and write their features; return the first row not done (n: all done).
+
+    number       : (c, n) float64  columns of the batch, read; results are written
+    code         : (k, n) int32    the same for codes
+    filters      : (F, n) bool     read
+    seq          : (n,) int64      increasing
+    time_us      : (n,) int64      microseconds UTC, >= 0; at most LATENESS_US older than rows before (but for AMEND)
+    action       : (n,) int8       SKIP, EVENT, READ, AMEND, PUT
+    original_seq : (n,) int64      of AMEND
+    plan         : (p,) int64      read, see layout.py
+    record       : (slots * WIDTH,) int64        state: one record a slot
+    log          : (events * EVENT_WIDTH,) int64 state: segments of events
+    pool         : (words,) int64                state: segments of words, tables of groups and sorted values
+    note         : (PAIRS + 2 levels,) int64     state: scalars
+    pairs        : (levels, p) int64             state, see keys.py
+    follow       : (levels, p) int32             state
+    head         : (levels, p + 2) int32         state
+    row          : int             where to begin
+
+    Stops before a row there is no room for; REASON says what to grow, and nothing of the row is applied but what its
+    being reached implies anyway (the next call finds the same state). Equal times are ordered by seq. Cuts into
+    batches change no bit of state or results.
+    """
+    n, width, event_width, horizons = seq.shape[0], plan[WIDTH], plan[EVENT_WIDTH], plan[N_HORIZONS]
+    groups, orders = plan[GROUPS + 1] - plan[GROUPS], plan[ORDERS + 1] - plan[ORDERS]
+    structures = groups // GROUP_ROW + orders // ORDER_ROW
+    all_cells, end_of_cells = plan[CELLS], plan[CELLS + 1]
+    on_arrival = plan[plan[HOOK_OF] + horizons] < plan[plan[HOOK_OF] + horizons + 1]
+    prior, others, features_end = plan[PRIORS], plan[FEATURES], plan[FEATURES + 1]
+    shortest_us = plan[plan[HORIZONS]] if horizons else NEVER
+    values = event_width - VALUE
+    mask, slot, value = (
+        np.empty(n, np.int64),
+        np.empty(n, np.int64),
+        np.empty((values, n), np.int64),
+    )
+    end = prepare(
+        plan, note, pairs, follow, head, number, code, filters, action, row, mask, value, slot
+    )
+    warm, slots = 0, record.shape[0] // width
+    for i in range(row, end):
+        if i + 8 < end:
+            # touch the state of rows to come: the cache misses then overlap with this row's work
+            s = slot[i + 8]
+            if 0 <= s < slots:
+                for w in range(s * width, (s + 1) * width, 8):
+                    warm ^= record[w]
+            s = slot[i + 4]
+            if 0 <= s < slots and record[s * width + LENGTH]:
+                e = record[s * width + START] * event_width
+                warm ^= log[e + (record[s * width + LENGTH] - 1) * event_width]
+                if horizons:
+                    warm ^= log[e + record[s * width + TAIL] * event_width]
+                for o in range(plan[ORDERS], plan[ORDERS + 1], ORDER_ROW):
+                    h = s * width + plan[o + O_AT]
+                    if record[h + 2]:
+                        warm ^= pool[record[h] + (record[h + 2] >> 1)]
+                for g in range(plan[GROUPS], plan[GROUPS + 1], GROUP_ROW):
+                    h = s * width + plan[g + G_AT]
+                    if record[h + 1]:
+                        q = mix(value[plan[g + G_COLUMN], i + 4]) & ((1 << record[h + 1]) - 1)
+                        warm ^= pool[record[h] + q]
+        act, t, m, s = action[i], time_us[i], mask[i], slot[i]
+        if act == SKIP:
+            continue
+        if act == AMEND:
+            if t <= note[CORE_US] - plan[KEEP_US]:
+                continue
+        elif t > note[CORE_US]:
+            note[CORE_US] = t
+        elif t < note[CORE_US] - plan[LATENESS_US]:
+            note[REASON] = TOO_OLD
+            return i
+        if s == -1:
+            continue
+        if act == READ:
+            m = 0
+        reads = act in (EVENT, READ)
+        if (s < 0 or s >= slots or record[s * width + CLASS] == 0) and m == 0:
+            if reads:
+                write_empty(plan, number, code, i)
+            continue
+        if s >= slots:
+            note[REASON] = NEED_RECORDS
+            return i
+        r = s * width
+        if (
+            structures
+            and note[POOL_FREE] + structures * (8 * record[r + LENGTH] + 80) > pool.shape[0]
+        ):
+            note[REASON] = NEED_POOL
+            return i
+        if act == AMEND:
+            if not amend(plan, record, log, pool, note, r, t, original_seq[i], m, value, i):
+                note[REASON] = NEED_LOG
+                return i
+            note[SLOTS] = max(note[SLOTS], s + 1)
+            continue
+        is_late = t < record[r + AS_OF]
+        if not is_late:
+            if t >= record[r + NEXT]:
+                advance(plan, record, log, pool, note, r, t)
+            record[r + AS_OF] = t
+        if m:
+            is_full = record[r + CLASS] == 0 or record[r + LENGTH] == 1 << record[r + CLASS]
+            if is_full and not make_room(plan, record, log, note, r, note[CORE_US]):
+                note[REASON] = NEED_LOG
+                return i
+            note[SLOTS] = max(note[SLOTS], s + 1)
+        seen = features_end if act == READ else others
+        if is_late:
+            if reads:
+                read_late(plan, record, log, pool, note, r, prior, seen, t, number, code, i)
+            if m:
+                at = count_until(plan, record, log, r, t)
+                insert(plan, record, log, pool, note, r, at, t, seq[i] << FLAGS | m, value, i)
+            if reads:
+                read_late(plan, record, log, pool, note, r, seen, features_end, t, number, code, i)
+            continue
+        if reads and prior < seen:
+            read(plan, record, log, pool, r, prior, seen, t, False, record, r, number, code, i)
+        if m:
+            at = record[r + LENGTH]
+            e = (record[r + START] + at) * event_width
+            log[e + TIME], log[e + META] = t, seq[i] << FLAGS | m
+            for c in range(values):
+                log[e + VALUE + c] = value[c, i]
+            record[r + LENGTH] = at + 1
+            change_cells(plan, log, e, m, all_cells, end_of_cells, record, r, 1)
+            if on_arrival:
+                cross(plan, record, log, pool, note, r, horizons, at, at + 1)
+            record[r + NEXT] = min(record[r + NEXT], t + shortest_us)
+        if reads:
+            read(
+                plan, record, log, pool, r, seen, features_end, t, False, record, r, number, code, i
+            )
+    note[REASON] = NEED_PAIRS if end < n else 0
+    if warm == NEVER:  # so that the compiler keeps the touching
+        note[REASON] = 0
+    return end

@@ -1,0 +1,93 @@
+"""The window features of one stratum: sorted into event logs by key, each run by one kernel call a batch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from config.errors import StateError
+from engine.batch import AMEND, EVENT, PUT, READ, SKIP
+from engine.state import Arrays, prefixed, under
+from engine.windows.events import RESERVED_BYTES, EventLog
+from engine.windows.tables import keep_us, split
+
+if TYPE_CHECKING:
+    from rules.columns import Frame, Layout
+    from rules.ruleset import WindowSpec
+
+__all__ = ["AMEND", "EVENT", "PUT", "READ", "SKIP", "Rows", "Windows"]
+
+I1: TypeAlias = NDArray[np.int8]
+I8: TypeAlias = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What windows must know about each row of a batch.
+
+    seq          : (n,) int64  increasing
+    time_us      : (n,) int64  event time; core time for READ and PUT, the original's event time for AMEND
+    action       : (n,) int8   SKIP; EVENT: put in and read; READ: read as if `prior`, put nothing in; AMEND: replace
+                   the event (time_us, original_seq) by this row; PUT: put in without reading
+    original_seq : (n,) int64  of AMEND, else -1
+    """
+
+    seq: I8
+    time_us: I8
+    action: I1
+    original_seq: I8
+
+
+class Windows:
+    """Exact aggregates over sliding windows, for all features of one stratum.
+
+    An event counts in a window (e.time - w, e.time - lag] of its key if it came no later than e; ties in time are
+    ordered by seq. A missing key makes a feature missing, a missing argument is skipped. Numbers are taken in fixed
+    point. An `AMEND` reaches features over all as long as its event is younger than core time minus the longest
+    window of its key and the lateness; windows have no use for older ones.
+    """
+
+    def __init__(
+        self,
+        specs: Sequence["WindowSpec"],
+        layout: "Layout",
+        lateness_us: int,
+        *,
+        reserved_bytes: int = RESERVED_BYTES,
+    ) -> None:
+        by_key: dict[tuple[str, ...], list[WindowSpec]] = {}
+        for spec in specs:
+            by_key.setdefault(tuple(sorted(set(spec.aggregate.keys))), []).append(spec)
+        self.logs: dict[str, EventLog] = {}
+        for keys, same_key in by_key.items():
+            kept_us = keep_us(same_key, lateness_us)
+            for part, some in enumerate(split(same_key)):
+                self.logs[f"{'+'.join(keys)}.{part}"] = EventLog(
+                    keys, some, layout, kept_us, lateness_us, reserved_bytes=reserved_bytes
+                )
+
+    def apply(self, frame: "Frame", filters: NDArray[np.bool_], rows: Rows) -> None:
+        """Apply the rows in order; write each feature's result into the frame, for EVENT and READ rows."""
+        for log in self.logs.values():
+            log.apply(frame, filters, rows)
+
+    def save(self) -> Arrays:
+        """Arrays that depend on the rows applied and on nothing else."""
+        arrays: Arrays = {}
+        for name, log in self.logs.items():
+            arrays |= prefixed(name, log.save())
+        return arrays
+
+    def load(self, arrays: Mapping[str, NDArray[np.int64]]) -> None:
+        """Go on from what `save` gave; raise `StateError` if it belongs to other features."""
+        names = {name.rpartition("/")[0] for name in arrays}
+        if names != set(self.logs):
+            raise StateError(
+                "the saved windows are by other keys than those of this configuration",
+                why=f"saved: {', '.join(sorted(names))}; configured: {', '.join(sorted(self.logs))}",
+                fix="restart from the configuration that wrote them, or rebuild from the journal",
+            )
+        for name, log in self.logs.items():
+            log.load(under(arrays, name))

@@ -1,0 +1,341 @@
+"""The features of one tuple of keys, turned into the tables that kernels read (engine/windows/kernels/layout.py).
+
+Whatever two features have in common they share: filters, accumulators, sorted values, distinct values, pointers.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from config.errors import ConfigError
+from engine.windows.kernels import layout as at
+from engine.windows.kernels.layout import I8
+
+if TYPE_CHECKING:
+    from rules.columns import Layout
+    from rules.ruleset import WindowSpec
+
+T = TypeVar("T")
+DECIMALS_MAX = 9  # of a fixed-point number: sums and quotients stay exact in two limbs
+Bit = tuple[int, int]  # filter or -1; column that must be present or -1
+KINDS = {at.COUNT_ONLY: 1, at.WITH_SUM: 3, at.WITH_SQUARES: 7}  # words of a cell
+OPERATIONS = {
+    "count": at.COUNT,
+    "sum": at.SUM,
+    "avg": at.AVG,
+    "stddev": at.STDDEV,
+    "count_distinct": at.DISTINCT,
+    "quantile": at.QUANTILE,
+    "first": at.FIRST,
+    "last": at.LAST,
+    "time_since_first": at.SINCE_FIRST,
+    "time_since_last": at.SINCE_LAST,
+}
+TABLE_OF = {
+    at.GROUP_ENTER: at.GROUPS,
+    at.GROUP_LEAVE: at.DISTINCTS,
+    at.ORDER_ENTER: at.ORDERS,
+    at.ORDER_LEAVE: at.ORDERS,
+    at.LATEST_ENTER: at.LATESTS,
+}
+BOUNDED_ONLY = ("count_distinct", "quantile")
+
+
+def check(spec: "WindowSpec") -> None:
+    """Raise `ConfigError` if windows cannot compute `spec`."""
+    window, function = spec.aggregate.window, spec.aggregate.function
+    if function not in OPERATIONS:
+        raise ConfigError(
+            f"feature `{spec.name}`: `{function}` is no aggregate of windows",
+            fix="use one of " + ", ".join(OPERATIONS),
+        )
+    if window.width_us is None and function in BOUNDED_ONLY:
+        raise ConfigError(
+            f"feature `{spec.name}`: `{function}` cannot range `over all`",
+            why="it would have to keep every value ever seen, and memory is bounded by windows",
+            fix=f"give it a window, such as `{function}(...) by ... over 90d`",
+        )
+    if window.width_us is not None and not 0 <= window.lag_us < window.width_us:
+        raise ConfigError(
+            f"feature `{spec.name}`: the lag must lie in [0, window), was {window.lag_us} us of "
+            f"{window.width_us} us",
+            why="a window that ends before it begins holds nothing",
+            fix="make the window longer than `until ... ago`",
+        )
+    if not 0 <= spec.decimals <= DECIMALS_MAX:
+        raise ConfigError(
+            f"feature `{spec.name}`: the scale of its argument must lie in [0, {DECIMALS_MAX}], "
+            f"was {spec.decimals}",
+            why="sums are exact in fixed point, with this many decimals at most",
+            fix="lower `scale` of the field in the schema",
+        )
+
+
+def bits_of(spec: "WindowSpec", columns: list[tuple[int, int, int]]) -> tuple[Bit, int]:
+    """The bit that says whether an event belongs to `spec`, and its argument as an index of `columns`.
+
+    A sum needs no bit of its own: what is missing adds nothing, so it shares the bit of the count.
+    """
+    column = -1
+    if spec.argument is not None:
+        place = (int(spec.argument.is_code), spec.argument.row, spec.decimals)
+        if place not in columns:
+            columns.append(place)
+        column = columns.index(place)
+    return (spec.filter, -1 if spec.aggregate.function == "sum" else column), column
+
+
+def split(specs: Sequence["WindowSpec"]) -> list[list["WindowSpec"]]:
+    """Cut the features of one key into groups whose flags fit into an event."""
+    parts: list[list[WindowSpec]] = [[]]
+    columns: list[tuple[int, int, int]] = []
+    flags: set[tuple[object, ...]] = set()
+    for spec in specs:
+        bit, _ = bits_of(spec, columns)
+        more: set[tuple[object, ...]] = {bit}
+        if spec.aggregate.function == "count_distinct":
+            more.add((bit, spec.aggregate.window.lag_us))
+        if len(flags | more) > at.FLAGS:
+            parts.append([])
+            flags = set()
+        flags |= more
+        parts[-1].append(spec)
+    return parts
+
+
+def keep_us(specs: Iterable["WindowSpec"], lateness_us: int) -> int:
+    """How long an event of this key may still be asked for: the longest window or lag, and the lateness."""
+    windows = [spec.aggregate.window for spec in specs]
+    return max((max(w.width_us or 0, w.lag_us) for w in windows), default=0) + lateness_us
+
+
+class Builder:
+    """Collects what the features of one event log need and lays it out."""
+
+    def __init__(self, specs: Sequence["WindowSpec"]) -> None:
+        for spec in specs:
+            check(spec)
+        self.columns: list[tuple[int, int, int]] = []
+        self.bits: list[Bit] = []
+        windows = [spec.aggregate.window for spec in specs]
+        lengths = {w.width_us for w in windows} | {w.lag_us for w in windows}
+        self.horizons = sorted(h for h in lengths if h)
+        self.cells: dict[tuple[int, int, int], int] = {}  # horizon, bit, column -> kind
+        self.groups: dict[tuple[int, int, int], set[int]] = {}  # bit, column, lag -> horizons
+        self.orders: list[tuple[int, int, int, int]] = []  # bit, column, lag, horizon
+        self.latest: list[tuple[int, int]] = []  # bit, lag
+        self.earliest: list[tuple[int, int]] = []  # bit, horizon
+        self.frozen: list[tuple[int, int]] = []  # bit, column
+        # Those that do not see the row come first, so that they are read before it is put in.
+        self.specs = sorted(
+            specs, key=lambda s: not (s.aggregate.prior and not s.aggregate.window.lag_us)
+        )
+        self.n_prior = sum(s.aggregate.prior and not s.aggregate.window.lag_us for s in specs)
+        for spec in self.specs:
+            self._collect(spec)
+
+    def horizon(self, length_us: int | None) -> int:
+        """Index of a window length; of `over all` the one past the last."""
+        return len(self.horizons) if length_us is None else self.horizons.index(length_us)
+
+    def parts(self, spec: "WindowSpec") -> tuple[int, int, int, int]:
+        """Indices of bit and column, horizon of the window, horizon of the lag or -1."""
+        window = spec.aggregate.window
+        key, column = bits_of(spec, self.columns)
+        if key not in self.bits:
+            self.bits.append(key)
+        lag = self.horizon(window.lag_us) if window.lag_us else -1
+        return self.bits.index(key), column, self.horizon(window.width_us), lag
+
+    def _collect(self, spec: "WindowSpec") -> None:
+        bit, column, horizon, lag = self.parts(spec)
+        function = spec.aggregate.function
+        kinds = {"sum": at.WITH_SUM, "avg": at.WITH_SUM, "stddev": at.WITH_SQUARES}
+        if function in kinds:
+            for h in (horizon, lag):
+                if h >= 0:
+                    kind = max(self.cells.get((h, bit, column), 0), kinds[function])
+                    self.cells[h, bit, column] = kind
+        elif function == "count_distinct":
+            self.groups.setdefault((bit, column, lag), set()).add(horizon)
+        elif function == "quantile":
+            _once(self.orders, (bit, column, lag, horizon))
+        elif function in {"last", "time_since_last"}:
+            _once(self.latest, (bit, lag))
+        elif function in {"first", "time_since_first"}:
+            _once(self.earliest, (bit, horizon))
+        if horizon == len(self.horizons) and function not in {*kinds, "count"}:
+            _once(self.frozen, (bit, column))
+
+    def build(self, keys: Sequence[str], layout: "Layout", kept_us: int, lateness_us: int) -> I8:
+        """The tables; counts come last, because they may share the cell of a sum."""
+        for spec in self.specs:
+            if spec.aggregate.function == "count":
+                bit, _, horizon, lag = self.parts(spec)
+                for h in (horizon, lag):
+                    if h >= 0 and not any(c[:2] == (h, bit) for c in self.cells):
+                        self.cells[h, bit, -1] = at.COUNT_ONLY
+        record = at.TAIL + len(self.horizons)
+        latest_at, record = _places(record, [1] * len(self.latest))
+        earliest_at, record = _places(record, [1] * len(self.earliest))
+        frozen_at, record = _places(record, [5] * len(self.frozen))
+        group_at, record = _places(record, [3] * len(self.groups))
+        order_at, record = _places(record, [3] * len(self.orders))
+        distinct = [(g, h) for g, hs in enumerate(self.groups.values()) for h in sorted(hs)]
+        distinct_at, record = _places(record, [1] * len(distinct))
+        cells = dict(sorted(self.cells.items()))
+        cell_at, record = _places(record, [KINDS[kind] for kind in cells.values()])
+        self.cell_at = dict(zip(cells, cell_at, strict=True))
+        n_horizons = len(self.horizons)
+        hooks = self._hooks(distinct)
+        priors = self.specs[: self.n_prior]
+        tables: dict[int, tuple[int, int]] = {  # header word -> rows, width
+            at.KEYS: (len(keys), 1),
+            at.BITS: (len(self.bits), at.BIT_ROW),
+            at.COLUMNS: (len(self.columns), at.COLUMN_ROW),
+            at.HORIZONS: (n_horizons, 1),
+            at.CELLS: (len(cells), at.CELL_ROW),
+            at.CELL_OF: (n_horizons + 2, 1),
+            at.HOOKS: (len(hooks), at.HOOK_ROW),
+            at.HOOK_OF: (n_horizons + 2, 1),
+            at.GROUPS: (len(self.groups), at.GROUP_ROW),
+            at.DISTINCTS: (len(distinct), at.DISTINCT_ROW),
+            at.ORDERS: (len(self.orders), at.ORDER_ROW),
+            at.LATESTS: (len(self.latest), at.LATEST_ROW),
+            at.EARLIESTS: (len(self.earliest), at.EARLIEST_ROW),
+            at.FROZENS: (len(self.frozen), at.FROZEN_ROW),
+            at.PRIORS: (len(priors), at.FEATURE_ROW),
+            at.FEATURES: (len(self.specs) - len(priors), at.FEATURE_ROW),
+        }
+        starts, end = _places(at.HEADER, [n * width for n, width in tables.values()])
+        self.row_at = {
+            (name, k): start + k * width
+            for start, (name, (n, width)) in zip(starts, tables.items(), strict=True)
+            for k in range(n + 1)
+        }
+        self.distinct_at = dict(zip(distinct, distinct_at, strict=True))
+        row_at = self.row_at
+        content: dict[int, Sequence[tuple[int, ...]]] = {
+            at.KEYS: [(layout[key].row,) for key in keys],
+            at.BITS: self.bits,
+            at.COLUMNS: [(coded, row, 10**decimals) for coded, row, decimals in self.columns],
+            at.HORIZONS: [(h,) for h in self.horizons],
+            at.CELLS: [
+                (b, c, k, p) for ((_, b, c), k), p in zip(cells.items(), cell_at, strict=True)
+            ],
+            at.CELL_OF: [
+                (row_at[at.CELLS, k],) for k in _starts([c[0] for c in cells], n_horizons + 1)
+            ],
+            at.HOOKS: [(kind, row_at[TABLE_OF[kind], k]) for _, kind, k in hooks],
+            at.HOOK_OF: [
+                (row_at[at.HOOKS, k],) for k in _starts([h[0] for h in hooks], n_horizons + 1)
+            ],
+            at.GROUPS: [
+                (
+                    b,
+                    c,
+                    lag,
+                    max(hs),
+                    len(self.bits) + g,
+                    p,
+                    row_at[at.DISTINCTS, first],
+                    row_at[at.DISTINCTS, last],
+                )
+                for g, (((b, c, lag), hs), p, first, last) in enumerate(
+                    zip(
+                        self.groups.items(),
+                        group_at,
+                        *_spans([d[0] for d in distinct], len(self.groups)),
+                        strict=True,
+                    )
+                )
+            ],
+            at.DISTINCTS: [
+                (row_at[at.GROUPS, g], h, p)
+                for (g, h), p in zip(distinct, distinct_at, strict=True)
+            ],
+            at.ORDERS: [(*o, p) for o, p in zip(self.orders, order_at, strict=True)],
+            at.LATESTS: [(*l, p) for l, p in zip(self.latest, latest_at, strict=True)],
+            at.EARLIESTS: [(e[0], p) for e, p in zip(self.earliest, earliest_at, strict=True)],
+            at.FROZENS: [(*z, p) for z, p in zip(self.frozen, frozen_at, strict=True)],
+            at.PRIORS: [self._feature(spec) for spec in priors],
+            at.FEATURES: [self._feature(spec) for spec in self.specs[self.n_prior :]],
+        }
+        plan = np.zeros(end, np.int64)
+        plan[[at.WIDTH, at.EVENT_WIDTH]] = record, at.VALUE + len(self.columns)
+        plan[[at.KEEP_US, at.LATENESS_US, at.N_HORIZONS]] = kept_us, lateness_us, n_horizons
+        for name, (n, width) in tables.items():
+            plan[name], plan[name + 1] = row_at[name, 0], row_at[name, n]
+            plan[row_at[name, 0] : row_at[name, n]] = np.array(content[name], np.int64).reshape(
+                n * width
+            )
+        return plan
+
+    def _hooks(self, distinct: list[tuple[int, int]]) -> list[tuple[int, int, int]]:
+        """(horizon, kind, index); an event without lag enters at the horizon past the last, on arrival."""
+        arrival = len(self.horizons)
+        hooks = [
+            (lag if lag >= 0 else arrival, at.GROUP_ENTER, g)
+            for g, (_, _, lag) in enumerate(self.groups)
+        ]
+        hooks += [(h, at.GROUP_LEAVE, d) for d, (_, h) in enumerate(distinct)]
+        hooks += [
+            (o[2] if o[2] >= 0 else arrival, at.ORDER_ENTER, k) for k, o in enumerate(self.orders)
+        ]
+        hooks += [(o[3], at.ORDER_LEAVE, k) for k, o in enumerate(self.orders)]
+        hooks += [
+            (l[1] if l[1] >= 0 else arrival, at.LATEST_ENTER, k) for k, l in enumerate(self.latest)
+        ]
+        return sorted(hooks)
+
+    def _feature(self, spec: "WindowSpec") -> tuple[int, ...]:
+        bit, column, horizon, lag = self.parts(spec)
+        window, function = spec.aggregate.window, spec.aggregate.function
+        p, q, level, frozen = -1, -1, 1, -1
+        if function in {"count", "sum", "avg", "stddev"}:
+            p = self._cell(horizon, bit, column, function)
+            q = self._cell(lag, bit, column, function) if lag >= 0 else -1
+            level = 10**spec.decimals
+        elif function == "count_distinct":
+            p = self.distinct_at[list(self.groups).index((bit, column, lag)), horizon]
+        elif function == "quantile":
+            p = self.row_at[at.ORDERS, self.orders.index((bit, column, lag, horizon))]
+            level = round(spec.aggregate.quantile * at.LEVEL_ONE)
+        elif function in {"last", "time_since_last"}:
+            p = self.row_at[at.LATESTS, self.latest.index((bit, lag))]
+        else:
+            p = self.row_at[at.EARLIESTS, self.earliest.index((bit, horizon))]
+        if (bit, column) in self.frozen and window.width_us is None:
+            frozen = self.row_at[at.FROZENS, self.frozen.index((bit, column))]
+        tail = -1 if window.width_us is None else horizon
+        lengths = (window.width_us or 0, window.lag_us)
+        out = (int(spec.out.is_code), spec.out.row)
+        return OPERATIONS[function], p, q, column, *lengths, lag, tail, frozen, *out, level
+
+    def _cell(self, horizon: int, bit: int, column: int, function: str) -> int:
+        """Where the accumulator is; a count takes any of its horizon and bit."""
+        if function != "count":
+            return self.cell_at[horizon, bit, column]
+        return next(place for key, place in self.cell_at.items() if key[:2] == (horizon, bit))
+
+
+def _once(items: list[T], item: T) -> None:
+    if item not in items:
+        items.append(item)
+
+
+def _places(start: int, widths: list[int]) -> tuple[list[int], int]:
+    """Where things of these widths stand, one after the other, and where the next would."""
+    ends = np.cumsum([start, *widths]).tolist()
+    return ends[:-1], ends[-1]
+
+
+def _starts(owners: Sequence[int], n: int) -> list[int]:
+    """Rows of owner k, in a table sorted by owner, are starts[k] .. starts[k + 1] - 1; of n owners."""
+    return [int(k) for k in np.searchsorted(np.array(owners, np.int64), np.arange(n + 1))]
+
+
+def _spans(owners: Sequence[int], n: int) -> tuple[list[int], list[int]]:
+    starts = _starts(owners, n)
+    return starts[:-1], starts[1:]

@@ -1,0 +1,141 @@
+"""Laws of window features, against an oracle that looks at the whole history.
+
+WEIR_WINDOW_PLANS sets how many random plans each law is tried on, 400 rows each (default 150).
+"""
+
+import os
+from itertools import pairwise
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.windows.kernels.exact import deviation, fixed_point, quotient
+from tests.oracles.windows import Declared, fixed, replay
+from tests.windowing import Runner, random_case
+
+PLANS = int(os.environ.get("WEIR_WINDOW_PLANS", "150"))
+SEEDS = st.integers(0, 2**32)
+many = settings(max_examples=PLANS, deadline=None)
+some = settings(max_examples=max(PLANS // 3, 1), deadline=None)
+LIMB = 2**32
+
+
+def agrees(feature, got, want):
+    """Equal; a standard deviation up to 2 units in the last place."""
+    if feature.function == "stddev" and isinstance(got, float) and isinstance(want, float):
+        return abs(got - want) <= 4.5e-16 * abs(want)
+    return got == want and type(got) is type(want)
+
+
+def assert_as_declared(case, got):
+    want = replay(case.features, case.rows, case.lateness)
+    for i, (g, w) in enumerate(zip(got, want, strict=True)):
+        for feature, a, b in zip(case.features, g, w, strict=True):
+            assert agrees(feature, a, b), (
+                f"row {i} ({case.rows[i].action}): {feature} is {a}, must be {b}"
+            )
+
+
+@many
+@given(SEEDS, st.integers(1, 400) | st.just(400))
+def test_every_feature_is_what_its_declaration_says(seed, n_rows):
+    """Late, tied, amended and too late rows; missing keys and arguments; ages of exactly one window."""
+    case = random_case(seed, n_rows)
+    assert_as_declared(case, Runner(case.features, case.lateness).feed(case.rows))
+
+
+@some
+@given(SEEDS, st.lists(st.integers(0, 400), max_size=8))
+def test_batch_cuts_change_no_result_and_no_byte_of_state(seed, cuts):
+    case = random_case(seed)
+    whole, cut = Runner(case.features, case.lateness), Runner(case.features, case.lateness, 1 << 16)
+    at = [0, *sorted(cuts), 400]
+    parts = [cut.feed(case.rows[a:b]) for a, b in pairwise(at)]
+    assert [row for part in parts for row in part] == whole.feed(case.rows)
+    assert cut.saved() == whole.saved()
+
+
+@settings(max_examples=max(PLANS // 15, 1), deadline=None)
+@given(SEEDS)
+def test_rows_one_by_one_are_as_one_batch(seed):
+    case = random_case(seed, 120)
+    whole, single = Runner(case.features, case.lateness), Runner(case.features, case.lateness)
+    assert [single.feed([row])[0] for row in case.rows] == whole.feed(case.rows)
+    assert single.saved() == whole.saved()
+
+
+@some
+@given(SEEDS, st.integers(0, 400))
+def test_saved_and_loaded_windows_go_on_as_if_nothing_had_happened(seed, cut):
+    case = random_case(seed)
+    calm, before = Runner(case.features, case.lateness), Runner(case.features, case.lateness)
+    after = Runner(case.features, case.lateness)
+    calm.feed(case.rows[:cut])
+    before.feed(case.rows[:cut])
+    after.windows.load(before.windows.save())
+    assert after.saved() == calm.saved()
+    assert after.feed(case.rows[cut:]) == calm.feed(case.rows[cut:])
+    assert after.saved() == calm.saved()
+
+
+@settings(max_examples=max(PLANS // 10, 1), deadline=None)
+@given(SEEDS)
+def test_busy_entities_with_many_values_are_exact_too(seed):
+    """Long enough for tables of distinct values to grow, to lose values, and to go."""
+    rng = np.random.default_rng(seed)
+    case = random_case(seed, 900)
+    for row in case.rows:
+        row.keys = dict.fromkeys(row.keys, 0)
+        if row.values["merchant"] is not None and row.action != "amend":
+            row.values["merchant"] = int(rng.integers(0, 300))
+    width, lag = int(rng.integers(20, 400)) * 10, int(rng.integers(1, 19)) * 10
+    of = {"argument": "merchant", "decimals": None}
+    case.features = [
+        Declared("count_distinct", ("account",), width, **of),
+        Declared("count_distinct", ("account",), width // 2 // 10 * 10, filter=1, **of),
+        Declared("count_distinct", ("account",), width, lag, prior=True, **of),
+        Declared("count_distinct", ("account",), 20, **of),
+        Declared("quantile", ("account",), width, argument="amount", level="0.95"),
+    ]
+    assert_as_declared(case, Runner(case.features, case.lateness).feed(case.rows))
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False), st.integers(0, 9))
+def test_fixed_point_rounds_the_exact_product_to_even(value, decimals):
+    want = fixed(value, decimals)
+    assert fixed_point(value, 10.0**decimals) == (-(2**63) if want is None else want)
+
+
+@given(st.integers(-(2**20), 2**20), st.integers(0, 9), st.integers(1, 2**20))
+def test_fixed_point_tells_ties_from_near_ties(whole, decimals, step):
+    for value in (
+        whole + 0.5,
+        np.nextafter(whole + 0.5, 0),
+        whole / 2**20,
+        (whole + 0.5) / 10**decimals,
+        step / 7,
+    ):
+        assert fixed_point(float(value), 10.0**decimals) == fixed(float(value), decimals)
+
+
+@given(
+    st.integers(-(2**61) + 1, 2**61 - 1) | st.integers(-(2**22), 2**22),
+    st.integers(0, 2**63 - 1),
+    st.integers(1, 2**62 - 1) | st.integers(1, 1000) | st.sampled_from([10**d for d in range(10)]),
+)
+def test_quotients_are_rounded_once(high, low, divisor):
+    if abs(high) < 2**60:
+        assert quotient(high, low, divisor) == (high * LIMB + low) / divisor
+
+
+@given(
+    st.lists(st.integers(-(2**62) + 1, 2**62 - 1) | st.integers(-100, 100), min_size=1, max_size=9)
+)
+def test_deviations_come_from_exact_sums(values):
+    n, total, squares = len(values), sum(values), [v * v for v in values]
+    limbs = [sum((s >> 32 * k) % LIMB for s in squares) for k in range(4)]
+    high, low = sum(v >> 32 for v in values), sum(v % LIMB for v in values)
+    radicand = n * sum(squares) - total**2
+    want = float(np.sqrt(float(radicand))) / n
+    assert deviation(n, high, low, *limbs, 1.0) == want

@@ -1,0 +1,207 @@
+"""Random window features and streams, and how to run both through engine/windows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.windows.plan import AMEND, EVENT, PUT, READ, SKIP, Rows, Windows
+from rules.columns import Frame, Layout
+from rules.definitions import Aggregate, Window
+from rules.ruleset import WindowSpec
+from rules.tree import CATEGORY, ID, MONEY, NUMBER, Node, Type
+from tests.oracles.windows import Declared, Row
+
+ACTIONS = {"skip": SKIP, "event": EVENT, "read": READ, "amend": AMEND, "put": PUT}
+KEYS = ("account", "device", "payee")
+ARGUMENTS = {
+    "amount": 0,
+    "ratio": 2,
+    "fine": 6,
+    "merchant": None,
+}  # name -> decimals; None is a code
+N_FILTERS = 5  # the last one passes labels only, the others events only
+NUMERIC = ("sum", "avg", "stddev", "quantile")
+FUNCTIONS = (
+    "count", "sum", "avg", "stddev", "count_distinct", "quantile", "first", "last", "time_since_first",
+    "time_since_last",
+)  # fmt: skip
+ANY = ("first", "last", "count_distinct")
+LEVELS = ("0", "0.07", "0.25", "0.5", "0.9", "0.95", "0.999", "1")
+
+
+@dataclass
+class Case:
+    """Features, a stream, the lateness it keeps to."""
+
+    features: list[Declared]
+    rows: list[Row]
+    lateness: int
+
+
+def random_features(rng, n):
+    """Declarations that share keys, filters, windows and lags often enough to share state."""
+    key_sets = [("account",), ("device",), ("account", "payee"), ("account", "device", "payee")]
+    widths = sorted({int(w) * 10 for w in rng.integers(1, 60, 4)})
+    features = []
+    for _ in range(n):
+        function = str(rng.choice(FUNCTIONS))
+        width = int(rng.choice(widths))
+        lag = int(rng.integers(1, width // 10)) * 10 if width > 10 and rng.random() < 0.35 else 0
+        if rng.random() < 0.2 and function not in ("count_distinct", "quantile"):
+            width = None
+        argument = None
+        if function in NUMERIC:
+            argument = str(rng.choice(["amount", "ratio", "fine"]))
+        elif function in ANY:
+            argument = str(rng.choice(list(ARGUMENTS)))
+        features.append(
+            Declared(
+                function,
+                key_sets[int(rng.integers(len(key_sets)))],
+                width,
+                lag,
+                prior=lag > 0 or bool(rng.random() < 0.3),
+                argument=argument,
+                decimals=ARGUMENTS[argument] if argument else 0,
+                filter=int(rng.integers(N_FILTERS)),
+                level=str(rng.choice(LEVELS)),
+            )
+        )
+    return features
+
+
+def random_value(rng, name, wild):
+    if rng.random() < 0.15:
+        return None
+    if name == "merchant":
+        return int(rng.integers(0, rng.choice([3, 40])))
+    if name == "amount":
+        return float(rng.integers(-(2**53), 2**53)) if wild else float(rng.integers(0, 8) * 100)
+    if wild:
+        return float(
+            rng.choice([rng.normal() * 10.0 ** rng.integers(-8, 15), 2.0**53 - 1, 1e300, -1e17])
+        )
+    return float(rng.choice([0.125, 0.135, 1.115, 2.675, 0.5, 1e-7, rng.integers(0, 400) / 1000]))
+
+
+def random_rows(rng, n, lateness, *, entities, wild):
+    """Rows in seq order: ties, rows just at the lateness, too late ones, labels, updates, missing keys and values."""
+    core, rows, before = 1_000, [], []
+    gaps = rng.choice([0, 1, 9, 10, 11, 40, 300], n, p=[0.2, 0.1, 0.1, 0.3, 0.1, 0.17, 0.03])
+    for i in range(n):
+        kind = rng.choice(["event", "put", "read", "amend", "skip"], p=[0.7, 0.1, 0.05, 0.12, 0.03])
+        time = core + int(gaps[i])
+        if kind == "event" and rng.random() < 0.25:
+            time = core - int(rng.choice([0, 1, 9, 10, 11, 20, lateness])) % (lateness + 1)
+        if kind == "amend" and not before:
+            kind = "skip"
+        keys = {k: None if rng.random() < 0.08 else int(rng.integers(0, entities)) for k in KEYS}
+        values = {name: random_value(rng, name, wild) for name in ARGUMENTS}
+        passes = [bool(rng.random() < p) for p in (1.0, 0.7, 0.3, 0.1, 0.6)]
+        original = -1
+        if kind == "amend":
+            origin = before[-1 - int(rng.integers(0, min(len(before), 60)))]
+            time, original, keys = origin.time, origin.seq, origin.keys
+            is_label = origin.action == "put"
+            if rng.random() < 0.2:
+                values = origin.values
+            if rng.random() < 0.2:
+                passes = origin.passes
+        else:
+            is_label = kind == "put"
+        passes = [p and (k == N_FILTERS - 1) == is_label for k, p in enumerate(passes)]
+        if kind == "put":
+            time = max(time, core)
+        if kind == "read":
+            time = core
+        row = Row(i, time, kind, keys, values, passes, original)
+        if kind in ("event", "put", "read"):
+            core = max(core, time)
+            before.append(row)
+        rows.append(row)
+    return rows
+
+
+def random_case(seed, n_rows=400):
+    rng = np.random.default_rng(seed)
+    lateness = int(rng.choice([0, 10, 45, 200]))
+    features = random_features(rng, int(rng.integers(1, 14)))
+    rows = random_rows(
+        rng, n_rows, lateness, entities=int(rng.choice([1, 2, 5])), wild=bool(rng.random() < 0.3)
+    )
+    return Case(features, rows, lateness)
+
+
+def make_layout():
+    layout = Layout()
+    for key in KEYS:
+        layout.add(key, Type(ID, key))
+    layout.add("amount", Type(MONEY, "EUR"))
+    layout.add("ratio", Type(NUMBER))
+    layout.add("fine", Type(NUMBER))
+    layout.add("merchant", Type(CATEGORY, "merchant"))
+    return layout
+
+
+def make_specs(features, layout):
+    """Specs as the compiler would make them; each feature gets a column of its own."""
+    specs = []
+    for k, f in enumerate(features):
+        coded = f.argument == "merchant" and f.function in ("first", "last")
+        out = layout.add(f"f{k}", Type(CATEGORY, "merchant") if coded else Type(NUMBER))
+        argument = Node("column", layout[f.argument].type, value=f.argument) if f.argument else None
+        aggregate = Aggregate(
+            f.function,
+            f.keys,
+            Window(f.width, f.lag),
+            argument=argument,
+            quantile=float(f.level),
+            prior=f.prior,
+        )
+        place = layout[f.argument] if f.argument else None
+        specs.append(WindowSpec(f"f{k}", aggregate, f.filter, place, f.decimals or 0, out))
+    return specs
+
+
+def make_frame(layout, rows):
+    """Columns of `rows`, their filters, and the facts windows ask for."""
+    frame = Frame.empty(layout, len(rows))
+    for name in (*KEYS, *ARGUMENTS):
+        column = frame.column(name)
+        for i, row in enumerate(rows):
+            value = row.keys[name] if name in KEYS else row.values[name]
+            if value is not None:
+                column[i] = value
+    filters = np.array([row.passes for row in rows], bool).reshape(len(rows), N_FILTERS).T.copy()
+    facts = Rows(
+        np.array([row.seq for row in rows], np.int64),
+        np.array([row.time for row in rows], np.int64),
+        np.array([ACTIONS[row.action] for row in rows], np.int8),
+        np.array([row.original_seq for row in rows], np.int64),
+    )
+    return frame, filters, facts
+
+
+class Runner:
+    """A `Windows` with its layout; `feed` gives results as the oracle does."""
+
+    def __init__(self, features, lateness, reserved_bytes=1 << 12):
+        self.layout = make_layout()
+        self.specs = make_specs(features, self.layout)
+        self.windows = Windows(self.specs, self.layout, lateness, reserved_bytes=reserved_bytes)
+
+    def feed(self, rows):
+        frame, filters, facts = make_frame(self.layout, rows)
+        self.windows.apply(frame, filters, facts)
+        columns = [
+            [
+                None if (spec.out.is_code and v == -1) or v != v else v
+                for v in frame.column(spec.name).tolist()
+            ]
+            for spec in self.specs
+        ]
+        is_read = [row.action in ("event", "read") for row in rows]
+        return [[c[i] if is_read[i] else "unread" for c in columns] for i in range(len(rows))]
+
+    def saved(self):
+        return {name: array.tobytes() for name, array in self.windows.save().items()}
