@@ -6,7 +6,8 @@ reads and checks such files; what is done with them stands in engine/brokers/.
     fields     ours: theirs; or {field: theirs, values: {theirs: ours}}; several of theirs are joined by "-"
     constants  ours: a text that every row gets
     time       format (rfc3339, epoch_ms, epoch_s, local, or a strptime pattern), and the zone of times without offset
-    amount     unit (major, minor), sign (unsigned; negative_out, negative_in: the sign gives the direction)
+    amount     unit (major, minor), sign (unsigned; negative_out, negative_in: the sign gives the direction), noisy
+               (true: the amounts were computed as binary floats, and 85.64999999999999 means 85.65)
     order      file (as the rows stand), time (by time, then by id)
     lateness   how far a row may lie behind the newest one and still count; instead of the setting
     label      a column with verdicts: each becomes a label message, `delay` after its transaction
@@ -64,6 +65,7 @@ class Feed:
     zone: str = ""
     amount_unit: str = "major"
     amount_sign: str = "unsigned"
+    amount_noisy: bool = False
     order: str = "file"
     lateness_us: int | None = None
     label: Verdicts | None = None
@@ -73,7 +75,7 @@ class Feed:
     def is_canonical(self) -> bool:
         """Whether messages can be taken as they are."""
         shaped = self.time_format == "rfc3339" and self.amount_unit == "major"
-        plain = self.amount_sign == "unsigned" and self.order == "file"
+        plain = self.amount_sign == "unsigned" and self.order == "file" and not self.amount_noisy
         return shaped and plain and not (self.targets or self.constants or self.label)
 
 
@@ -85,6 +87,7 @@ class _TimeFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class _AmountFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unit: str = "major"
     sign: str = "unsigned"
+    noisy: bool = False
 
 
 class _LabelFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -146,6 +149,7 @@ def build(root: marks.MapNode, schema: Schema) -> Feed:
         zone,
         amount.unit,
         amount.sign,
+        amount.noisy,
         order,
         _duration(root["lateness"]) if "lateness" in root else None,
         _label(root["label"], targets) if "label" in root else None,

@@ -27,6 +27,7 @@ from engine.quantities import END_US, START_US, read_times
 I8: TypeAlias = NDArray[np.int64]
 Pieces: TypeAlias = list[str | None]  # JSON of each value; None: absent
 
+NOISE_MAX: Final = 1e-12  # relative: some thousand roundings of a double
 UNREAD: Final = np.iinfo(np.int64).min  # a time that could not be read
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _US = dt.timedelta(microseconds=1)
@@ -239,6 +240,8 @@ class Mapper:
         values = self._values(rows, target)
         assert not isinstance(values, Moments)
         feed = self.feed
+        if feed.amount_noisy:
+            values = _without_noise(values, self._currencies(rows), feed.amount_unit)
         if feed.amount_unit == "major" and feed.amount_sign == "unsigned":
             return _amounts(values)
         texts: list[str | None] = [_decimal(v) for v in values]
@@ -386,6 +389,23 @@ def _amounts(values: Sequence[Any]) -> Pieces:
     if kinds == {str}:
         return _as_json([value or None for value in values] if "" in values else values)
     return _numbers(values)
+
+
+def _without_noise(
+    values: Sequence[Any], currencies: Sequence[str | None], unit: str
+) -> Sequence[Any]:
+    """Floats that miss a whole minor unit by no more than binary arithmetic explains, as that unit.
+
+    Only numbers: a text was written by somebody who meant it. What misses by more stays, and is refused later.
+    """
+    if set(map(type, values)) != {float}:
+        return values
+    digits = [0 if unit == "minor" else EXPONENTS.get(c or "", 0) for c in currencies]
+    amounts, scale = np.array(values, np.float64), 10.0 ** np.array(digits, np.float64)
+    near = np.rint(amounts * scale) / scale
+    is_noise = np.abs(amounts - near) <= NOISE_MAX * np.maximum(np.abs(amounts), 1.0)
+    cleaned: list[float] = np.where(is_noise, near, amounts).tolist()
+    return cleaned
 
 
 def _numbers(values: Column) -> Pieces:
