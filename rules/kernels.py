@@ -108,7 +108,7 @@ _RADIAN: Final = 0.017453292519943295
 _EARTH_KM: Final = 6371.0088  # mean radius, IUGG
 
 
-@njit("float64(float64)", cache=True, fastmath=False, error_model="numpy")
+@njit(cache=True, fastmath=False, error_model="numpy")
 def log(x: float) -> float:
     """Return the natural logarithm, NaN unless 0 < x < inf; within 1 ulp.
 
@@ -152,7 +152,7 @@ def log(x: float) -> float:
     return float(k * 6.93147180369123816490e-01 - ((half - tail) - f))
 
 
-@njit("float64(float64)", cache=True, fastmath=False, error_model="numpy")
+@njit(cache=True, fastmath=False, error_model="numpy")
 def _sine(x: float) -> float:
     """Return the sine of `x` radians, |x| <= pi / 4.
 
@@ -170,7 +170,7 @@ def _sine(x: float) -> float:
     return x + z * x * (-1.66666666666666324348e-01 + z * r)
 
 
-@njit("float64(float64)", cache=True, fastmath=False, error_model="numpy")
+@njit(cache=True, fastmath=False, error_model="numpy")
 def _cosine(x: float) -> float:
     """Return the cosine of `x` radians, |x| <= pi / 4.
 
@@ -198,7 +198,7 @@ def _cosine(x: float) -> float:
     return w + (((1.0 - w) - half) + z * r)
 
 
-@njit("float64(float64)", cache=True, fastmath=False, error_model="numpy")
+@njit(cache=True, fastmath=False, error_model="numpy")
 def sine_degrees(x: float) -> float:
     """Return the sine of an angle in degrees; the reduction is exact, hence no error near multiples of 90.
 
@@ -211,7 +211,7 @@ def sine_degrees(x: float) -> float:
     return -s if x < 0.0 else s
 
 
-@njit("float64(float64)", cache=True, fastmath=False, error_model="numpy")
+@njit(cache=True, fastmath=False, error_model="numpy")
 def _arc_part(z: float) -> float:
     """Return (asin(x) - x) / x for z = x * x, x <= 0.5: the rational function of fdlibm e_asin.c.
 
@@ -244,7 +244,7 @@ def _arc_part(z: float) -> float:
     return p / q
 
 
-@njit("float64(float64)", cache=True, fastmath=False, error_model="numpy")
+@njit(cache=True, fastmath=False, error_model="numpy")
 def arc_sine(x: float) -> float:
     """Return the arc sine in radians; within 2 ulp.
 
@@ -257,9 +257,7 @@ def arc_sine(x: float) -> float:
     return 1.57079632679489655800 - (2.0 * (s + s * _arc_part(z)) - 6.12323399573676603587e-17)
 
 
-@njit(
-    "float64(float64, float64, float64, float64)", cache=True, fastmath=False, error_model="numpy"
-)
+@njit(cache=True, fastmath=False, error_model="numpy")
 def distance_km(lat1: float, lon1: float, lat2: float, lon2: float) -> float:
     """Return the great-circle distance in km (haversine), NaN for what is no place on Earth.
 
@@ -277,7 +275,7 @@ def distance_km(lat1: float, lon1: float, lat2: float, lon2: float) -> float:
     return float(2.0 * _EARTH_KM * arc_sine(min(1.0, np.sqrt(a))))
 
 
-@njit("int64(uint32[::1], uint32[::1])", cache=True, fastmath=False)
+@njit(cache=True, fastmath=False)
 def edit_distance(a: U4, b: U4) -> int:
     """Return how many edits make `b` of `a`: insert, delete, replace, swap two neighbours.
 
@@ -303,7 +301,7 @@ def edit_distance(a: U4, b: U4) -> int:
     return int(rows[m % 3, n])
 
 
-@njit("int64(float64[::1], int64, float64)", cache=True, fastmath=False)
+@njit(cache=True, fastmath=False)
 def _offset_place(reals: F8, zone: int, time_us: float) -> int:
     """Return how many transitions of the zone lie at or before a time.
 
@@ -321,7 +319,7 @@ def _offset_place(reals: F8, zone: int, time_us: float) -> int:
     return low
 
 
-@njit("int64(float64[::1], int64, float64)", cache=True, fastmath=False)
+@njit(cache=True, fastmath=False)
 def _local_us(reals: F8, zone: int, time_us: float) -> int:
     """Return the wall clock at a time, as microseconds since 1970 on that clock.
 
@@ -333,7 +331,7 @@ def _local_us(reals: F8, zone: int, time_us: float) -> int:
     return int(np.floor(time_us)) + int(reals[zone + 1 + int(reals[zone]) + at])
 
 
-@njit("float64(float64[::1], int64, float64)", cache=True, fastmath=False)
+@njit(cache=True, fastmath=False)
 def _midnight_us(reals: F8, zone: int, time_us: float) -> float:
     """Return the instant at which the local day of a time began, microseconds UTC.
 
@@ -353,7 +351,7 @@ def _midnight_us(reals: F8, zone: int, time_us: float) -> float:
     return float(wall - reals[offsets + at])
 
 
-@njit("UniTuple(int64, 3)(int64)", cache=True, fastmath=False)
+@njit(cache=True, fastmath=False)
 def _civil(day: int) -> tuple[int, int, int]:
     """Return year, month and day of the month of a day of the Gregorian calendar.
 
@@ -372,7 +370,7 @@ def _civil(day: int) -> tuple[int, int, int]:
     return year + era * 400 + (1 if month <= 2 else 0), month, mday
 
 
-@njit("float64(int64, int64, int64)", cache=True, fastmath=False)
+@njit(cache=True, fastmath=False)
 def _age(later_us: int, earlier_us: int, unit: int) -> float:
     """Return how many whole years (0), months (1) or days (2) lie between two dates.
 
@@ -389,6 +387,8 @@ def _age(later_us: int, earlier_us: int, unit: int) -> float:
     return float(months if unit == 1 else months // 12)
 
 
+# The only explicit signature: helpers are compiled into their callers, and each one loaded by itself at import
+# would cost some 20 ms of every command's start.
 _SIGNATURE = (
     "int64(int32[:,::1], int32[::1], float64[::1], int8[::1], float64[:,::1], int32[:,::1],"
     " int8[::1], int16[:,::1], boolean[:,::1], int64, int64, int64)"
@@ -440,9 +440,8 @@ def interpret(
     fired = 0
     for lo in range(0, n, BLOCK):
         m = min(BLOCK, n - lo)
-        base = np.uint64(
-            lo
-        )  # unsigned: no test for negative indices, without which loops vectorise
+        # Unsigned: numba tests signed indices for being negative, and such loops do not vectorise.
+        base = np.uint64(lo)
         pc = 0
         while pc < code.shape[0]:
             op, to, a, b, extra = code[pc, 0], code[pc, 1], code[pc, 2], code[pc, 3], code[pc, 5]
