@@ -494,12 +494,16 @@ class Decoder:
         dead = self._unreadable(work.lines[row])
         if dead is not None:
             return dead
+        if isinstance(error, msgspec.ValidationError):  # no object; is it JSON at all?
+            try:
+                msgspec.json.decode(line, type=Raw)
+            except _UNREADABLE as deeper:
+                error = deeper
+            else:
+                got = str(error).rpartition("got ")[2].strip("`")
+                fix = "send each message as one JSON object"
+                return Dead("not_an_object", f"the message is JSON, but no object: {got}", fix)
         what = str(error)
-        if isinstance(error, msgspec.ValidationError) and what.startswith("Expected `object`"):
-            fix = "send each message as one JSON object"
-            return Dead(
-                "not_an_object", f"the message is {what.rpartition('got ')[2]}, not an object", fix
-            )
         return Dead("malformed_json", f"not JSON: {what}", _SYNTAX_FIX)
 
     # ------------------------------------------------------------ unknown fields and secrets
@@ -518,7 +522,8 @@ class Decoder:
                 others = 1
         self.quality.unknown_other += others
         for key in unknown:
-            if key in counts or (key not in found and len(self._extra) < 4 * UNKNOWN_MAX):
+            is_counted = key in counts or (key not in found and len(self._extra) < 4 * UNKNOWN_MAX)
+            if is_counted and key not in self._extra:
                 self._waiting[key] = None
 
     def _notice_extra(

@@ -82,8 +82,9 @@ def _money_of_floats(
 ) -> tuple[I8, Wrong]:
     """Minor units of floats that are decimals of at most 15 digits; all others are read exactly."""
     scale = 10.0**digits
-    scaled = np.rint(floats * scale)
-    sure = (np.abs(scaled) < 10.0**DIGITS_SURE) & (scaled / scale == floats)
+    limit = 10.0**DIGITS_SURE
+    scaled = np.rint(np.clip(floats, -limit, limit) * scale)
+    sure = (np.abs(scaled) < limit) & (scaled / scale == floats)
     if not signed:
         sure &= ~np.signbit(floats)
     minor = np.where(sure, scaled, 0).astype(np.int64)
