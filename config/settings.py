@@ -112,6 +112,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
                 why="a late repeat would be decided a second time",
                 fix=f"raise `remember` to {duration_text(self.lateness_us)} or more",
             )
+        assumed_us = self.assume_genuine_after_us
+        if assumed_us is not None and assumed_us >= self.remember_us:
+            raise ConfigError(
+                f"`assume_genuine_after` must be shorter than `remember`, was "
+                f"{self.assume_genuine_after} and {self.remember}",
+                why="what is forgotten can no longer be learned",
+                fix="raise `remember`",
+            )
         _check_duration(
             "warm_after",
             self.warm_after,

@@ -34,7 +34,7 @@ KIND_NAMES: Final = (
     "dead", "transaction", "activity", "label", "update", "profile", "command", "tick", "config", "duplicate",
 )  # fmt: skip
 
-# What windows do with a row, see `Rows.action`.
+# What windows do with a row, see `Rows.action` in engine/windows/plan.py.
 SKIP: Final = 0
 EVENT: Final = 1
 READ: Final = 2
@@ -113,21 +113,3 @@ class Batch:
         """Make `row` a dead letter, whatever it was."""
         self.kind[row] = DEAD
         self.dead[row] = dead
-
-
-@dataclass(slots=True)
-class Rows:
-    """What windows need to know of each row beside its columns.
-
-    seq          : (n,) int64  sequence number
-    time_us      : (n,) int64  the time at which windows stand and the event lands
-    action       : (n,) int8   SKIP; EVENT put it in and read (the row counts unless `prior` or a lag); READ read at
-                   time_us as if `prior`, put nothing in (late rows); AMEND replace the event (time_us, original_seq) by
-                   this row; PUT put it in, read nothing (labels)
-    original_seq : (n,) int64  of AMEND the sequence number of what is amended, else -1
-    """
-
-    seq: I8
-    time_us: I8
-    action: I1
-    original_seq: I8

@@ -27,23 +27,22 @@ from engine.batch import (
     TRANSACTION,
     UPDATE,
     Batch,
-    Rows,
 )
 from engine.decision import NO_DECISION, Decided, DecideInputs, Decider
 from engine.decode import Decoder
 from engine.entities import Attributes, Dictionaries
 from engine.outcomes import dead_letter_line
-from engine.remembered import APPLIED, FRAUD, GENUINE, WITHDRAWN, Remembered
+from engine.remembered import APPLIED, FRAUD, GENUINE, NO_LABEL, WITHDRAWN, Remembered
 from engine.scoring import Scoring
 from engine.setup import Setup
 from engine.state import Arrays, prefixed, under
-from engine.windows.plan import Windows
+from engine.windows.plan import Rows, Windows
 from models.protocol import LEARN, PEEK, SCORE
 from rules.columns import Frame, Layout
 from rules.definitions import Pack
 from rules.ruleset import Judgement, Ruleset
 from rules.titles import shown_number
-from rules.tree import Node, Type
+from rules.tree import Type
 from rules.types import column_type
 
 I8: TypeAlias = NDArray[np.int64]
@@ -130,6 +129,7 @@ class Core:
             Windows(stratum.windows, self.layout, setup.lateness_us)
             for stratum in self.ruleset.strata
         ]
+        self._assume_after_us = settings.assume_genuine_after_us
         self._warm_us = _warm_from(setup, self.ruleset)
         self._links = _links(pack, self.layout)
         self._feature_links = self._links.of_features(tuple(pack.features), self.layout)
@@ -180,6 +180,7 @@ class Core:
         batch = self.decoder.decode(lines, positions, self.seq)
         lap("decode")
         self.seq += batch.n
+        core_before_us = self.core_us
         admitted = self.admission.admit(batch, arrival_us)
         lap("admit")
         frame = batch.frame
@@ -190,7 +191,7 @@ class Core:
         lap("attributes")
         self._compute_features(batch, admitted)
         lap("windows")
-        inputs, scores = self._score(batch, admitted)
+        inputs, scores = self._score(batch, admitted, core_before_us)
         for name, value in (forced or {}).items():
             if name in self.layout:
                 frame.column(name)[:] = value
@@ -273,11 +274,12 @@ class Core:
                     frame.code[column, row] = frame.code[column, source]
 
     def _score(
-        self, batch: Batch, admitted: Admitted
+        self, batch: Batch, admitted: Admitted, core_before_us: int
     ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float64]]]:
         """Run the models over the batch; return inputs and the columns for the record."""
         kind = batch.kind
         inputs = self.scoring.read(batch.frame)
+        assumed = self._assume_genuine(batch, admitted, inputs, core_before_us)
         action = np.zeros(batch.n, np.int8)
         action[kind == TRANSACTION] = SCORE
         action[(kind == TRANSACTION) & admitted.late] = PEEK
@@ -295,7 +297,43 @@ class Core:
             inputs[stored] = self.remembered.arrays["input"][at]
             rows = self.remembered.rows(admitted.entry[labels])
             self.remembered.arrays["label"][rows] = verdict[labels]
-        return inputs, self.scoring.process(batch.frame, inputs, action, verdict)
+        return inputs, self.scoring.process(batch.frame, inputs, action, verdict, assumed)
+
+    def _assume_genuine(
+        self,
+        batch: Batch,
+        admitted: Admitted,
+        inputs: NDArray[np.float32],
+        core_before_us: int,
+    ) -> tuple[I8, NDArray[np.float32]]:
+        """Transactions without a label whose time is up: the row at which it is, and what the models saw of each."""
+        none = np.empty(0, np.int64), inputs[:0]
+        if self._assume_after_us is None or not batch.n:
+            return none
+        memory = self.remembered
+        held = memory.arrays["core_us"][: len(memory)]
+        reached = [core_before_us - self._assume_after_us, self.core_us - self._assume_after_us]
+        start, stop = np.searchsorted(held, reached, side="right").tolist()
+        at = np.arange(start, stop)
+        unlabelled = memory.arrays["label"][at] == NO_LABEL
+        at = at[unlabelled & (memory.arrays["standing"][at] == APPLIED)]
+        due_us = held[at] + self._assume_after_us
+        row = np.searchsorted(admitted.core_us, due_us, side="left")
+        labels = (i for i in reversed(admitted.links) if batch.kind[i] == LABEL)
+        first_label = {int(admitted.entry[i]): i for i in labels}
+        in_time = [
+            first_label.get(place + memory.base, batch.n) >= due
+            for place, due in zip(at.tolist(), row.tolist(), strict=True)
+        ]
+        at, row = at[in_time], row[in_time]
+        if not len(at):
+            return none
+        x = memory.arrays["input"][at]
+        here = {int(admitted.entry[i]): i for i in admitted.new}
+        for k, place in enumerate(at.tolist()):
+            if (new := here.get(place + memory.base)) is not None:
+                x[k] = inputs[new]
+        return row, x
 
     def _keep_cool(self, judgement: Judgement, admitted: Admitted) -> None:
         """Put rules into shadow on rows before the history of their features is long enough."""
@@ -465,11 +503,9 @@ def _warm_from(setup: Setup, ruleset: Ruleset) -> I8:
                 limit = settings.warm_after_us if limit is None else limit
                 width_us = aggregate.window.width_us
                 own = limit if width_us is None else min(width_us, limit)
-            trees = (
-                feature.expression,
-                aggregate and aggregate.where,
-                aggregate and aggregate.argument,
-            )
+            trees = [feature.expression]
+            if aggregate is not None:
+                trees += [aggregate.where, aggregate.argument]
             read = (column for tree in trees if tree is not None for column in tree.columns())
             needed[name] = max([own, *map(history_us, read)])
         return needed[name]

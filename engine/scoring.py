@@ -60,33 +60,54 @@ class Scoring:
             return np.ascontiguousarray(frame.number[self._rows].T, dtype=np.float32)
 
     def process(
-        self, frame: Frame, inputs: NDArray[np.float32], action: I1, label: I1
+        self,
+        frame: Frame,
+        inputs: NDArray[np.float32],
+        action: I1,
+        label: I1,
+        assumed: tuple[I8, NDArray[np.float32]],
     ) -> dict[str, F8]:
         """Score and learn, row by row in order; write the `model.*` columns; return the columns for the record.
 
-        inputs : (n, f) float32  of each row; of a label row, those of the transaction at decision time
-        action : (n,) int8       see models/protocol.py
-        label  : (n,) int8       0 genuine, 1 fraud; read where a row learns
+        inputs  : (n, f) float32  of each row; of a label row, those of the transaction at decision time
+        action  : (n,) int8       see models/protocol.py
+        label   : (n,) int8       0 genuine, 1 fraud; read where a row learns
+        assumed : transactions that are learned as genuine because nobody has said otherwise: the row before which
+                  each is learned, (m,) int64 ascending, and its inputs, (m, f) float32
         """
-        x = inputs.astype(np.float64)
+        n, m = frame.n, len(assumed[0])
+        x = np.concatenate([inputs, assumed[1]]).astype(np.float64)
+        action = np.concatenate([action, np.full(m, LEARN, np.int8)])
+        label = np.concatenate([label, np.zeros(m, np.int8)])
+        order = np.argsort(np.concatenate([2 * np.arange(n) + 1, 2 * assumed[0]]), kind="stable")
+        if m:
+            x, action, label = x[order], action[order], label[order]
         scores: dict[str, F8] = {}
         scored = (action == SCORE) | (action == PEEK)
         unlabelled = np.where(action == LEARN, np.int8(SKIP), action)
+
+        def of_rows(values: F8) -> F8:
+            """Values in the order of processing, back in the order of the batch."""
+            back = np.empty_like(values)
+            back[order] = values
+            return back[:n]
+
         for name, model in self._models.items():
-            raw = np.full(frame.n, np.nan)
+            raw = np.full(n + m, np.nan)
             picked = np.ascontiguousarray(x[:, self._picks[name]])
             learns = action if model.supervised else unlabelled
-            if name == self.champion:
-                self._parts = np.zeros_like(picked)
-            parts = self._parts if name == self.champion else None
+            is_champion = name == self.champion
+            parts = np.zeros_like(picked) if is_champion else None
             model.process(picked, learns, label, raw, parts)
+            column = of_rows(np.where(scored, np.round(raw, DECIMALS), np.nan))
             if name in self._places:
-                frame.number[self._places[name]] = np.where(scored, np.round(raw, DECIMALS), np.nan)
-            if name != self.champion:
-                scores[name] = np.where(scored, np.round(raw, DECIMALS), np.nan)
+                frame.number[self._places[name]] = column
+            if parts is None:
+                scores[name] = column
                 continue
+            self._parts = of_rows(parts)
             self._calibrator.process(raw, learns, label, raw)
-            scores[CHAMPION] = np.where(scored, np.round(raw, DECIMALS), np.nan)
+            scores[CHAMPION] = of_rows(np.where(scored, np.round(raw, DECIMALS), np.nan))
             if self._score_row >= 0:
                 frame.number[self._score_row] = scores[CHAMPION]
         return scores

@@ -1,8 +1,11 @@
 """A small generated stream and the shipped configuration, for tests that drive the whole core."""
 
+import dataclasses
 import functools
 import itertools
 from pathlib import Path
+
+import msgspec
 
 from config.settings import BANK
 from engine.core import Core
@@ -58,3 +61,11 @@ def every(n_rows: int, n: int) -> list[int]:
 
 def state_bytes(core: Core) -> dict[str, bytes]:
     return {name: a.dtype.str.encode() + a.tobytes() for name, a in core.save().items()}
+
+
+def assuming_core(after: str) -> Core:
+    """A core that takes transactions without a label for genuine after a while."""
+    setup = shipped_setup()
+    settings = msgspec.structs.replace(setup.configuration.settings, assume_genuine_after=after)
+    configuration = dataclasses.replace(setup.configuration, settings=settings)
+    return Core(dataclasses.replace(setup, configuration=configuration))

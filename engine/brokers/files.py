@@ -17,7 +17,7 @@ import os
 import select
 import zlib
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Final, TypeAlias
 
@@ -535,16 +535,7 @@ def _identity(feed: Feed, names: Sequence[str], schema: Schema) -> Feed:
     """The feed of a table whose columns have our names."""
     ours = [n for n in names if n in schema.keys or n in ENVELOPE]
     targets = tuple(Target(n, (n,)) for n in ours if n not in feed.constants)
-    return Feed(
-        feed.name,
-        targets,
-        feed.constants,
-        feed.time_format,
-        feed.zone,
-        feed.amount_unit,
-        feed.amount_sign,
-        feed.order,
-    )
+    return replace(feed, targets=targets, lateness_us=None, label=None, ignore=frozenset())
 
 
 # ---------------------------------------------------------------- bytes to lines

@@ -109,3 +109,14 @@ def _without_seq(lines):
         decision.pop("seq")
         kept.append(decision)
     return kept
+
+
+def test_silence_teaches_in_its_own_time(calm):
+    """With `assume_genuine_after` unlabelled transactions are learned, and batches stay invisible."""
+    lines = calm[0][0]
+    cores = [banking.assuming_core("3d") for _ in range(2)]
+    whole = banking.feed(cores[0], lines, banking.every(4096, len(lines)))
+    cut = banking.feed(cores[1], lines, banking.every(61, len(lines)))
+    assert whole == cut
+    assert banking.state_bytes(cores[0]) == banking.state_bytes(cores[1])
+    assert whole["decisions"] != calm[0][1]["decisions"], "nothing was learned"
