@@ -110,10 +110,16 @@ def add_rules_test(verbs: Parsers) -> None:
 
 
 def _replay(arguments: argparse.Namespace) -> int:
+    from engine.app import summary_table
     from replay import replaying
 
-    summary = replaying.replay(arguments)
-    _print_summary(summary, as_json=arguments.json)
+    summary, table = replaying.replay(arguments)
+    if arguments.json:
+        print(json.dumps(summary, sort_keys=True))
+    else:
+        print(summary_table(summary))
+        if table:
+            print(f"\n{table}")
     return 0
 
 
@@ -146,9 +152,3 @@ def _rules_test(arguments: argparse.Namespace) -> int:
     results = ruletests.run(arguments.packs, arguments.config, frozenset(arguments.rule))
     print(ruletests.report(results))
     return 0 if all(result.is_fine for result in results) else 1
-
-
-def _print_summary(summary: dict[str, object], *, as_json: bool) -> None:
-    from engine.app import summary_table
-
-    print(json.dumps(summary, sort_keys=True) if as_json else summary_table(summary))

@@ -182,7 +182,8 @@ def read_scored(
         found.append(labels.get((account, transaction), 0))
         scores.append(0.0 if value is None else value)
     days = np.array(day, "datetime64[D]").astype(np.int64) if day else np.zeros(0, np.int64)
-    origin = (day_0 - date(1970, 1, 1)).days if day_0 else int(days.min(initial=0))
+    first = int(days.min()) if len(days) else 0
+    origin = (day_0 - date(1970, 1, 1)).days if day_0 else first
     return Scored(
         days - origin,
         np.array(cards, np.int64),

@@ -1,6 +1,6 @@
 """Recorded traffic at a pace, and only a part of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -13,19 +13,24 @@ SLEEP_US_MAX = 200_000  # a stop is noticed that soon
 
 
 class Pace:
-    """Let core time pass `factor` times as fast as the clock; called with core time after each batch."""
+    """Let core time pass `factor` times as fast as the clock; called with core time after each batch.
+
+    Core time begins with the first event: before, it is below 0 and nothing is waited for.
+    """
 
     def __init__(self, factor: float, clock: Clock) -> None:
         self._factor, self._clock = factor, clock
         self._began: tuple[int, int] | None = None  # core time and clock at the first batch
 
-    def __call__(self, core_us: int) -> None:
+    def __call__(self, core_us: int, is_stopped: Callable[[], bool]) -> None:
+        if core_us < 0:
+            return
         now_us = self._clock.monotonic_ns() // 1_000
         if self._began is None:
             self._began = (core_us, now_us)
         core_began_us, began_us = self._began
         due_us = began_us + int((core_us - core_began_us) / self._factor)
-        while now_us < due_us:
+        while now_us < due_us and not is_stopped():
             self._clock.sleep_us(min(due_us - now_us, SLEEP_US_MAX))
             now_us = self._clock.monotonic_ns() // 1_000
 
@@ -80,7 +85,7 @@ class Between:
     def _is_inside(self, line: bytes) -> bool:
         try:
             time = self._decoder.decode(line).event_time
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # dead letters, later
             return True
         if time is None:
             return True

@@ -28,8 +28,8 @@ from replay.generate import generate
 from replay.pacing import Between, check_order, pace_of
 
 
-def replay(arguments: Namespace) -> dict[str, Any]:
-    """Run the command; return the summary."""
+def replay(arguments: Namespace) -> tuple[dict[str, Any], str]:
+    """Run the command; return the summary, and the table of the evaluation if one was asked for."""
     setup = read_setup(
         arguments.config,
         pack_paths=arguments.pack,
@@ -71,6 +71,7 @@ def replay(arguments: Namespace) -> dict[str, Any]:
         summary = execute(
             job, source, observe=observe, pace=pace_of(arguments.speed, SystemClock())
         )
+    table = ""
     if arguments.evaluate:
         is_handbook = setup.feed.name == "handbook"
         scored = evaluate.read_scored(arguments.out / "decisions.ndjson", verdicts.frauds)
@@ -80,7 +81,8 @@ def replay(arguments: Namespace) -> dict[str, Any]:
             evaluate.HANDBOOK_BANK_DAY if is_handbook else 0,
         )
         summary["evaluation"] = evaluation.as_dict()
-    return summary
+        table = evaluation.table()
+    return summary, table
 
 
 class Verdicts:
