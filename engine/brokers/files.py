@@ -335,7 +335,7 @@ def concatenate(parts: Sequence[Rows]) -> Rows:
     for part in parts:
         raw |= {start + i: line for i, line in part.raw.items()}
         start += len(part)
-    return Rows(columns, numbers, raw)
+    return Rows(columns, numbers, raw, is_typed=parts[0].is_typed)
 
 
 def take(rows: Rows, order: I8) -> Rows:
@@ -346,7 +346,7 @@ def take(rows: Rows, order: I8) -> Rows:
         for name, values in rows.columns.items()
     }
     raw = {k: rows.raw[i] for k, i in enumerate(at) if i in rows.raw} if rows.raw else {}
-    return Rows(columns, [rows.numbers[i] for i in at], raw)
+    return Rows(columns, [rows.numbers[i] for i in at], raw, rows.is_typed)
 
 
 # ---------------------------------------------------------------- kinds of tables
@@ -451,7 +451,10 @@ class CsvTable(Table):
                     width
                 }:  # too short: the rest is missing; too long: left out
                     kept = [(row + [""] * width)[:width] for row in kept]
-                yield Rows({n: [row[i] for row in kept] for n, i in wanted.items()}, numbers)
+                columns: dict[str, Column] = {
+                    n: [row[i] for row in kept] for n, i in wanted.items()
+                }
+                yield Rows(columns, numbers, is_typed=False)
 
     @staticmethod
     def _block(reader: Any) -> tuple[list[list[str]], list[int]]:

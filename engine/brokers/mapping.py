@@ -62,11 +62,15 @@ Column: TypeAlias = "Sequence[Any] | Moments"
 
 @dataclass(slots=True)
 class Rows:
-    """Rows of a foreign table: `numbers` says where each stands; `raw` are rows that could not be taken apart."""
+    """Rows of a foreign table: `numbers` says where each stands; `raw` are rows that could not be taken apart.
+
+    is_typed : the table tells numbers from texts; a CSV does not
+    """
 
     columns: dict[str, Column]
     numbers: Sequence[int]
     raw: dict[int, bytes] = field(default_factory=dict)
+    is_typed: bool = True
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -240,7 +244,9 @@ class Mapper:
         values = self._values(rows, target)
         assert not isinstance(values, Moments)
         feed = self.feed
-        if feed.amount_noisy:
+        if feed.amount_noisy and not rows.is_typed:
+            values = _without_noise_in_texts(values, self._currencies(rows), feed.amount_unit)
+        elif feed.amount_noisy:
             values = _without_noise(values, self._currencies(rows), feed.amount_unit)
         if feed.amount_unit == "major" and feed.amount_sign == "unsigned":
             return _amounts(values)
@@ -405,6 +411,22 @@ def _without_noise(
     near = np.rint(amounts * scale) / scale
     is_noise = np.abs(amounts - near) <= NOISE_MAX * np.maximum(np.abs(amounts), 1.0)
     cleaned: list[float] = np.where(is_noise, near, amounts).tolist()
+    return cleaned
+
+
+def _without_noise_in_texts(
+    values: Sequence[str], currencies: Sequence[str | None], unit: str
+) -> Sequence[str]:
+    """The same for a table that holds its numbers as texts: only what no person writes, 16 digits or more."""
+    long = [i for i, text in enumerate(values) if len(text) > 16 and _NUMBER.fullmatch(text)]
+    if not long:
+        return values
+    cleaned = list(values)
+    floats = [float(values[i]) for i in long]
+    found = _without_noise(floats, [currencies[i] for i in long], unit)
+    for i, before, after in zip(long, floats, found, strict=True):
+        if after != before:
+            cleaned[i] = repr(after)
     return cleaned
 
 

@@ -183,6 +183,47 @@ def test_a_column_of_amounts_is_read_as_each_amount_alone(values, digits, signed
                 assert minor[i] == wanted
 
 
+ODD_TEXTS = (
+    "0.1000000000000000055", "12.500000000000000000001", "1.", ".5", "", "1.2.3", "1,5", "-1", "+1", " 1", "1e5", "٣",
+    "12.505", "9007199254740993", "90071992547409.93", "999999999999999.9", "0.999999999999999", "1_0", "007.50",
+)  # fmt: skip
+ODD_NUMBERS = (
+    -1,
+    -0.0,
+    -0.5,
+    0.005,
+    0.1 + 0.2,
+    1e15,
+    1e16,
+    1e-7,
+    1e300,
+    2**53,
+    2**53 + 1,
+    10**15 + 1,
+    10**400,
+)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("digits", [0, 2])
+@pytest.mark.parametrize("odd", [*ODD_TEXTS, *ODD_NUMBERS], ids=lambda v: str(v)[:24])
+@pytest.mark.parametrize("at", [0, 3, FEW])
+def test_one_odd_amount_among_plain_ones_is_read_as_alone(odd, digits, signed, at):
+    plain = ["7", "12", "100"] if isinstance(odd, str) else [7, 12, 100]
+    group = (plain * FEW)[:FEW]
+    group.insert(at, odd)
+    minor, wrong = read_money(group, digits, signed=signed)
+    try:
+        wanted, why = minor_units(odd, digits, signed=signed), {}
+    except ValueError as error:
+        wanted, why = 0, {at: str(error)}
+    assert wrong == why
+    assert minor[at] == wanted
+    assert [int(m) for i, m in enumerate(minor) if i != at] == [
+        int(v) * 10**digits for i, v in enumerate(group) if i != at
+    ]
+
+
 @given(st.integers(0, 2**53), st.sampled_from([0, 2, 3]), st.integers(-2, 2))
 def test_floats_beside_a_decimal_are_not_that_decimal(minor, digits, steps):
     """Only the float nearest to the amount is the amount; its neighbours are other decimals, or none."""

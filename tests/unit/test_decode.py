@@ -268,6 +268,23 @@ def test_times_with_offset_fraction_and_milliseconds_are_one_moment():
     assert set(batch.event_time_us.tolist()) == {1_772_445_609_000_000}
 
 
+@pytest.mark.parametrize(
+    ("day", "is_there"),
+    [("2024-02-29", True), ("2000-02-29", True), ("2100-02-29", False), ("2023-02-29", False)],
+)
+def test_leap_days_are_those_of_the_calendar(day, is_there):
+    batch = decode(*[message(event_time=f"{day}T12:00:00Z")] * 9)
+    assert len(batch.dead) == (0 if is_there else 9)
+
+
+def test_texts_are_numbered_anew_in_each_batch():
+    using = decoder()
+    for text in ("one", "two"):
+        batch = decode(message(purpose=text), using=using)
+        assert using.dictionaries["text"].texts == [text]
+        assert batch.frame.column("purpose").tolist() == [0]
+
+
 def test_dates_of_birth_reach_back_to_1900():
     using = decoder()
     batch = decode({"kind": "profile", "customer": "K", "birth_date": "1931-05-01"}, using=using)

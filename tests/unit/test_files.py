@@ -417,13 +417,25 @@ def test_the_handbook_excerpt_reads_as_the_whole_does(shared):
     for path in (csv_file, parquet):
         source = FileSource([path], feed("handbook"), SCHEMA)
         lines = []
-        while len(lines) < 10_000:
+        while len(lines) < 20_000:
             lines += source.poll(512, 0).lines
-        found.append(decode(*lines[:10_000]))
+        found.append(decode(*lines[:20_000]))
     a, b = found
     assert a.dead == b.dead == {}
     assert a.digest == b.digest
     assert (a.kind == b.kind).all()
+
+
+def test_noise_of_floats_is_taken_out_of_csv_as_out_of_parquet(tmp_path):
+    """What a tool writes for 17.13 * 5, and a fraction of a cent that is one."""
+    rows = [
+        (1, "2018-04-01 00:00:31", 1, 2, 17.13 * 5, 0),
+        (2, "2018-04-01 00:00:32", 1, 2, 10.005, 0),
+    ]
+    for write, name in ((write_csv, "h.csv"), (write_parquet, "h.parquet")):
+        batch = decode(*read(write(tmp_path / name, rows), "handbook")[0][:2])
+        assert batch.records[0].amount == 8565
+        assert batch.dead[1].reason == "wrong_amount"
 
 
 def test_message_of_the_factory_is_valid():

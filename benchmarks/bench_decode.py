@@ -1,0 +1,121 @@
+"""How much decoding costs beside msgspec alone, by kind of message and size of batch.
+
+    python -m benchmarks.bench_decode [--real]
+
+Decode-only is msgspec into the very struct that the decoder uses, batches kept, gc off, same bytes. Times are CPU time
+of this process, the best of three; the machine may be shared.
+"""
+
+import argparse
+import datetime as dt
+import gc
+import hashlib
+import json
+import os
+import platform
+import random
+import sys
+import time
+from functools import partial
+
+import msgspec
+
+from tests.factories import decoder
+
+COLUMNS = (
+    "event_time", "account", "customer", "card", "amount", "type", "direction", "channel", "status", "merchant",
+    "counterparty", "label",
+)  # fmt: skip
+POSITIONS = ["f:1"] * 2_048
+
+
+def transactions(n, seed=1):
+    """12 fields each, about 290 bytes, 200,000 accounts."""
+    rng = random.Random(seed)
+    for i in range(n):
+        at = dt.datetime.fromtimestamp(1_762_000_000 + i * 0.02, dt.UTC)
+        yield {
+            "transaction_id": f"tx-{i:010d}",
+            "event_time": at.isoformat(timespec="milliseconds")[:-6] + "Z",
+            "account": f"A{rng.randrange(200_000):08d}",
+            "customer": f"K{rng.randrange(100_000):08d}",
+            "card": f"C{rng.randrange(250_000):08d}",
+            "amount": f"{rng.expovariate(1 / 80):.2f}",
+            "currency": "EUR",
+            "type": rng.choice(["payment", "card_auth", "cash_deposit"]),
+            "direction": "out",
+            "channel": rng.choice(["pos", "online", "atm", "transfer"]),
+            "status": "booked",
+            "merchant": f"M{rng.randrange(20_000):06d}",
+        }
+
+
+def labels(n, seed=2):
+    rng = random.Random(seed)
+    for i in range(n):
+        yield {
+            "kind": "label",
+            "transaction_id": f"tx-{i:010d}",
+            "account": f"A{rng.randrange(200_000):08d}",
+            "label": rng.choice(["fraud", "genuine"]),
+            "event_time": "2026-03-02T10:00:00Z",
+        }
+
+
+def decode(using, lines):
+    return using.decode(lines, POSITIONS[: len(lines)], 0)
+
+
+def decode_only(plain, lines):
+    return list(map(plain.decode, lines))
+
+
+def microseconds(work, lines, rows):
+    """CPU time a message of `work` over batches of `rows`, the best of three passes."""
+    best = float("inf")
+    for _ in range(3):
+        gc.collect()
+        gc.disable()
+        start = time.process_time_ns()
+        kept = [work(lines[k : k + rows]) for k in range(0, len(lines), rows)]
+        best = min(best, (time.process_time_ns() - start) / 1_000 / len(lines))
+        gc.enable()
+        del kept
+    return best
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--real", action="store_true", help="200,000 messages instead of 20,000")
+    n = 200_000 if parser.parse_args(argv).real else 20_000
+    encode = [json.dumps(m, separators=(",", ":")).encode() for m in [*transactions(n), *labels(n)]]
+    streams = {
+        "transaction": encode[:n],
+        "label": encode[n:],
+        "half and half": [x for pair in zip(encode[:n], encode[n:], strict=True) for x in pair][:n],
+    }
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {n} messages, seed 1"
+    )
+    print(f"{'us a message':>14}  decode only    batch 2048     256      16       1")
+    for name, lines in streams.items():
+        using = decoder(names=COLUMNS)
+        first = decode(using, lines[:64])
+        plain = msgspec.json.Decoder(type(first.records[0]))
+        alone = microseconds(partial(decode_only, plain), lines, 2_048)
+        ours = [
+            microseconds(partial(decode, using), lines[: rows * 2_000], rows)
+            for rows in (2_048, 256, 16, 1)
+        ]
+        print(f"{name:>14}  {alone:11.2f}    " + "".join(f"{us:10.2f}" for us in ours))
+    using = decoder(names=COLUMNS)
+    seen = hashlib.sha256()
+    for k in range(0, n, 2_048):
+        batch = decode(using, streams["half and half"][k : k + 2_048])
+        seen.update(batch.frame.number.tobytes() + batch.frame.code.tobytes())
+    print(f"columns sha256 {seen.hexdigest()[:16]}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
