@@ -109,7 +109,7 @@ class Desk:
         """Do what a decoded command says at core time `now_us`; return its answer."""
         name = record.get("command")
         head: Answer = {"seq": seq, "command": name}
-        if name not in COMMANDS:
+        if not isinstance(name, str) or name not in COMMANDS:
             fix = f"use one of {', '.join(sorted(COMMANDS))}"
             what = {"what": f"there is no command `{name}`", "why": "", "fix": fix}
             return head | {"ok": False} | what

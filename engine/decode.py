@@ -461,11 +461,7 @@ class Decoder:
         kind = self._one(raws, "kind")
         internal = work.positions[row] in INTERNAL
         if kind == "command" or (internal and kind in INTERNAL):
-            try:
-                work.objects[row] = msgspec.json.decode(work.lines[row])
-            except _UNREADABLE as error:
-                work.dead[row] = self._syntax_dead(work, row, error)
-                return {}
+            self._open(work, row)
         else:
             self._learn(work, row, unknown)
         values: dict[str, Any] = {}
@@ -479,6 +475,16 @@ class Decoder:
                 shape = _SHAPES[self._keys[key].kind] if key in self._keys else "a text"
                 work.wrong.setdefault(row, {})[key] = f"not {shape}"
         return values
+
+    def _open(self, work: _Work, row: int) -> None:
+        """Read the whole object of a command; what it holds is for others to judge."""
+        try:
+            work.objects[row] = msgspec.json.decode(work.lines[row])
+        except msgspec.ValidationError as error:  # the object is well formed, a number in it is not
+            fix = "correct the number, or write it as a text"
+            work.dead[row] = Dead("wrong_field", f"a number that cannot be read: {error}", fix)
+        except _UNREADABLE as error:
+            work.dead[row] = self._syntax_dead(work, row, error)
 
     def _one(self, raws: Mapping[str, Raw], key: str) -> Any:
         try:
@@ -585,6 +591,10 @@ class Decoder:
         records = work.records if len(rows) == batch.n else [work.records[row] for row in rows]
         columns = list(zip(*map(msgspec.structs.astuple, records), strict=True))
         self._notice_extra(work, rows, columns)
+        if kind in (COMMAND, CONFIG):
+            for row in rows:
+                if row not in work.objects:  # the struct knew all its keys
+                    self._open(work, row)
         if kind in (DEAD, COMMAND, CONFIG):
             return {}
         group = _Group(work, batch, kind, rows, records)
