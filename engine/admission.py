@@ -100,6 +100,7 @@ class Admission:
         digests = batch.digest
         arrivals = arrival_us.tolist() if arrival_us is not None else None
         core_of_row, now = [0] * n, self.core_us
+        has_begun = now != NEVER
         newest_row: dict[int, int] = {}  # where the newest columns of an entry stand in this batch
         decided_row: dict[int, int] = {}
         for i in range(n):
@@ -138,7 +139,8 @@ class Admission:
                 elif self._seen_before(batch, out, i, known):
                     pass
                 else:
-                    now = max(now, time)
+                    if time >= 0:  # a label needs no time of its own
+                        now = max(now, time)
                     out.entry[i] = known
                     out.linked_from[i] = newest_row.get(known, -1)
                     out.decided_at[i] = decided_row.get(known, -1)
@@ -156,6 +158,9 @@ class Admission:
             else:
                 assert kind in (DEAD, COMMAND, PROFILE, TICK), kind
             core_of_row[i] = now
+            if not has_begun and now != NEVER:
+                memory.begin(now)
+                has_begun = True
         out.core_us[:] = core_of_row
         self.core_us = now
         return out

@@ -110,6 +110,8 @@ class Batch:
     profiles: list[Profile] = field(default_factory=list)
 
     def bury(self, row: int, dead: Dead) -> None:
-        """Make `row` a dead letter, whatever it was."""
+        """Make `row` a dead letter, whatever it was; a profile that is dead sets nothing."""
+        if self.kind[row] == PROFILE:
+            self.profiles = [profile for profile in self.profiles if profile.row != row]
         self.kind[row] = DEAD
         self.dead[row] = dead

@@ -219,7 +219,7 @@ class Core:
         happens = (kind == TRANSACTION) | (kind == ACTIVITY)
         action[happens] = EVENT
         action[happens & admitted.late] = READ
-        action[kind == LABEL] = PUT
+        action[(kind == LABEL) & (admitted.core_us != NEVER)] = PUT
         action[(kind == UPDATE) & (standing == APPLIED)] = AMEND
         time_us = batch.event_time_us.copy()
         at_core_time = (action == READ) | (action == PUT)

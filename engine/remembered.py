@@ -101,6 +101,11 @@ class Remembered:
         self.end += 1
         return self.end - 1
 
+    def begin(self, core_us: int) -> None:
+        """Take what came before core time had begun for as old as its beginning; else it would be forgotten there."""
+        held = self.arrays["core_us"][: len(self)]
+        held[held < core_us] = core_us
+
     def tell(self, entry: int, digest: int, seq: int) -> int:
         """Note a label or update about `entry`; return the seq at which the very same came before, or -1."""
         row, arrays = entry - self.base, self.arrays
