@@ -32,6 +32,7 @@ def memory_mb_max() -> float:
 def summarise(
     setup: Setup,
     totals: dict[str, dict[str, int]],
+    before: dict[str, dict[str, int]],
     *,
     seconds: float,
     warm_up_seconds: float,
@@ -40,10 +41,12 @@ def summarise(
 ) -> dict[str, Any]:
     """The summary of a run as it stands in summary.json.
 
-    seconds covers reading to writing; warm_up_seconds is what came before it (kernels, configuration). tx_per_second
-    counts transactions only.
+    totals are of the whole, `before` of what an earlier run had done of it: the speed is that of this run. seconds
+    covers reading to writing; warm_up_seconds is what came before it (kernels, configuration). tx_per_second counts
+    transactions only.
     """
-    transactions = sum(totals.get("decisions", {}).values())
+    decided = sum(totals.get("decisions", {}).values()) - sum(before.get("decisions", {}).values())
+    read = totals.get("messages", {}).get("all", 0) - before.get("messages", {}).get("all", 0)
     return {
         "config": setup.sha256,
         "pack": {"name": setup.pack.name, "version": setup.pack.version},
@@ -52,10 +55,8 @@ def summarise(
         "speed": {
             "seconds": round(seconds, 3),
             "warm_up_seconds": round(warm_up_seconds, 3),
-            "tx_per_second": round(transactions / seconds) if seconds > 0 else 0,
-            "messages_per_second": round(
-                totals.get("messages", {}).get("all", 0) / seconds if seconds > 0 else 0
-            ),
+            "tx_per_second": round(decided / seconds) if seconds > 0 else 0,
+            "messages_per_second": round(read / seconds) if seconds > 0 else 0,
             "batch_latency_ms": latency_ms,
         },
         "memory_mb_max": round(memory_mb_max(), 1),
@@ -127,6 +128,7 @@ def execute(
         summary = summarise(
             job.setup,
             runner.totals.counts,
+            runner.resumed_from.counts,
             seconds=(clock.monotonic_ns() - warm_ns) / 1e9,
             warm_up_seconds=(warm_ns - began_ns) / 1e9,
             latency_ms=runner.latency_ms(),

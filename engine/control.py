@@ -31,10 +31,15 @@ class Control:
         """Take what has been dropped in since the last call, in the order of the names."""
         taken = []
         for path in sorted(self.folder.glob("*.json")):
-            content = path.read_bytes()[: BYTES_MAX + 1]
+            if not path.is_file():  # a folder is no command, and a pipe would never end
+                continue
+            try:
+                with path.open("rb") as file:
+                    content = file.read(BYTES_MAX + 1)
+                moved = path.rename(path.with_suffix(".taken"))
+            except OSError:  # taken back meanwhile, or not for us to read: it stays where it is
+                continue
             line = b" ".join(content.split(b"\n")).strip()
-            moved = path.with_suffix(".taken")
-            path.rename(moved)
             taken.append(ControlFile(moved, line))
         return taken
 

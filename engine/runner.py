@@ -4,9 +4,10 @@ The runner is the shell: the only place where batches, the clock, files and the 
 in engine/core.py alone, so nothing here can change an outcome.
 """
 
+import copy
 import signal
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, Self, TypeAlias
@@ -14,6 +15,7 @@ from typing import Any, Self, TypeAlias
 import numpy as np
 
 from config.errors import StateError
+from engine.batch import KIND_NAMES
 from engine.clock import Clock
 from engine.control import Control, ControlFile
 from engine.core import Core, Outcome
@@ -31,7 +33,7 @@ WAIT_US = (
 CONTROL_EVERY_US = 200_000
 
 Observer: TypeAlias = Callable[[Outcome], None]
-Pace: TypeAlias = Callable[[int], None]
+Pace: TypeAlias = Callable[[int, Callable[[], bool]], None]
 
 
 @dataclass(slots=True)
@@ -74,7 +76,7 @@ class Runner:
     """One core, one source, one output folder.
 
     observers : look at each outcome after it was written (feature files, evaluation); never change it
-    pace      : called with the core time after each batch; a replay at 10x waits there
+    pace      : called after each batch with core time, and with what tells it to stop; a replay at 10x waits there
     """
 
     core: Core
@@ -88,6 +90,7 @@ class Runner:
     observers: tuple[Observer, ...] = ()
     pace: Pace | None = None
     totals: Totals = field(default_factory=Totals)
+    resumed_from: Totals = field(default_factory=Totals)
     records: int = 0
     position: str = ""
     # seconds of each batch, read to written
@@ -114,6 +117,7 @@ class Runner:
             )
         self.core.load(snapshot.arrays)
         self.totals = Totals(snapshot.totals)
+        self.resumed_from = copy.deepcopy(self.totals)
         self.records = snapshot.records
         self.position = snapshot.position
         if self.position:
@@ -131,6 +135,8 @@ class Runner:
                 last_seen_ns = now_ns
                 self._take(messages, progress)
                 self.position = messages.positions[-1]
+                if self.pace is not None:
+                    self.pace(self.core.core_us, lambda: stop.is_set)
             elif self.source.is_live and now_ns - last_seen_ns >= TICK_AFTER_US * 1_000:
                 last_seen_ns = now_ns
                 self._take(self._tick(), progress)
@@ -179,8 +185,6 @@ class Runner:
             observe(outcome)
         watch.lap("observe")
         progress.advance(len(messages))
-        if self.pace is not None:
-            self.pace(self.core.core_us)
         return outcome
 
     def _tick(self) -> Messages:
@@ -200,4 +204,17 @@ class Runner:
         outcome = self._take(Messages(lines, positions, arrival_us), progress)
         self.out.flush()
         for row, file in enumerate(files):
-            self.control.answer(file, outcome.answers[row])
+            self.control.answer(file, _answer(outcome, row))
+
+
+def _answer(outcome: Outcome, row: int) -> Mapping[str, object]:
+    """What to tell whoever dropped in the message at `row`; it need not have been a command."""
+    answer = outcome.answers.get(row)
+    if answer is not None:
+        return answer
+    batch = outcome.batch
+    head = {"seq": batch.seq0 + row, "command": None}
+    dead = batch.dead.get(row)
+    if dead is None:
+        return head | {"ok": True, "kind": KIND_NAMES[batch.kind[row]]}
+    return head | {"ok": False, "what": dead.what, "why": dead.reason, "fix": dead.fix}
