@@ -13,6 +13,7 @@ audit"; until then a stream from standard input can only be gone on with after a
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,18 +147,19 @@ class OutputFolder:
         path = names[-1]
         try:
             manifest = json.loads((path / "manifest.json").read_bytes())
+            written_format = manifest["format"]
             with np.load(path / "state.npz", allow_pickle=False) as arrays:
                 state = {name: arrays[name] for name in arrays.files}
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise StateError(
                 f"the snapshot cannot be read: {error}",
                 str(path),
                 why="a damaged state would give other decisions than before",
                 fix=f"remove {path.name} to go on from the one before it, or replay into an empty folder",
             ) from None
-        if manifest["format"] != FORMAT:
+        if written_format != FORMAT:
             raise StateError(
-                f"the snapshot has format {manifest['format']}, this version reads {FORMAT}",
+                f"the snapshot has format {written_format}, this version reads {FORMAT}",
                 str(path),
                 fix="go on with the version that wrote it, or replay into an empty folder",
             )
