@@ -30,6 +30,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone; nothing is wrong
         sys.stderr.close()
         return EXIT_OK
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        return EXIT_USAGE
 
 
 def parser() -> argparse.ArgumentParser:

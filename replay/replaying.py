@@ -41,6 +41,12 @@ def replay(arguments: Namespace) -> tuple[dict[str, Any], str]:
     to_us = instant_us("--to", arguments.to) if arguments.to else None
     check_order(from_us, to_us)
     delay_us = duration_us(arguments.label_delay) if arguments.label_delay else None
+    if arguments.resume and (arguments.features is not None or arguments.evaluate):
+        raise InputError(
+            "`--resume` does not go with `--features` or `--evaluate`",
+            why="both need the whole recording, and the run before has not kept what it saw of its part",
+            fix="replay the whole into another folder, or leave them out",
+        )
     recording = FileSource(
         arguments.inputs,
         setup.feed,

@@ -71,7 +71,12 @@ def run_test(setup: Setup, rule: Rule, test: RuleTest) -> Result:
     result = Result(rule.id, test.name)
     started = [json.dumps(_profile(p, test.start_us)).encode() for p in test.profiles]
     if started:
-        core.apply(started, ["profile"] * len(started))
+        outcome = core.apply(started, ["profile"] * len(started))
+        for row, lost in sorted(outcome.batch.dead.items()):
+            got = f"a dead letter, {lost.reason}: {lost.what}"
+            place = str(rule.place)
+            result.n_expectations += 1
+            result.failures.append(Failure(place, f"profile {row + 1} to be read", got))
     for number, event in enumerate(test.events):
         message, forced = _message(setup, event, test, number)
         outcome = core.apply([message], [str(event.place)], forced=forced)
