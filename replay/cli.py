@@ -79,23 +79,32 @@ def add_commands(commands: Parsers) -> None:
     demo = commands.add_parser(
         "demo", help="a generated bank through the whole engine, then what was caught"
     )
-    demo.add_argument("--out", type=Path, default=Path("out/demo"), metavar="DIR")
-    demo.add_argument("--accounts", type=int, default=1_000, metavar="N")
-    demo.add_argument("--days", type=int, default=28, metavar="N")
-    demo.add_argument("--seed", type=int, default=1, metavar="N")
+    demo.add_argument(
+        "--out", type=Path, default=Path("out/demo"), metavar="DIR", help="shipped: out/demo"
+    )
+    _add_size(demo)
     demo.set_defaults(command=_demo)
 
     generate = commands.add_parser("generate", help="write seeded traffic with known frauds")
     generate.add_argument(
         "--out", required=True, type=Path, metavar="FILE", help=".ndjson, .ndjson.gz or .ndjson.zst"
     )
-    generate.add_argument("--accounts", type=int, default=1_000, metavar="N")
-    generate.add_argument("--days", type=int, default=28, metavar="N")
+    _add_size(generate)
     generate.add_argument(
         "--rate", type=float, default=4.0, metavar="N", help="transactions of an account a day"
     )
-    generate.add_argument("--seed", type=int, default=1, metavar="N")
     generate.set_defaults(command=_generate)
+
+
+def _add_size(command: argparse.ArgumentParser) -> None:
+    """Add what says how much traffic is drawn."""
+    for name, default, meaning in (
+        ("accounts", 1_000, "accounts of the bank; a tenth are second accounts of one customer"),
+        ("days", 28, "days of traffic"),
+        ("seed", 1, "the same seed draws the same traffic"),
+    ):
+        text = f"{meaning}; {default:,} unless given"
+        command.add_argument(f"--{name}", type=int, default=default, metavar="N", help=text)
 
 
 def add_rules_test(verbs: Parsers) -> None:
