@@ -135,6 +135,7 @@ def write_parquet(path, rows):
     return path
 
 
+CONCATENATE = files.concatenate
 WRITERS = pytest.mark.parametrize(
     ("name", "write"), [("h.csv", write_csv), ("h.csv.gz", write_csv), ("h.parquet", write_parquet)]
 )
@@ -185,6 +186,28 @@ def test_labels_of_one_file_arrive_in_the_next(tmp_path):
     second = write_csv(tmp_path / "b.csv", ROWS[2:3])
     lines, _ = read([first, second], "handbook", delay_us=3_600_000_000)
     assert [m.get("kind", "t")[0] for m in objects(lines)] == ["t", "t", "l", "l", "t", "l"]
+
+
+@WRITERS
+@pytest.mark.parametrize("block", [1, 2, 3])
+def test_a_file_in_the_order_of_time_is_read_block_by_block_and_ties_stand_by_id(
+    tmp_path, monkeypatch, name, write, block
+):
+    """Even where a tie runs over the edge of a block; the file is never held as a whole."""
+    monkeypatch.setattr(files, "BLOCK_ROWS", block)
+    monkeypatch.setattr(files, "CSV_ROWS", block)
+    monkeypatch.setattr(files, "concatenate", lambda parts: concatenated(parts, most=2))
+    path = write(
+        tmp_path / name, [*sorted(ROWS, key=lambda row: row[1]), (1, ROWS[2][1], 5, 5, 5.0, 0)]
+    )
+    lines, _ = read(path, "handbook")
+    ids = [m["transaction_id"] for m in objects(lines) if "kind" not in m]
+    assert ids == ["9", "10", "3", "1", "2"]
+
+
+def concatenated(parts, most):
+    assert len(parts) <= most
+    return CONCATENATE(parts)
 
 
 @WRITERS
