@@ -148,30 +148,19 @@ class OutputFolder:
         try:
             manifest = json.loads((path / "manifest.json").read_bytes())
             written_format = manifest["format"]
-            with np.load(path / "state.npz", allow_pickle=False) as arrays:
-                state = {name: arrays[name] for name in arrays.files}
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            if written_format == FORMAT:
+                return _read_snapshot(path, manifest)
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
             raise StateError(
                 f"the snapshot cannot be read: {error}",
                 str(path),
                 why="a damaged state would give other decisions than before",
                 fix=f"remove {path.name} to go on from the one before it, or replay into an empty folder",
             ) from None
-        if written_format != FORMAT:
-            raise StateError(
-                f"the snapshot has format {written_format}, this version reads {FORMAT}",
-                str(path),
-                fix="go on with the version that wrote it, or replay into an empty folder",
-            )
-        return Snapshot(
-            manifest["seq"],
-            manifest["records"],
-            manifest["position"],
-            manifest["orderly"],
-            manifest["config"],
-            manifest["lengths"],
-            manifest["totals"],
-            state,
+        raise StateError(
+            f"the snapshot has format {written_format}, this version reads {FORMAT}",
+            str(path),
+            fix="go on with the version that wrote it, or replay into an empty folder",
         )
 
     def summarise(self, summary: Mapping[str, Any]) -> None:
@@ -184,3 +173,18 @@ class OutputFolder:
         for file in self._files.values():
             file.close()
         self._files = {}
+
+
+def _read_snapshot(path: Path, manifest: Mapping[str, Any]) -> Snapshot:
+    with np.load(path / "state.npz", allow_pickle=False) as arrays:
+        state = {name: arrays[name] for name in arrays.files}
+    return Snapshot(
+        manifest["seq"],
+        manifest["records"],
+        manifest["position"],
+        manifest["orderly"],
+        manifest["config"],
+        manifest["lengths"],
+        manifest["totals"],
+        state,
+    )

@@ -1,0 +1,283 @@
+"""Control files and the runner that takes them: everything that is dropped in is answered, nothing ends the engine."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+from config.errors import StateError
+from engine.clock import ManualClock
+from engine.control import BYTES_MAX, Control
+from engine.metrics import Metrics
+from engine.output import OutputFolder
+from engine.ports import Messages
+from engine.progress import Progress
+from engine.runner import TICK_AFTER_US, Runner, StopRequest
+from tests import banking, factories
+
+NOW_US = 1_772_445_609_000_000
+
+
+class Given:
+    """A live source that gives what it was given, a poll each; `None` in it lets a second pass in silence."""
+
+    is_live = True
+
+    def __init__(self, clock, polls):
+        self.clock, self.polls, self.after, self.n_closed = clock, list(polls), None, 0
+        self.number = 0
+
+    def poll(self, rows_max, wait_us):
+        if not self.polls:
+            return None
+        lines = self.polls.pop(0)
+        if lines is None:
+            self.clock.advance_us(TICK_AFTER_US)
+            lines = []
+        first = self.number + 1
+        self.number += len(lines)
+        return Messages(
+            lines,
+            [f"-:{k}" for k in range(first, self.number + 1)],
+            np.full(len(lines), self.clock.now_us(), np.int64),
+        )
+
+    def resume_after(self, position):
+        self.after = position
+
+    def commit(self, position):
+        pass
+
+    def close(self):
+        self.n_closed += 1
+
+
+class Engine:
+    """A runner over an output folder, with commands; `run` returns what stands in the streams."""
+
+    def __init__(self, root, polls=()):
+        self.clock = ManualClock(NOW_US)
+        self.out = OutputFolder(root)
+        self.control = root / "control"
+        self.runner = Runner(
+            core=banking.fresh_core(),
+            source=Given(self.clock, polls),
+            out=self.out,
+            clock=self.clock,
+            metrics=Metrics(self.clock),
+            rows_max=64,
+            control=Control(self.control),
+        )
+
+    def run(self, snapshot=None):
+        if snapshot is not None:
+            self.runner.resume(snapshot)
+        self.out.open(snapshot)
+        with StopRequest() as stop, Progress(None, "msg") as progress:
+            self.runner.run(progress, stop)
+        self.out.close()
+        return {
+            p.stem: [json.loads(line) for line in p.read_bytes().splitlines()]
+            for p in self.out.root.glob("*.ndjson")
+        }
+
+
+def drop(folder, name, content):
+    folder.mkdir(parents=True, exist_ok=True)
+    raw = content if isinstance(content, bytes) else json.dumps(content).encode()
+    (folder / name).write_bytes(raw)
+
+
+def answer(folder, name):
+    return json.loads((folder / f"{name}.answer").read_text())
+
+
+def pay(k, **more):
+    return factories.line(factories.message(transaction_id=f"t-{k}", **more))
+
+
+RESTRICT = {
+    "kind": "command",
+    "command": "restrict",
+    "entity": {"account": "A1"},
+    "level": "no_debit",
+    "for": "24h",
+    "by": "m.keller",
+    "reason": "called by the police",
+}
+
+
+# ---------------------------------------------------------------- files
+
+
+def test_files_are_taken_once_in_the_order_of_their_names(tmp_path):
+    for name in ("b", "a", "c"):
+        drop(tmp_path, f"{name}.json", {"name": name})
+    drop(tmp_path, "d.json.tmp", {"name": "not yet"})
+    control = Control(tmp_path)
+    assert [json.loads(f.line)["name"] for f in control.take()] == ["a", "b", "c"]
+    assert control.take() == []
+    names = {p.name for p in tmp_path.iterdir()}
+    assert names == {"a.taken", "b.taken", "c.taken", "d.json.tmp"}
+
+
+def test_a_command_on_several_lines_becomes_one_line(tmp_path):
+    drop(tmp_path, "a.json", b'\n{\r\n "command":\n "release"\n}\n')
+    (file,) = Control(tmp_path).take()
+    assert b"\n" not in file.line
+    assert json.loads(file.line) == {"command": "release"}
+
+
+def test_folders_pipes_and_broken_links_are_left_alone(tmp_path):
+    (tmp_path / "folder.json").mkdir()
+    os.mkfifo(tmp_path / "pipe.json")
+    (tmp_path / "link.json").symlink_to(tmp_path / "nowhere")
+    assert Control(tmp_path).take() == []
+
+
+def test_of_a_huge_file_no_more_is_read_than_shows_that_it_is_huge(tmp_path):
+    drop(tmp_path, "a.json", b"x" * (3 * BYTES_MAX))
+    (file,) = Control(tmp_path).take()
+    assert len(file.line) == BYTES_MAX + 1
+
+
+def test_an_answer_stands_beside_its_command_whole(tmp_path):
+    drop(tmp_path, "a.b.json", {})
+    control = Control(tmp_path)
+    (file,) = control.take()
+    control.answer(file, {"ok": True, "seq": 3})
+    assert answer(tmp_path, "a.b") == {"ok": True, "seq": 3}
+    assert not list(tmp_path.glob("*.new"))
+
+
+# ---------------------------------------------------------------- commands in a running engine
+
+
+def test_a_command_is_answered_and_holds_from_the_next_message_on(tmp_path):
+    engine = Engine(tmp_path, [[pay(1)], None, [pay(2)]])
+    drop(engine.control, "freeze.json", RESTRICT)
+    streams = engine.run()
+    got = answer(engine.control, "freeze")
+    assert got["ok"] is True
+    first, second = streams["decisions"]
+    assert first["restrictions"] == []
+    assert second["restrictions"] == [got["restriction_id"]]
+    assert second["decision"] == "hold"
+    assert got["seq"] == 2, "after the payment and the tick of a silent second"
+
+
+def test_a_command_dropped_in_before_the_last_message_is_answered_too(tmp_path):
+    engine = Engine(tmp_path)
+    drop(engine.control, "a.json", RESTRICT)
+    engine.run()
+    got = answer(engine.control, "a")
+    assert (got["ok"], got["what"]) == (False, "no event has told the engine what time it is")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "what"),
+    [
+        ("typo", b'{"kind":"command",', "not JSON: Input data was truncated"),
+        ("empty", b"", "the line is empty"),
+        ("number", b"17", "the message is JSON, but no object: int"),
+        ("noise", b"\xff\xfe\x00", "byte 0 is not UTF-8"),
+        ("bare", {"kind": "command"}, "there is no command `None`"),
+        ("list", {"kind": "command", "command": ["release"]}, "there is no command `['release']`"),
+        ("object", {"kind": "command", "command": {}}, "there is no command `{}`"),
+        ("known", {"kind": "command", "account": "A1"}, "there is no command `None`"),
+        ("other", {"kind": "command", "command": "relaese"}, "there is no command `relaese`"),
+        ("nameless", {"kind": "command", "command": "release"}, "`by` is missing"),
+        (
+            "huge",
+            b'{"kind":"command","command":"release","by":1e999}',
+            "a number that cannot be read: Number out of range - at `$[...]`",
+        ),
+        ("deep", b"[" * 9_000, "more than 64 brackets are open at once"),
+        (
+            "tick",
+            {"kind": "tick", "event_time": "2099-01-01T00:00:00Z"},
+            "`kind` must be one of transaction, activity, label, update, profile, command, was `tick`",
+        ),
+        (
+            "large",
+            b"x" * (BYTES_MAX + 1),
+            "the message has 1048577 bytes, at most 1048576 are read",
+        ),
+    ],
+    ids=lambda v: v if isinstance(v, str) and " " not in v else "",
+)
+def test_what_cannot_be_done_is_answered_with_what_to_do(tmp_path, name, content, what):
+    engine = Engine(tmp_path, [[pay(1)], [pay(2)]])
+    drop(engine.control, f"{name}.json", content)
+    streams = engine.run()
+    got = answer(engine.control, name)
+    assert (got["ok"], got["what"]) == (False, what)
+    assert got["fix"]
+    assert len(streams["decisions"]) == 2, "the stream goes on"
+
+
+def test_other_messages_may_be_dropped_in_too(tmp_path):
+    engine = Engine(tmp_path, [[pay(1)]])
+    drop(engine.control, "verdict.json", factories.label(transaction_id="t-1"))
+    engine.run()
+    assert answer(engine.control, "verdict") == {
+        "seq": 1,
+        "command": None,
+        "ok": True,
+        "kind": "label",
+    }
+
+
+def test_a_command_with_known_keys_is_one_however_many_messages_came_before(tmp_path):
+    """The struct learns the keys it meets; once it knew all of a command's, the command had no object."""
+    keys = {key: "x" for key in RESTRICT if key != "kind"}
+    engine = Engine(tmp_path, [[pay(1, **keys)], [pay(2, **keys)], [factories.line(RESTRICT)]])
+    streams = engine.run()
+    assert [r["verb"] for r in streams["commands"]] == ["restrict"]
+
+
+# ---------------------------------------------------------------- the runner
+
+
+def test_silence_becomes_ticks_and_ticks_move_core_time(tmp_path):
+    engine = Engine(tmp_path, [[pay(1)], None, None, []])
+    engine.run()
+    assert engine.runner.core.seq == 3
+    assert engine.runner.core.core_us == NOW_US + 2 * TICK_AFTER_US
+
+
+def test_positions_of_commands_and_ticks_are_not_gone_on_from(tmp_path):
+    engine = Engine(tmp_path, [[pay(1), pay(2)], None])
+    drop(engine.control, "a.json", RESTRICT)
+    engine.run()
+    assert engine.out.newest().position == "-:2"
+
+
+def test_a_run_goes_on_where_the_one_before_stopped(tmp_path):
+    Engine(tmp_path, [[pay(1)], [pay(2)]]).run()
+    engine = Engine(tmp_path, [[pay(3), pay(1)]])
+    streams = engine.run(engine.out.newest())
+    assert engine.runner.source.after == "-:2"
+    assert [d["seq"] for d in streams["decisions"]] == [0, 1, 2]
+    assert [d["first_seq"] for d in streams["duplicates"]] == [0]
+    assert engine.runner.totals.counts["messages"]["all"] == 4
+    assert engine.runner.resumed_from.counts["messages"]["all"] == 2
+
+
+def test_another_configuration_is_not_gone_on_with(tmp_path):
+    Engine(tmp_path, [[pay(1)]]).run()
+    engine = Engine(tmp_path)
+    engine.runner.core.config = "sha256:" + "0" * 64
+    with pytest.raises(StateError, match="was written with configuration sha256:"):
+        engine.runner.resume(engine.out.newest())
+
+
+def test_a_stop_ends_the_run_after_the_batch_at_hand(tmp_path):
+    engine = Engine(tmp_path, [[pay(1)], [pay(2)]])
+    engine.out.open(None)
+    with StopRequest() as stop, Progress(None, "msg") as progress:
+        stop.is_set = True
+        engine.runner.run(progress, stop)
+    assert engine.runner.core.seq == 0
+    assert engine.out.newest().orderly
