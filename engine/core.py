@@ -132,7 +132,10 @@ class Core:
         self._assume_after_us = settings.assume_genuine_after_us
         self._warm_us = _warm_from(setup, self.ruleset)
         self._links = _links(pack, self.layout)
-        self._feature_links = self._links.of_features(tuple(pack.features), self.layout)
+        windowed = [name for name, f in pack.features.items() if f.aggregate is not None]
+        computed = [name for name, f in pack.features.items() if f.expression is not None]
+        self._window_links = self._links.of_features(windowed, self.layout)
+        self._computed_links = self._links.of_features(computed, self.layout)
         self.remembered = Remembered(
             settings.remember_us,
             n_number=len(self._links.number),
@@ -186,6 +189,7 @@ class Core:
         frame = batch.frame
         self.attributes.fill(batch)
         self.ruleset.refresh(self.dictionaries)
+        self._set_original_times(batch, admitted)
         self.ruleset.derive(frame)
         self._link_columns(frame, admitted, self._links)
         lap("attributes")
@@ -231,12 +235,34 @@ class Core:
             original_seq[updates] = self.remembered.arrays["seq"][rows]
             time_us[updates] = self.remembered.arrays["time_us"][rows]
         facts = Rows(batch.seq0 + np.arange(batch.n), time_us, action, original_seq)
-        self.ruleset.expressions(-1, frame)
+        self._compute_expressions(-1, batch, admitted)
         for k, windows in enumerate(self.windows):
             filters = self.ruleset.filters(k, frame, domain)
             windows.apply(frame, filters, facts)
-            self.ruleset.expressions(k, frame)
-            self._link_columns(frame, admitted, self._feature_links)
+            self._link_columns(frame, admitted, self._window_links)
+            self._compute_expressions(k, batch, admitted)
+
+    def _compute_expressions(self, stratum: int, batch: Batch, admitted: Admitted) -> None:
+        """Compute the features that are expressions: of updates from present values, of labels none of their own.
+
+        An update is the transaction as it is now, so its expressions follow its amount; a label only points at one, and
+        its time is not the transaction's.
+        """
+        frame, links = batch.frame, self._computed_links
+        self.ruleset.expressions(stratum, frame)
+        labels = np.array([i for i in admitted.links if batch.kind[i] == LABEL], np.int64)
+        if len(labels):
+            frame.number[links.number[:, None], labels] = np.nan
+            frame.code[links.code[:, None], labels] = -1
+            self._link_columns(frame, admitted, links, labels)
+
+    def _set_original_times(self, batch: Batch, admitted: Admitted) -> None:
+        """Let conditions and arguments read the time of the transaction in the rows of its updates."""
+        if "event_time" not in self.layout:
+            return
+        updates = np.array([i for i in admitted.links if batch.kind[i] == UPDATE], np.int64)
+        at = self.remembered.rows(admitted.entry[updates])
+        batch.frame.column("event_time")[updates] = self.remembered.arrays["time_us"][at]
 
     def _standing(self, admitted: Admitted) -> NDArray[np.int8]:
         """Standing of each row's remembered transaction; -1 where there is none."""
@@ -246,11 +272,16 @@ class Core:
         standing[known] = self.remembered.arrays["standing"][rows]
         return standing
 
-    def _link_columns(self, frame: Frame, admitted: Admitted, links: "_Links") -> None:
-        """Give labels and updates the columns of the transaction they mean, where they have none of their own."""
-        if not admitted.links or not (len(links.number) or len(links.code)):
+    def _link_columns(
+        self, frame: Frame, admitted: Admitted, links: "_Links", of_rows: I8 | None = None
+    ) -> None:
+        """Give labels and updates the columns of the transaction they mean, where they have none of their own.
+
+        of_rows : those of them that get columns; None for all
+        """
+        rows = np.array(admitted.links, np.int64) if of_rows is None else of_rows
+        if not len(rows) or not (len(links.number) or len(links.code)):
             return
-        rows = np.array(admitted.links)
         stored = rows[admitted.linked_from[rows] < 0]
         if len(stored):
             at = self.remembered.rows(admitted.entry[stored])
@@ -458,6 +489,7 @@ class Core:
         state = {"core": np.array([FORMAT, self.seq, self.core_us], np.int64)}
         state |= prefixed("dictionaries", self.dictionaries.save())
         state |= prefixed("attributes", self.attributes.save())
+        state |= prefixed("decode", self.decoder.save())
         state |= prefixed("remembered", self.remembered.save(self.core_us))
         state |= prefixed("models", self.scoring.save())
         state |= prefixed("decide", self.decider.save())
@@ -476,6 +508,7 @@ class Core:
         self.seq, self.admission.core_us = seq, core_us
         self.dictionaries.load(under(state, "dictionaries"))
         self.attributes.load(under(state, "attributes"))
+        self.decoder.load(under(state, "decode"))
         self.remembered.load(under(state, "remembered"))
         self.scoring.load(under(state, "models"))
         self.decider.load(under(state, "decide"))
@@ -539,7 +572,10 @@ class _Columns:
 
 
 def _links(pack: Pack, layout: Layout) -> _Links:
-    """What features of labels and of amended transactions read: keys, arguments and conditions."""
+    """What features of labels and of amended transactions read: keys, arguments and conditions.
+
+    And what expressions among these read, for an update computes them again.
+    """
     names: list[str] = []
     for feature in pack.features.values():
         aggregate = feature.aggregate
@@ -547,6 +583,10 @@ def _links(pack: Pack, layout: Layout) -> _Links:
             names += aggregate.keys
             names += aggregate.argument.columns() if aggregate.argument else ()
             names += aggregate.where.columns() if aggregate.where else ()
+    for name in names:  # grows on the way
+        read = pack.features.get(name)
+        if read is not None and read.expression is not None:
+            names += [other for other in read.expression.columns() if other not in names]
     own = {"event_time", "label", "source", "typology"}  # a label has its own, or none
     wanted = [name for name in dict.fromkeys(names) if name not in own and name in layout]
     places = [layout[name] for name in wanted if layout[name].dictionary != "text"]
