@@ -114,7 +114,7 @@ class Admission:
                     memory.arrays["standing"][entry - memory.base] = UNSCORABLE
                     out.entry[i] = entry
                 else:
-                    refusal = self._refuse_time(time, now, arrivals[i] if arrivals else None)
+                    refusal = self._refuse_time(kind, time, now, arrivals[i] if arrivals else None)
                     if time < now - self.lateness_us:
                         out.late[i] = True
                     elif time > now and refusal is None:
@@ -130,7 +130,7 @@ class Admission:
                         out.new.append(i)
                         newest_row[entry] = decided_row[entry] = i
             elif kind in (LABEL, UPDATE):
-                refusal = self._refuse_time(time, now, arrivals[i] if arrivals else None)
+                refusal = self._refuse_time(kind, time, now, arrivals[i] if arrivals else None)
                 known = memory.find(keys[i], now)
                 if known < 0:
                     refusal = _unknown(batch, i)
@@ -148,7 +148,7 @@ class Admission:
                     if kind == UPDATE:
                         newest_row[known] = i
             elif kind == ACTIVITY or (kind in (TICK, PROFILE) and time >= 0):
-                refusal = self._refuse_time(time, now, arrivals[i] if arrivals else None)
+                refusal = self._refuse_time(kind, time, now, arrivals[i] if arrivals else None)
                 if refusal is not None:
                     batch.bury(i, refusal)
                 elif time < now - self.lateness_us:
@@ -197,7 +197,7 @@ class Admission:
         out.entry[i] = known
         return True
 
-    def _refuse_time(self, time: int, now: int, arrival: int | None) -> Dead | None:
+    def _refuse_time(self, kind: int, time: int, now: int, arrival: int | None) -> Dead | None:
         """Why a time cannot be true, if it cannot: ahead of the clock (live), or a jump (recorded)."""
         if arrival is not None:
             if time > arrival + self.future_us_max:
@@ -205,7 +205,7 @@ class Admission:
                     "time_ahead",
                     f"`event_time` lies {_seconds(time - arrival)} ahead of its arrival",
                     f"correct the sender's clock; at most {_seconds(self.future_us_max)} is accepted",
-                    answerable=True,
+                    answerable=kind == TRANSACTION,
                 )
         elif time > now + self.jump_us_max and now != NEVER:
             return Dead(
@@ -213,7 +213,7 @@ class Admission:
                 f"`event_time` lies {_seconds(time - now)} after the newest event before it",
                 f"correct the time, or raise `jump_max` (now {_seconds(self.jump_us_max)}) in weir.yaml "
                 "if the recording has such a gap",
-                answerable=True,
+                answerable=kind == TRANSACTION,
             )
         return None
 
