@@ -529,7 +529,7 @@ class Decoder:
         self.quality.unknown_other += others
         for key in unknown:
             is_counted = key in counts or (key not in found and len(self._extra) < 4 * UNKNOWN_MAX)
-            if is_counted and key not in self._extra:
+            if is_counted and key not in self._extra and _can_be_learned(key):
                 self._waiting[key] = None
 
     def _notice_extra(
@@ -910,7 +910,8 @@ class Decoder:
 
     def load(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         self.quality.load(arrays)
-        self._extra = sorted(self.quality.unknown.keys() - self._wires.keys())
+        unknown = self.quality.unknown.keys() - self._wires.keys()
+        self._extra = sorted(filter(_can_be_learned, unknown))
         self._build()
 
 
@@ -954,6 +955,11 @@ class _Group:
         readable = record.transaction_id is not None and record.account is not None
         dead = dataclasses.replace(dead, answerable=readable and self.kind == TRANSACTION)
         self.work.dead.setdefault(self.rows[i], dead)
+
+
+def _can_be_learned(key: str) -> bool:
+    """Whether a struct of msgspec can have a field of that name; others are read key by key each time."""
+    return '"' not in key and "\\" not in key and min(key, default="x") >= " "
 
 
 def _an(kind: int) -> str:
