@@ -42,7 +42,7 @@ from rules.columns import Frame, Layout
 from rules.definitions import Pack
 from rules.ruleset import Judgement, Ruleset
 from rules.titles import shown_number
-from rules.tree import Type
+from rules.tree import TEXT, Type
 from rules.types import column_type
 
 I8: TypeAlias = NDArray[np.int64]
@@ -131,7 +131,7 @@ class Core:
         ]
         self._assume_after_us = settings.assume_genuine_after_us
         self._warm_us = _warm_from(setup, self.ruleset)
-        self._links = _links(pack, self.layout)
+        self._links, self._text_links = _links(pack, self.layout)
         windowed = [name for name, f in pack.features.items() if f.aggregate is not None]
         computed = [name for name, f in pack.features.items() if f.expression is not None]
         self._window_links = self._links.of_features(windowed, self.layout)
@@ -141,6 +141,7 @@ class Core:
             n_number=len(self._links.number),
             n_code=len(self._links.code),
             n_input=len(self.scoring.inputs),
+            n_text=len(self._text_links),
         )
         self.admission = Admission(
             self.remembered,
@@ -188,6 +189,7 @@ class Core:
         lap("admit")
         frame = batch.frame
         self.attributes.fill(batch)
+        self._link_texts(frame, admitted)
         self.ruleset.refresh(self.dictionaries)
         self._set_original_times(batch, admitted)
         self.ruleset.derive(frame)
@@ -303,6 +305,21 @@ class Core:
             for column in links.code:
                 if frame.code[column, row] < 0:
                     frame.code[column, row] = frame.code[column, source]
+
+    def _link_texts(self, frame: Frame, admitted: Admitted) -> None:
+        """The same for texts; before the tables of the rules learn which texts there are in this batch."""
+        if not self._text_links:
+            return
+        texts = self.dictionaries[TEXT]
+        for row in admitted.links:
+            source = int(admitted.linked_from[row])
+            kept = self.remembered.texts(int(admitted.entry[row])) if source < 0 else ()
+            for k, column in enumerate(self._text_links):
+                codes = frame.code[column]
+                if codes[row] < 0 and source >= 0:
+                    codes[row] = codes[source]
+                elif codes[row] < 0 and (text := kept[k]) is not None:
+                    codes[row] = texts.code(text)
 
     def _score(
         self, batch: Batch, admitted: Admitted, core_before_us: int
@@ -425,6 +442,11 @@ class Core:
             at = self.remembered.rows(admitted.entry[rows])
             arrays["number"][at] = frame.number[self._links.number][:, rows].T
             arrays["code"][at] = frame.code[self._links.code][:, rows].T
+            if self._text_links:
+                texts: list[str | None] = [*self.dictionaries[TEXT].texts, None]  # -1 is missing
+                for row in rows.tolist():
+                    kept = tuple(texts[frame.code[column, row]] for column in self._text_links)
+                    self.remembered.keep_texts(int(admitted.entry[row]), kept)
         at = self.remembered.rows(admitted.entry[new])
         arrays["input"][at] = inputs[new]
         answered = np.flatnonzero(decided.decision >= 0)
@@ -571,10 +593,11 @@ class _Columns:
         return column_type(self.schema.columns[name], self.currency)
 
 
-def _links(pack: Pack, layout: Layout) -> _Links:
+def _links(pack: Pack, layout: Layout) -> tuple[_Links, tuple[int, ...]]:
     """What features of labels and of amended transactions read: keys, arguments and conditions.
 
-    And what expressions among these read, for an update computes them again.
+    And what expressions among these read, for an update computes them again. Columns of texts come apart: rows of the
+    code plane.
     """
     names: list[str] = []
     for feature in pack.features.values():
@@ -589,7 +612,8 @@ def _links(pack: Pack, layout: Layout) -> _Links:
             names += [other for other in read.expression.columns() if other not in names]
     own = {"event_time", "label", "source", "typology"}  # a label has its own, or none
     wanted = [name for name in dict.fromkeys(names) if name not in own and name in layout]
-    places = [layout[name] for name in wanted if layout[name].dictionary != "text"]
+    texts = tuple(layout[name].row for name in wanted if layout[name].dictionary == TEXT)
+    places = [layout[name] for name in wanted if layout[name].dictionary != TEXT]
     number = np.array([p.row for p in places if not p.is_code], np.int64)
     code = np.array([p.row for p in places if p.is_code], np.int64)
-    return _Links(number, code, np.arange(len(number)), np.arange(len(code)))
+    return _Links(number, code, np.arange(len(number)), np.arange(len(code))), texts

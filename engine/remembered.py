@@ -8,6 +8,7 @@ the core time at which it came in; look-ups test that themselves, so that when t
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +16,7 @@ from config.errors import StateError
 
 I8: TypeAlias = NDArray[np.int64]
 Arrays: TypeAlias = dict[str, NDArray[Any]]
+Texts: TypeAlias = tuple[str | None, ...]
 
 APPLIED, LATE, UNSCORABLE = 0, 1, 2  # how an entry stands in the windows
 NO_LABEL, GENUINE, FRAUD, WITHDRAWN = -1, 0, 1, 2
@@ -35,15 +37,20 @@ class Remembered:
     """Entries numbered from 0 in the order they came; `base` is the oldest still held.
 
     n_number, n_code : columns kept of each transaction, to give labels and updates what they refer to
+    n_text           : columns of texts kept, as texts, for their codes mean nothing in the next batch
     n_input          : model inputs kept, float32 (what the models also score with)
     """
 
-    def __init__(self, horizon_us: int, *, n_number: int, n_code: int, n_input: int) -> None:
+    def __init__(
+        self, horizon_us: int, *, n_number: int, n_code: int, n_input: int, n_text: int = 0
+    ) -> None:
         self.horizon_us = horizon_us
         self.base = 0
         self.end = 0
         self.entry_of: dict[str, int] = {}
         self._keys: list[str] = []  # identity of entry base + k
+        self._no_texts: Texts = (None,) * n_text
+        self._texts: list[Texts] = []  # of entry base + k, where any are kept
         self._facts: dict[
             tuple[int, int], int
         ] = {}  # (entry, digest) -> seq, from the second fact on
@@ -98,8 +105,17 @@ class Remembered:
         arrays["digest"][row] = digest
         self.entry_of[key] = self.end
         self._keys.append(key)
+        if self._no_texts:
+            self._texts.append(self._no_texts)
         self.end += 1
         return self.end - 1
+
+    def texts(self, entry: int) -> Texts:
+        """Texts kept of `entry`, one a column, None where it has none."""
+        return self._texts[entry - self.base]
+
+    def keep_texts(self, entry: int, texts: Texts) -> None:
+        self._texts[entry - self.base] = texts
 
     def begin(self, core_us: int) -> None:
         """Take what came before core time had begun for as old as its beginning; else it would be forgotten there."""
@@ -126,7 +142,7 @@ class Remembered:
         for k in range(gone):
             if self.entry_of.get(self._keys[k]) == self.base + k:
                 del self.entry_of[self._keys[k]]
-        del self._keys[:gone]
+        del self._keys[:gone], self._texts[:gone]
         for array in self.arrays.values():
             array[: len(self) - gone] = array[gone : len(self)].copy()
         self.base += gone
@@ -142,6 +158,8 @@ class Remembered:
         facts = sorted((e, d, s) for (e, d), s in self._facts.items() if e >= self.base + gone)
         saved["facts"] = np.array(facts, np.int64).reshape(-1, 3)
         saved["keys"] = np.frombuffer(text, np.uint8).copy()
+        texts = msgspec.json.encode(self._texts[gone:])
+        saved["texts"] = np.frombuffer(texts, np.uint8).copy()
         return saved
 
     def load(self, saved: Arrays) -> None:
@@ -158,6 +176,7 @@ class Remembered:
         self.arrays = {name: saved[name].copy() for name in self.arrays}
         text = saved["keys"].tobytes().decode()
         self._keys = text.split("\n") if len(saved["seq"]) else []
+        self._texts = msgspec.json.decode(saved["texts"].tobytes(), type=list[Texts])
         self._facts = {(e, d): s for e, d, s in saved["facts"].tolist()}
         self.entry_of = {key: self.base + k for k, key in enumerate(self._keys)}
         self.end = self.base + len(self._keys)
