@@ -240,8 +240,10 @@ class Declarer:
                 ["card", "device", "amount", "duration", "lat", "payee", "segment", "customer"]
             )
             return (self.pick(["missing", "present"]), ("field", name))
-        if choice < 0.82:
+        if choice < 0.80:
             return ("field", "is_first_use")
+        if choice < 0.83:
+            return ("contains", ("field", "purpose"), self.pick(["rent", "loan"]))
         if choice < 0.87 and not of_label:  # a label has a time of its own
             return (
                 "<",
@@ -474,6 +476,8 @@ class Streamer:
             message["lat"] = float(self.pick([52.52, 13.75, -0.1234565, 48.000001, 89.9999999]))
         if self.chance(0.3):
             message["duration"] = int(self.pick([0, 30, 1_500])) * S
+        if self.chance(0.6):
+            message["purpose"] = self.pick(["rent for May", "a loan", "thanks", ""])
         if self.chance(0.3):
             message["is_first_use"] = self.chance(0.5)
         if self.chance(0.3):
@@ -620,7 +624,7 @@ def random_case(seed, n_messages):
     lateness = int(rng.choice([0, base // 2, base, 3 * base]))
     messages = Streamer(rng, declared, base, lateness).messages(n_messages)
     cuts = sorted(rng.integers(0, n_messages, int(rng.choice([0, 1, 4, 20]))).tolist())
-    if rng.random() < 0.1:
+    if rng.random() < 0.05:
         cuts = list(range(n_messages))
     return Case(declared, messages, cuts, lateness, seed)
 
@@ -645,15 +649,23 @@ def core_for(folder, case):
     return Core(read_setup(folder))
 
 
-def seen(core, case):
-    """What the core says: for each message the features by name, or None where none are read."""
+def seen(folder, case):
+    """What the core says: for each message the features by name, or None where none are read.
+
+    Now and then another core goes on with what the first has saved.
+    """
     rng = np.random.default_rng(case.seed)
+    core, saves = core_for(folder, case), rng.random() < 0.3
     lines = [line(rng, message) for message in case.messages]
     results = []
     edges = [0, *case.cuts, len(lines)]
     for a, b in pairwise(edges):
         if a >= b:
             continue
+        if saves and rng.random() < 0.3:
+            saved = core.save()
+            core = core_for(folder, case)
+            core.load(saved)
         outcome = core.apply(lines[a:b], [f"x:{i}" for i in range(a, b)])
         columns = {name: plain(core, outcome.frame, name) for name in case.declared}
         for i, kind in enumerate(outcome.batch.kind.tolist()):

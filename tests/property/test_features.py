@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 
-from tests.declaring import core_for, feature_text, random_case, seen, write_configuration
+from tests.declaring import feature_text, random_case, seen, write_configuration
 from tests.oracles.features import Aggregate, Oracle
 
 CASES = int(os.environ.get("WEIR_CASES", "100"))
@@ -36,7 +36,7 @@ def agrees(feature, got, want):
 
 def differences(case, folder):
     """(message, feature, got, want) wherever core and oracle disagree; and what the oracle saw."""
-    got = seen(core_for(folder, case), case)
+    got = seen(folder, case)
     oracle = Oracle(case.declared, case.lateness, JUMP)
     found, compared = [], Counter()
     for i, message in enumerate(case.messages):
