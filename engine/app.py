@@ -72,6 +72,7 @@ class Job:
     rows_max: int
     inputs: tuple[str, ...]
     resume: bool = False  # go on from the newest snapshot
+    rewinds: bool = True  # the source can give again what came before
     is_live: bool = False  # takes commands from OUT/control/
     metrics_port: int = 0
     quiet: bool = False  # no progress bar
@@ -100,6 +101,13 @@ def execute(
         )
     out = OutputFolder(job.out)
     snapshot = out.newest() if job.resume else None
+    if job.resume and not job.rewinds and out.holds_more_than(snapshot):
+        raise StateError(
+            "the last run in this folder was not stopped in order",
+            str(job.out),
+            why="what it decided after its last snapshot cannot be derived again from a pipe, and must not be lost",
+            fix="keep the folder, write into another one, and send again what was not answered",
+        )
     metrics = Metrics(clock)
     core = Core(job.setup)
     core.warm_up()

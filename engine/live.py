@@ -43,6 +43,7 @@ def run(arguments: Namespace) -> int:
         settings.rows_max,
         inputs=(arguments.input,),
         resume=OutputFolder.is_used(arguments.out),
+        rewinds=arguments.input != STDIN,
         is_live=True,
         metrics_port=arguments.metrics_port,
         total=total,

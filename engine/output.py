@@ -83,6 +83,12 @@ class OutputFolder:
             file.seek(length)
             self._files[stream] = file
 
+    def holds_more_than(self, snapshot: Snapshot | None) -> bool:
+        """Whether lines were given out after `snapshot` was taken."""
+        lengths = snapshot.lengths if snapshot else {}
+        paths = ((stream, self.root / f"{stream}.ndjson") for stream in STREAMS)
+        return any(p.exists() and p.stat().st_size > lengths.get(s, 0) for s, p in paths)
+
     def write(self, streams: Mapping[str, bytes]) -> None:
         """Append the outcomes of one batch; whole lines only."""
         for stream, lines in streams.items():
