@@ -131,6 +131,16 @@ def test_over_all_remembers_the_first_event_after_it_was_dropped():
     ]
 
 
+@pytest.mark.parametrize(("core", "counted"), [(1009, 0), (1010, 1)])
+def test_an_update_reaches_over_all_while_its_event_is_younger_than_window_and_lateness(
+    core, counted
+):
+    count = Declared("count", ("account",), None, prior=True)
+    gone = row(2, 1000, "amend", passes=[False] * 5, original=0)
+    rows = [row(0, 1000), row(1, core, account=1), gone, row(3, core)]
+    assert results(count, rows, lateness=10) == [0, 0, counted]
+
+
 def test_memory_is_bounded_by_the_window_of_a_busy_key():
     runner = Runner([Declared("count_distinct", ("account",), 100, argument="amount")], 0)
     for start in range(0, 20_000, 1_000):
