@@ -72,13 +72,17 @@ MODELS = "champion: fraud\nmodels: {fraud: {kind: logistic, inputs: [amount]}}\n
 
 @dataclass
 class Case:
-    """Features by name, messages in their order, and where to cut them into batches."""
+    """Features by name, messages in their order, where to cut them into batches, and how often the core changes.
+
+    `restarts` is the chance that before a batch another core takes over what the first has saved.
+    """
 
     declared: dict
     messages: list
     cuts: list
     lateness: int
-    seed: int
+    seed: int = 0
+    restarts: float = 0.0
 
 
 # ------------------------------------------------------------ declarations
@@ -376,6 +380,8 @@ def expression_text(tree):
 
 
 def feature_text(feature):
+    if isinstance(feature, str):
+        return feature
     if isinstance(feature, Computed):
         return expression_text(feature.expression)
     argument = expression_text(feature.argument) if feature.argument else ""
@@ -626,7 +632,8 @@ def random_case(seed, n_messages):
     cuts = sorted(rng.integers(0, n_messages, int(rng.choice([0, 1, 4, 20]))).tolist())
     if rng.random() < 0.05:
         cuts = list(range(n_messages))
-    return Case(declared, messages, cuts, lateness, seed)
+    restarts = float(rng.choice([0, 0, 0.3]))
+    return Case(declared, messages, cuts, lateness, seed, restarts)
 
 
 # ------------------------------------------------------------ through the core
@@ -650,19 +657,16 @@ def core_for(folder, case):
 
 
 def seen(folder, case):
-    """What the core says: for each message the features by name, or None where none are read.
-
-    Now and then another core goes on with what the first has saved.
-    """
+    """What the core says: for each message the features by name, or None where none are read."""
     rng = np.random.default_rng(case.seed)
-    core, saves = core_for(folder, case), rng.random() < 0.3
+    core = core_for(folder, case)
     lines = [line(rng, message) for message in case.messages]
     results = []
     edges = [0, *case.cuts, len(lines)]
     for a, b in pairwise(edges):
         if a >= b:
             continue
-        if saves and rng.random() < 0.3:
+        if rng.random() < case.restarts:
             saved = core.save()
             core = core_for(folder, case)
             core.load(saved)
