@@ -1,18 +1,15 @@
 """How much decoding costs beside msgspec alone, by kind of message and size of batch.
 
-    python -m benchmarks.bench_decode [--real]
+    python -m benchmarks.bench_decode [--smoke] [--json]
 
 Decode-only is msgspec into the very struct that the decoder uses, batches kept, gc off, same bytes. Times are CPU time
 of this process, the best of three; the machine may be shared.
 """
 
-import argparse
 import datetime as dt
 import gc
 import hashlib
 import json
-import os
-import platform
 import random
 import sys
 import time
@@ -20,13 +17,15 @@ from functools import partial
 
 import msgspec
 
+from benchmarks import measuring
 from tests.factories import decoder
 
 COLUMNS = (
     "event_time", "account", "customer", "card", "amount", "type", "direction", "channel", "status", "merchant",
     "counterparty", "label",
 )  # fmt: skip
-POSITIONS = ["f:1"] * 2_048
+BATCHES = (2_048, 256, 16, 1)
+POSITIONS = ["f:1"] * BATCHES[0]
 
 
 def transactions(n, seed=1):
@@ -85,36 +84,38 @@ def microseconds(work, lines, rows):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--real", action="store_true", help="200,000 messages instead of 20,000")
-    n = 200_000 if parser.parse_args(argv).real else 20_000
+    given = measuring.arguments(__doc__, argv, real=200_000, smoke=4_000, of="messages")
+    n = given.n
     encode = [json.dumps(m, separators=(",", ":")).encode() for m in [*transactions(n), *labels(n)]]
     streams = {
-        "transaction": encode[:n],
-        "label": encode[n:],
+        "transactions": encode[:n],
+        "labels": encode[n:],
         "half and half": [x for pair in zip(encode[:n], encode[n:], strict=True) for x in pair][:n],
     }
-    print(
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {n} messages, seed 1"
-    )
-    print(f"{'us a message':>14}  decode only    batch 2048     256      16       1")
+    rows = []
     for name, lines in streams.items():
         using = decoder(names=COLUMNS)
         first = decode(using, lines[:64])
         plain = msgspec.json.Decoder(type(first.records[0]))
-        alone = microseconds(partial(decode_only, plain), lines, 2_048)
-        ours = [
-            microseconds(partial(decode, using), lines[: rows * 2_000], rows)
-            for rows in (2_048, 256, 16, 1)
-        ]
-        print(f"{name:>14}  {alone:11.2f}    " + "".join(f"{us:10.2f}" for us in ours))
+        row = {
+            "messages": name,
+            "msgspec_us": microseconds(partial(decode_only, plain), lines, BATCHES[0]),
+        }
+        for size in BATCHES:
+            some = lines[: size * 2_000]
+            row[f"batch_{size}_us"] = microseconds(partial(decode, using), some, size)
+        rows.append(row)
     using = decoder(names=COLUMNS)
     seen = hashlib.sha256()
-    for k in range(0, n, 2_048):
-        batch = decode(using, streams["half and half"][k : k + 2_048])
+    for k in range(0, n, BATCHES[0]):
+        batch = decode(using, streams["half and half"][k : k + BATCHES[0]])
         seen.update(batch.frame.number.tobytes() + batch.frame.code.tobytes())
-    print(f"columns sha256 {seen.hexdigest()[:16]}")
-    return 0
+    return measuring.report(
+        given,
+        f"{n:,} NDJSON messages of a kind, seed 1: transactions of 12 fields (290 bytes) and labels",
+        rows,
+        sha256=seen.hexdigest()[:16],
+    )
 
 
 if __name__ == "__main__":

@@ -1,20 +1,16 @@
 """Throughput on the handbook feed: natural features, 25 rules, both models learning, NDJSON in, decisions on disk.
 
-    python benchmarks/bench_handbook.py [--transactions N] [--runs N] [--json]
+    python -m benchmarks.bench_handbook [--smoke] [--json]
 
-One process pinned to one core where the machine allows. The feed is turned into NDJSON before the clock starts; every
-transaction is followed a week later by its label, so the engine takes two messages for each transaction that counts.
+One process pinned to one core where the machine allows, three runs. The feed is turned into NDJSON before the clock
+starts; every transaction is followed a week later by its label, so the engine takes two messages for each that counts.
 Beside it, in the same run: decode only (msgspec into a struct of the same fields, kept in batches of 2,048, gc off).
 The hash over decisions.ndjson says what was computed: a fast wrong answer is no answer. Without the recording a
 generated one of the same shape is used, and says so.
 """
 
-import argparse
 import gc
 import hashlib
-import json
-import os
-import platform
 import statistics
 import sys
 import tempfile
@@ -24,11 +20,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent
-SHARED = Path(os.environ.get("WEIR_SHARED", ROOT.parent / "shared"))
-RECORDING = SHARED / "data" / "handbook" / "transactions_raw.parquet"
-SMOKE, REAL = 50_000, 400_000
+from benchmarks import measuring
+from benchmarks.measuring import HANDBOOK, RECORDING
+
+RUNS = 3
 BATCH = 2_048
 
 
@@ -53,7 +48,7 @@ def prepare(folder, n):
     from engine.brokers.files import FileSource
     from engine.setup import read_setup
 
-    setup = read_setup(HERE / "handbook")
+    setup = read_setup(HANDBOOK)
     path = folder / "feed.ndjson"
     if RECORDING.is_file():
         source = FileSource([RECORDING], setup.feed, setup.schema)
@@ -119,7 +114,7 @@ def run(path, folder, k):
     from engine.brokers.files import FileSource
     from engine.setup import read_setup
 
-    setup = read_setup(HERE / "handbook")
+    setup = read_setup(HANDBOOK)
     out = folder / f"run{k}"
     source = FileSource([path], feeds.Feed(feeds.CANONICAL), setup.schema)
     job = Job(setup, out, setup.configuration.settings.rows_max, inputs=(path.name,), quiet=True)
@@ -129,70 +124,52 @@ def run(path, folder, k):
     return summary, digest
 
 
-def machine():
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        names = [
-            line.split(":", 1)[1].strip()
-            for line in info.read_text().splitlines()
-            if line.startswith("model name")
-        ]
-        cpu = names[0] if names else cpu
-    return f"{cpu}, {os.cpu_count()} cores shared, one used, Python {platform.python_version()}"
+def does():
+    """What the configuration asks of the engine."""
+    from engine.setup import read_setup
 
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--transactions", type=int, default=SMOKE, help=f"smoke {SMOKE:,}, real {REAL:,}"
+    setup = read_setup(HANDBOOK)
+    known = setup.configuration
+    return (
+        f"{len(setup.pack.features)} features, {len(setup.pack.rules)} rules, "
+        f"{len(known.models.models)} models learning, batches of {known.settings.rows_max:,}"
     )
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+
+
+def main(argv=None):
+    given = measuring.arguments(__doc__, argv, real=400_000, smoke=75_000, of="transactions")
     rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        path, of = prepare(folder, arguments.transactions)
-        for k in range(arguments.runs):
+        path, of = prepare(folder, given.n)
+        for k in range(RUNS):
             decode_s, n_messages = decode_only(path)
             summary, digest = run(path, folder, k)
             speed = summary["speed"]
             rows.append(
                 {
+                    "run": k + 1,
                     "tx_per_second": speed["tx_per_second"],
                     "messages_per_second": speed["messages_per_second"],
+                    "batch_ms_p50": speed["batch_latency_ms"]["p50"],
+                    "batch_ms_p99": speed["batch_latency_ms"]["p99"],
                     "decode_only_messages_per_second": round(n_messages / decode_s),
-                    "memory_mb_max": summary["memory_mb_max"],
-                    "decisions_sha256": digest,
+                    "share_of_decode_only": speed["messages_per_second"] * decode_s / n_messages,
+                    "decisions_sha256": digest[:16],
                 }
             )
     assert len({row["decisions_sha256"] for row in rows}) == 1, "runs differ"
-    median = {
-        key: statistics.median(row[key] for row in rows)
-        for key in rows[0]
-        if key != "decisions_sha256"
-    }
-    result = {
-        "workload": f"{of}, {arguments.transactions:,} transactions, {n_messages:,} messages",
-        "machine": machine(),
-        "runs": rows,
-        "median": median,
-    }
-    if arguments.json:
-        print(json.dumps(result))
-        return
-    print(f"{result['workload']}\n{result['machine']}")
-    print(f"{'':8s}{'tx/s':>10s}{'msg/s':>10s}{'decode only':>14s}{'of it':>8s}{'MB':>8s}")
-    for label, row in [*((f"run {k + 1}", r) for k, r in enumerate(rows)), ("median", median)]:
-        share = row["messages_per_second"] / row["decode_only_messages_per_second"]
-        print(
-            f"{label:8s}{row['tx_per_second']:>10,.0f}{row['messages_per_second']:>10,.0f}"
-            f"{row['decode_only_messages_per_second']:>14,.0f}{share:>8.1%}{row['memory_mb_max']:>8,.0f}"
-        )
-    print(f"decisions sha256 {rows[0]['decisions_sha256']}")
+    return measuring.report(
+        given,
+        f"{of}, first {given.n:,} transactions, {n_messages:,} messages, labels 7 days late; {does()}",
+        rows,
+        median={
+            name: statistics.median(row[name] for row in rows)
+            for name, value in rows[0].items()
+            if name != "run" and not isinstance(value, str)
+        },
+        sha256=rows[0]["decisions_sha256"],
+    )
 
 
 if __name__ == "__main__":

@@ -1,22 +1,24 @@
 """Microseconds a row of the models, beside river's in the same run where river is installed.
 
-    python benchmarks/bench_models.py [--rows N]
+    python -m benchmarks.bench_models [--smoke] [--json]
 
-One core, seeded rows, kernels compiled before the clock starts, the best of three runs. "In turn" is a score row, then
-a label row, and so on, as a recorded feed brings them. The peers get 2,000 rows, made into dicts beforehand.
+One core, seeded rows, kernels compiled before the clock starts, the best of three runs. "Score, later learn its label"
+is a score row and a label row in turn, as a recorded feed brings them, and counts both: it is what river does in one
+step. The peers get 2,000 rows, made into dicts beforehand. The hash is over everything scored.
 """
 
-import argparse
-import platform
+import hashlib
 import sys
 import time
 
 import numpy as np
 
+from benchmarks import measuring
 from models import registry
 from models.protocol import LEARN, PEEK, SCORE
 
 INPUTS = (15, 20)
+PEER_ROWS = 2_000
 
 
 def rows_of(n, n_features):
@@ -49,33 +51,42 @@ def timed(model, x, action, label, out, batch):
     return best(run, len(x))
 
 
-def ours(n):
-    table = {}
+def ours(n, river, digest):
+    rows = []
     in_turn = np.where(np.arange(n) % 2 == 0, SCORE, LEARN).astype(np.int8)
     for n_features in INPUTS:
         x, label = rows_of(n, n_features)
-        names, out = [f"f{j}" for j in range(n_features)], np.empty(n)
+        names, out = [f"f{j}" for j in range(n_features)], np.zeros(n)
         for kind in registry.KINDS:
             model = registry.build(kind, names, {}, seed=1)
             learn = np.full(n, LEARN if model.supervised else SCORE, np.int8)
-            actions = {"score": np.full(n, PEEK, np.int8), "score and learn": learn}
+            actions = {"score": (np.full(n, PEEK, np.int8), 1)}
             if model.supervised:
-                actions["score, label, in turn"] = in_turn
+                actions["learn a label"] = (learn, 1)
+                actions["score, later learn its label"] = (in_turn, 2)
+            else:
+                actions["score and learn"] = (learn, 1)
             model.process(x[:1000], learn[:1000], label[:1000], out[:1000])
-            for name, action in actions.items():
-                for batch in (n, 64):
-                    key = f"{kind}, {n_features} inputs, {name}, batch {batch:,}"
-                    table[key] = timed(model, x, action, label, out, batch)
+            for does, (action, n_steps) in actions.items():
+                row = {"model": kind, "inputs": n_features, "does": does}
+                for batch, name in ((n, "whole_us"), (64, "batch_64_us")):
+                    row[name] = timed(model, x, action, label, out, batch) * n_steps
+                    digest.update(out.tobytes())
+                is_both = does == list(actions)[-1] and n_features == INPUTS[0]
+                rows.append(row | {"river_us": river.get(kind) if is_both else None})
             if n_features == INPUTS[0]:
                 calibrator, raw = registry.calibrator(model), out.copy()
                 calibrator.process(raw[:9], in_turn[:9], label[:9], out[:9])
-                table[f"calibration of {kind}, in turn"] = timed(
-                    calibrator, raw, in_turn, label, out, n
-                )
-    return table
+                row = {"model": f"calibration of {kind}", "inputs": 1, "does": "score, later learn"}
+                for batch, name in ((n, "whole_us"), (64, "batch_64_us")):
+                    row[name] = timed(calibrator, raw, in_turn, label, out, batch) * 2
+                    digest.update(out.tobytes())
+                rows.append(row | {"river_us": None})
+    return rows
 
 
 def peers(n):
+    """Microseconds a row of river's models of the same kind, each behind the scaler it needs."""
     try:
         from river import anomaly, linear_model, preprocessing
     except ImportError:
@@ -85,11 +96,15 @@ def peers(n):
     x, label = rows_of(n, INPUTS[0])
     dicts = [dict(enumerate(row)) for row in np.nan_to_num(x).tolist()]
     truth = label.astype(bool).tolist()
-    for name, model, learn in (
-        ("HalfSpaceTrees + MinMaxScaler", anomaly.HalfSpaceTrees(25, 8, 250, seed=1), False),
-        ("LogisticRegression + StandardScaler", linear_model.LogisticRegression(), True),
+    for kind, model, scaler, learn in (
+        (
+            "half_space_trees",
+            anomaly.HalfSpaceTrees(25, 8, 250, seed=1),
+            preprocessing.MinMaxScaler(),
+            False,
+        ),
+        ("logistic", linear_model.LogisticRegression(), preprocessing.StandardScaler(), True),
     ):
-        scaler = preprocessing.StandardScaler() if learn else preprocessing.MinMaxScaler()
 
         def run(model=model, learn=learn, scaler=scaler):
             for row, y in zip(dicts, truth, strict=True):
@@ -102,27 +117,22 @@ def peers(n):
                     model.score_one(scaled)
                     model.learn_one(scaled)
 
-        table[f"river {name}, {INPUTS[0]} inputs"] = best(run, n, times=1)
+        table[kind] = best(run, n, times=1)
     return table
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    given = measuring.arguments(__doc__, argv, real=200_000, smoke=4_000, of="rows of each run")
+    digest = hashlib.sha256()
+    river = peers(min(given.n, PEER_ROWS))
+    rows = ours(given.n, river, digest)
+    return measuring.report(
+        given,
+        f"{given.n:,} heavy-tailed rows, 2 % of values missing, 1 % fraud, seed 2; "
+        f"river: the first {min(given.n, PEER_ROWS):,} as dicts, with its scalers",
+        rows,
+        sha256=digest.hexdigest()[:16],
     )
-    parser.add_argument(
-        "--rows", type=int, default=200_000, help="rows of each run (default: 200,000)"
-    )
-    args = parser.parse_args(argv)
-    table = ours(args.rows) | peers(min(args.rows, 2_000))
-    width = max(map(len, table))
-    print(
-        f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}, one core"
-    )
-    print(f"{'':{width}s}   us/row")
-    for name, took in table.items():
-        print(f"{name:{width}s} {took:8.3f}")
-    return 0
 
 
 if __name__ == "__main__":

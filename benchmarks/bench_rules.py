@@ -1,6 +1,6 @@
 """What rules cost: 50 rules of 3 clauses over batches of 1 to 4,096 rows, beside the naive walk of the tests' oracle.
 
-    python -m benchmarks.bench_rules [--smoke]
+    python -m benchmarks.bench_rules [--smoke] [--json]
 
 Microseconds per event, the quickest chunk of a millisecond; 6 % of all values are missing. "plain" are three
 comparisons of a number with a constant, about half of them true; "mixed" has a list, an `or`, a missing test and
@@ -8,17 +8,16 @@ arithmetic in each rule, and `on` for one of four event types. `refresh` is the 
 batch makes when no dictionary has grown. The hash is over the truth of all rules at 4,096 rows.
 """
 
-import argparse
 import hashlib
-import json
-import platform
 import random
+import sys
 import time
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks import measuring
 from config.schema import Column, Schema
 from engine.entities import Dictionaries
 from rules.columns import Frame, Layout
@@ -33,6 +32,7 @@ COMPARISONS = ("<", "<=", "==", ">=", ">", "!=")
 BOOL, NUMBER = Type("bool"), Type("number")
 NOWHERE = Place("bench", 1, 1)
 N_RULES = 50
+BATCHES = (1, 16, 64, 256, 4_096)
 
 
 def schema():
@@ -157,16 +157,17 @@ def measure(name, make, on, sizes, naive_rows):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--smoke", action="store_true", help="small sizes, a second")
-    smoke = parser.parse_args(argv).smoke
-    sizes = (1, 64) if smoke else (1, 16, 64, 256, 4096)
+    given = measuring.arguments(__doc__, argv, real=4_096, smoke=64, of="rows in the largest batch")
+    sizes = [n for n in BATCHES if n <= given.n]
     types = [(f"t{i}",) for i in range(4)]
-    print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}")
-    for name, make, on in (("plain", plain, [()]), ("mixed", mixed, types)):
-        for line in measure(name, make, on, sizes, 4 if smoke else 64):
-            print(json.dumps(line))
+    rows = [
+        row
+        for name, make, on in (("plain", plain, [()]), ("mixed", mixed, types))
+        for row in measure(name, make, on, sizes, 4 if given.is_smoke else 64)
+    ]
+    workload = f"{N_RULES} rules of 3 clauses over 48 columns, 6 % of values missing, seeded"
+    return measuring.report(given, workload, rows)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
