@@ -45,9 +45,8 @@ test: $(VENV)/.weir-dev  ## every test; ARGS="-k word" narrows
 demo: $(VENV)/.weir-run  ## a generated bank through the whole engine, then a report
 	$(BIN)/weir demo $(ARGS)
 
-bench: $(VENV)/.weir-dev  ## every benchmark; ARGS is passed on
-	@for bench in benchmarks/bench_*.py; do \
-		echo "== $$bench"; $(BIN)/python "$$bench" $(ARGS) || exit 1; done
+bench: $(VENV)/.weir-bench  ## every benchmark, then RESULTS.md and README.md; ARGS=--smoke is quick, ARGS=rules one
+	$(BIN)/python -m benchmarks.results $(ARGS)
 
 replay: $(VENV)/.weir-run  ## replay INPUT=file FEED=name into OUT=folder (shipped: the handbook recording)
 	@test -e "$(INPUT)" || { echo "error: no recording at $(INPUT)"; \
@@ -83,6 +82,12 @@ $(VENV)/.weir-run: $(PINS) | $(BIN)/python
 $(VENV)/.weir-dev: $(VENV)/.weir-run
 	@echo "installing what tests and checks need into $(VENV) ..."
 	$(PIP) install --constraint constraints.txt --no-build-isolation --editable '.[dev]'
+	@touch $@
+
+# The peers that models are timed beside.
+$(VENV)/.weir-bench: $(VENV)/.weir-dev
+	@echo "installing what benchmarks compare with into $(VENV) ..."
+	$(PIP) install --constraint constraints.txt --no-build-isolation --editable '.[adapters,dev]'
 	@touch $@
 
 $(BIN)/python:

@@ -1,0 +1,416 @@
+"""Run the benchmarks, keep what they found, and write the pages that show it.
+
+    python -m benchmarks.results [--smoke] [NAME ...]      all of them, or those named: handbook quality rules ...
+    python -m benchmarks.results --pages                   only write RESULTS.md and README.md anew
+
+Each bench runs in a process of its own, one after the other. What it found is kept in benchmarks/results/NAME.json;
+RESULTS.md and the part of README.md between the two markers are made of these files and of nothing else
+(tests/style/test_results.py holds them to it). A smoke run shows that a bench runs: its figures are marked wherever
+they stand, and never replace those of a real one.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+from benchmarks import measuring
+from benchmarks.measuring import ROOT
+
+FOLDER = ROOT / "benchmarks" / "results"
+PAGE, README = ROOT / "RESULTS.md", ROOT / "README.md"
+BEGIN = "<!-- numbers: written by `make bench`, not by hand -->"
+END = "<!-- end of numbers -->"
+SMOKE = (
+    "**Smoke run: small sizes, other work on the machine. It shows that the bench runs and says nothing about speed "
+    "or quality. `make bench` measures.**"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table: the key in the result, what stands above it, and how a number is written."""
+
+    key: str
+    heading: str
+    form: str = "{}"
+
+    def cell(self, row):
+        value = row[self.key]
+        return "" if value is None else self.form.format(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """How the result of a bench stands on the page: `tables` has columns by the name of the list of rows."""
+
+    title: str
+    about: str
+    tables: dict[str, tuple[Column, ...]]
+
+
+QUALITY = (
+    Column("roc_auc", "AUC ROC", "{:.3f}"),
+    Column("average_precision", "average precision", "{:.3f}"),
+    Column("card_precision_100", "CP@100", "{:.3f}"),
+)
+HASH = Column("sha256", "result", "`{:.8}`")
+
+SECTIONS = {
+    "handbook": Section(
+        "Throughput on the handbook feed",
+        "NDJSON in, decisions on disk: decoding, windows, both models learning, rules, decisions. A message is a "
+        "transaction or the label that follows it. The time of a batch is from read to written. Decode only, in the "
+        "same run on the same bytes, is msgspec into a struct of the same fields and nothing else. The result is the "
+        "hash of `decisions.ndjson`.",
+        {
+            "rows": (
+                Column("run", "run"),
+                Column("tx_per_second", "tx/s", "{:,}"),
+                Column("messages_per_second", "messages/s", "{:,}"),
+                Column("batch_ms_p50", "batch p50, ms", "{:.1f}"),
+                Column("batch_ms_p99", "batch p99, ms", "{:.1f}"),
+                Column("decode_only_messages_per_second", "decode only, messages/s", "{:,}"),
+                Column("share_of_decode_only", "of it", "{:.1%}"),
+                Column("decisions_sha256", "result", "`{:.8}`"),
+            )
+        },
+    ),
+    "quality": Section(
+        "Quality on the handbook recording",
+        "One pass, each payment scored before its label is known, labels 7 days later. The four test weeks of the "
+        "Fraud Detection Handbook as it measures them (cards known to be compromised are left out), and its own means"
+        " over the same weeks, of models fitted anew for each week. CP@100: of the 100 cards with the highest scores "
+        "of a day, the share that was compromised, mean over days.",
+        {
+            "rows": (
+                Column("week", "test week"),
+                Column("transactions", "transactions", "{:,}"),
+                Column("frauds", "frauds", "{:,}"),
+                *QUALITY,
+            ),
+            "published": (Column("model", "published"), *QUALITY),
+        },
+    ),
+    "rules": Section(
+        "Rules",
+        "Microseconds an event for all rules together, the quickest of many chunks of a millisecond, beside the naive"
+        " walk over the trees that the tests use as oracle. Plain are three comparisons with a constant; mixed has a "
+        "list, an `or`, a missing test and arithmetic in each rule, and `on` for one of four types of event. Refresh "
+        "is the call of every batch that brought no new text. The result is the hash of the truth of all rules.",
+        {
+            "rows": (
+                Column("rules", "rules"),
+                Column("rows", "batch", "{:,}"),
+                Column("us_per_event", "us an event", "{:.3f}"),
+                Column("naive_us_per_event", "naive walk, us", "{:.1f}"),
+                Column("refresh_us_per_batch", "refresh, us a batch", "{:.2f}"),
+                Column("compile_ms", "compile, ms", "{:.1f}"),
+                HASH,
+            )
+        },
+    ),
+    "windows": Section(
+        "Windows",
+        "Microseconds an event for all features of the row together, over the second half of the stream, when state is "
+        "large. CPU is processor time, which other work on the machine disturbs less than the clock. The peer is the "
+        "obvious build, deques and dicts, in CPU time, on fewer rows that are in order, over a tenth of the entities, "
+        "so that most are known. The result is the hash of every feature.",
+        {
+            "rows": (
+                Column("features", "features"),
+                Column("batch", "batch", "{:,}"),
+                Column("late", "late", "{:.0%}"),
+                Column("cpu_us", "CPU, us an event", "{:.2f}"),
+                Column("clock_us", "clock, us", "{:.2f}"),
+                Column("peer_us", "peer, us", "{:.1f}"),
+                Column("slowest_batch_ms", "slowest batch, ms", "{:.1f}"),
+                HASH,
+            )
+        },
+    ),
+    "models": Section(
+        "Models",
+        "Microseconds a row, the best of three; with labels, a row is scored and later learned, and both are counted."
+        " river's models are of the same kind and size, and take the rows one by one as dicts.",
+        {
+            "rows": (
+                Column("model", "model"),
+                Column("inputs", "inputs"),
+                Column("does", "does"),
+                Column("whole_us", "one batch, us", "{:.2f}"),
+                Column("batch_64_us", "batches of 64, us", "{:.2f}"),
+                Column("river_us", "river, us", "{:.1f}"),
+            )
+        },
+    ),
+    "decode": Section(
+        "Decoding",
+        "CPU microseconds a message, the best of three passes: from bytes to validated columns, beside msgspec alone "
+        "into the struct that the decoder uses (gc off, same bytes). The result is the hash of the columns.",
+        {
+            "rows": (
+                Column("messages", "messages"),
+                Column("msgspec_us", "msgspec alone, us", "{:.2f}"),
+                *(Column(f"batch_{n}_us", f"batch {n:,}, us", "{:.2f}") for n in (2_048, 256, 16, 1)),
+            )
+        },
+    ),
+}  # fmt: skip
+
+
+def read(folder=FOLDER):
+    """Name -> result of every bench that has been run."""
+    paths = {name: folder / f"{name}.json" for name in SECTIONS}
+    return {
+        name: json.loads(path.read_text(encoding="utf-8"))
+        for name, path in paths.items()
+        if path.is_file()
+    }
+
+
+# ---------------------------------------------------------------- pages
+
+
+def page(results):
+    """RESULTS.md."""
+    head = (
+        "Written by `make bench` from `benchmarks/results/`, not by hand. us are microseconds; each bench has one "
+        "process, one core, fixed seeds and its warm-up outside the clock; `load` is what else was running as it "
+        "began, in processes a core.\n"
+    )
+    parts = ["# Results\n", head]
+    for name, section in SECTIONS.items():
+        parts.append(f"## {section.title}\n")
+        result = results.get(name)
+        if result is None:
+            parts.append(f"Not measured yet: `python -m benchmarks.results {name}`.\n")
+            continue
+        parts += [f"{SMOKE}\n"] if result["is_smoke"] else []
+        parts += [f"{where(result)}\n", f"{section.about}\n"]
+        parts += [
+            markdown([c.heading for c in columns], [[c.cell(r) for c in columns] for r in rows])
+            for key, columns in section.tables.items()
+            if (rows := result[key])
+        ]
+        parts += [f"{line}\n" for line in more(name, result)]
+    return "\n".join(parts)
+
+
+def where(result):
+    """Workload, cores, machine and date of a result."""
+    return (
+        f"{result['workload']}. {result['cores']} core of {result['machine']}; load {result['load']}; "
+        f"{result['date']}; `python -m benchmarks.bench_{result['bench']}`, {result['took_s']:,.0f} s."
+    )
+
+
+def more(name, result):
+    """What stands below the tables of a section."""
+    if name == "quality":
+        bank = result["bank"]
+        return [
+            f"A perfect ranking has CP@100 {result['card_precision_100_of_a_perfect_ranking']:.3f}.",
+            (
+                f"All {bank['rows']:,.0f} transactions from day {bank['from_day']} on, {bank['frauds']:,.0f} of them "
+                f"frauds: AUC ROC {bank['roc_auc']:.3f}, average precision {bank['average_precision']:.3f}, recall "
+                f"{bank['recall_at_0.5_percent']:.1%} at 0.5 % alerts and {bank['recall_at_1_percent']:.1%} at 1 %."
+            ),
+            (
+                f"{result['decisions']:,} decisions on {result['transactions']:,} transactions, "
+                f"{result['dead_letters']:,} dead letters, "
+                f"{result['tx_per_second']:,} tx/s over {result['seconds']:,.1f} s from Parquet, at most "
+                f"{result['memory_mb_max']:,.0f} MB; `decisions.ndjson` is `{result['sha256']}`."
+            ),
+        ]
+    if name == "handbook":
+        median = result["median"]
+        return [
+            f"Median: {median['tx_per_second']:,.0f} tx/s, {median['messages_per_second']:,.0f} messages/s."
+        ]
+    return [f"Result `{result['sha256']}`."] if "sha256" in result else []
+
+
+def markdown(headings, rows):
+    """A table; columns that hold numbers stand to the right."""
+    right = [
+        any(column) and all(cell[:1].isdigit() for cell in column if cell)
+        for column in zip(*rows, strict=True)
+    ]
+    lines = [headings, ["--:" if r else "---" for r in right], *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines) + "\n"
+
+
+def numbers(results):
+    """The part of the README between the markers."""
+    rows = []
+    for name in (name for name in SECTIONS if name in results):
+        for k, line in enumerate(HEADLINES[name](results[name])):
+            rows.append(["" if k else f"[{SECTIONS[name].title}]({anchor(name)})", *line])
+    parts = [SMOKE, ""] if any(result["is_smoke"] for result in results.values()) else []
+    parts += [markdown(["what", "workload", "Weir", "beside it"], rows)]
+    places = {}
+    for name in (name for name in SECTIONS if name in results):
+        result = results[name]
+        key = f"{result['cores']} core of {result['machine']}, {result['date']}"
+        places.setdefault(key, []).append(name + " (smoke)" * result["is_smoke"])
+    parts += [f"Measured on {key}: {', '.join(names)}." for key, names in places.items()]
+    return "\n".join(parts)
+
+
+def anchor(name):
+    return f"RESULTS.md#{SECTIONS[name].title.lower().replace(' ', '-')}"
+
+
+def of_handbook(result):
+    median = result["median"]
+    yield [
+        result["workload"],
+        (
+            f"**{few(median['tx_per_second'])} tx/s**, {few(median['messages_per_second'])} messages/s, "
+            f"batch p99 {few(median['batch_ms_p99'])} ms"
+        ),
+        f"decode only: {few(median['decode_only_messages_per_second'])} messages/s",
+    ]
+
+
+def of_quality(result):
+    mean, published = result["rows"][-1], result["published"]
+    best = {c.key: max(row[c.key] for row in published) for c in QUALITY}
+    yield [
+        result["workload"],
+        "; ".join(f"{c.heading} **{c.cell(mean)}**" for c in QUALITY),
+        "best published of each: " + ", ".join(c.cell(best) for c in QUALITY),
+    ]
+    yield [
+        "the same pass",
+        f"{result['decisions']:,} decisions, {few(result['tx_per_second'])} tx/s, {few(result['memory_mb_max'])} MB",
+        "",
+    ]
+
+
+def of_rules(result):
+    rows = [row for row in result["rows"] if row["rules"] == "plain"]
+    rows = [rows[0], rows[-1]]
+    sizes = " and ".join(f"{row['rows']:,}" for row in rows)
+    yield [
+        f"{result['workload']}; batches of {sizes}",
+        " and ".join(few(row["us_per_event"]) for row in rows) + " us an event",
+        "naive walk: " + " and ".join(few(row["naive_us_per_event"]) for row in rows) + " us",
+    ]
+
+
+def of_windows(result):
+    rows = [row for row in result["rows"] if row["batch"] > 1 and not row["late"]]
+    for row in (rows[0], rows[-1]):
+        yield [
+            f"{row['features']}; {result['workload']}, batches of {row['batch']:,}",
+            f"{few(row['cpu_us'])} us an event",
+            f"deques and dicts: {few(row['peer_us'])} us",
+        ]
+
+
+def of_models(result):
+    for row in (row for row in result["rows"] if row["river_us"] is not None):
+        yield [
+            f"{row['model']}, {row['inputs']} inputs: {row['does']}",
+            f"{few(row['whole_us'])} us a row",
+            f"river: {few(row['river_us'])} us",
+        ]
+
+
+def of_decode(result):
+    row = result["rows"][0]
+    yield [
+        f"{result['workload']}; {row['messages']}, batches of 2,048",
+        f"{few(row['batch_2048_us'])} us a message",
+        f"msgspec alone: {few(row['msgspec_us'])} us",
+    ]
+
+
+HEADLINES = {
+    "handbook": of_handbook,
+    "quality": of_quality,
+    "rules": of_rules,
+    "windows": of_windows,
+    "models": of_models,
+    "decode": of_decode,
+}
+
+
+def few(value):
+    """Three significant digits; more would not come again."""
+    return f"{float(f'{value:.3g}'):,.10g}"
+
+
+def with_numbers(text, results):
+    """The README `text` with its part between the markers made of `results`."""
+    before, rest = text.split(f"{BEGIN}\n")
+    _, after = rest.split(END)
+    return f"{before}{BEGIN}\n{numbers(results)}\n{END}{after}"
+
+
+def write_pages():
+    results = read()
+    PAGE.write_text(page(results), encoding="utf-8")
+    text = README.read_text(encoding="utf-8")
+    README.write_text(with_numbers(text, results), encoding="utf-8")
+
+
+# ---------------------------------------------------------------- runs
+
+
+def run(name, is_smoke):
+    """Run one bench; return its result, or None with the reason on standard error, and the exit status."""
+    command = [sys.executable, "-m", f"benchmarks.bench_{name}", "--json"]
+    began = time.perf_counter()
+    done = subprocess.run(
+        command + ["--smoke"] * is_smoke, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False
+    )
+    if done.returncode != 0:
+        return None, done.returncode
+    result = json.loads(done.stdout.splitlines()[-1])
+    return {"bench": name, "took_s": round(time.perf_counter() - began, 1)} | result, 0
+
+
+def keep(name, result, folder=FOLDER):
+    """Write `result` unless it is a smoke run and a real one is there; return whether it was written."""
+    path = folder / f"{name}.json"
+    old = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else result
+    if result["is_smoke"] and not old["is_smoke"]:
+        return False
+    folder.mkdir(exist_ok=True)
+    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    return True
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(SECTIONS)}; all")
+    parser.add_argument("--smoke", action="store_true", help="small sizes: do they run at all?")
+    parser.add_argument("--pages", action="store_true", help="run nothing, write the pages anew")
+    given = parser.parse_args(argv)
+    unknown = sorted(set(given.names) - set(SECTIONS))
+    if unknown:
+        parser.error(f"there is no bench `{unknown[0]}`; there are {', '.join(SECTIONS)}")
+    failed, began = [], time.perf_counter()
+    for name in [] if given.pages else given.names or SECTIONS:
+        print(f"== {name}", flush=True)
+        result, status = run(name, given.smoke)
+        if result is None:
+            print(f"== {name}: {'skipped' if status == measuring.EXIT_MISSING else 'failed'}")
+            failed += [name] if status != measuring.EXIT_MISSING else []
+            continue
+        kept = "" if keep(name, result) else "; a real run is on record, this one is not kept"
+        print(f"{measuring.text(result)}\n== {name}: {result['took_s']:.0f} s{kept}", flush=True)
+    write_pages()
+    print(f"RESULTS.md and README.md written, {time.perf_counter() - began:.0f} s in all")
+    if failed:
+        print(f"error: failed: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""The pages with figures say what the benchmarks found, and nothing else."""
+
+import json
+
+import pytest
+
+from benchmarks import results
+from tests.style.sources import ROOT
+
+ANEW = "write it anew: python -m benchmarks.results --pages"
+HEAD = ("bench", "workload", "is_smoke", "machine", "cores", "load", "date", "took_s", "rows")
+
+
+def test_the_page_of_results_is_made_of_the_files_of_results():
+    assert (ROOT / "RESULTS.md").read_text(encoding="utf-8") == results.page(results.read()), ANEW
+
+
+def test_the_numbers_of_the_readme_are_made_of_the_files_of_results():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert text.count(results.BEGIN) == text.count(results.END) == 1
+    assert text == results.with_numbers(text, results.read()), ANEW
+
+
+def test_every_bench_has_its_place_on_the_page_and_its_file_of_results():
+    benches = {
+        path.stem.removeprefix("bench_") for path in (ROOT / "benchmarks").glob("bench_*.py")
+    }
+    files = {path.stem for path in (ROOT / "benchmarks" / "results").glob("*.json")}
+    assert benches == set(results.SECTIONS) == set(results.HEADLINES) == files
+
+
+@pytest.mark.parametrize("name", results.SECTIONS)
+def test_every_result_says_on_what_and_when_it_was_measured(name):
+    result = results.read()[name]
+    assert not [key for key in HEAD if result.get(key) in (None, "", [])]
+    assert result["bench"] == name
+
+
+def test_a_changed_figure_changes_both_pages():
+    found = results.read()
+    page, numbers = results.page(found), results.numbers(found)
+    found["handbook"]["median"]["tx_per_second"] *= 2
+    assert results.page(found) != page
+    assert results.numbers(found) != numbers
+
+
+def test_a_smoke_run_is_marked_and_never_replaces_a_real_one(tmp_path):
+    real = results.read()["rules"] | {"is_smoke": False, "took_s": 1.0}
+    smoke = real | {"is_smoke": True, "took_s": 2.0}
+    path = tmp_path / "rules.json"
+    for run, is_kept in ((smoke, True), (real, True), (smoke, False), (real, True)):
+        assert results.keep("rules", run, tmp_path) == is_kept
+    assert json.loads(path.read_text(encoding="utf-8")) == real
+    for text in (results.page, results.numbers):
+        assert results.SMOKE in text({"rules": smoke})
+        assert results.SMOKE not in text({"rules": real})
