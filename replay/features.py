@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from config.errors import InputError
 from config.money import exponent
 from engine.batch import TRANSACTION
 from engine.core import Core, Outcome
@@ -28,6 +29,12 @@ class FeatureFile:
     """An observer of a run that appends each batch to a Parquet file; use as a context manager."""
 
     def __init__(self, path: Path, core: Core) -> None:
+        if not path.parent.is_dir():
+            raise InputError(
+                f"there is no folder {path.parent}",
+                "--features",
+                fix="make it, or name a file elsewhere",
+            )
         self._core = core
         self._names = tuple(core.ruleset.pack.features)
         self._minor = 10.0 ** exponent(core.ruleset.pack.currency)

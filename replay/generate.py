@@ -59,6 +59,7 @@ def generate(
     The suffix of `path` chooses the form: .ndjson, .ndjson.gz or .ndjson.zst. Lines stand in the order of arrival.
     Memory is bounded by one day of traffic. Byte identity holds for one version of numpy.
     """
+    _check_name(path)
     _check(
         accounts, days, rate, {"out_of_order": out_of_order, "late": late, "duplicates": duplicates}
     )
@@ -122,6 +123,16 @@ class _Queue:
         n = len(order) if until_us is None else int(np.count_nonzero(arrival_us < until_us))
         self.arrival_us, self.lines = [arrival_us[order[n:]]], [lines[order[n:]]]
         return [line + b"\n" for line in lines[order[:n]]]
+
+
+def _check_name(path: Path) -> None:
+    if not path.name.endswith((".ndjson", ".ndjson.gz", ".ndjson.zst")):
+        raise ConfigError(
+            f"the name of the file must end in .ndjson, .ndjson.gz or .ndjson.zst, was {path.name}",
+            "weir generate",
+            "the name says what a file is, and what reads it goes by that",
+            "name it day.ndjson",
+        )
 
 
 def _check(accounts: int, days: int, rate: float, shares: dict[str, float]) -> None:

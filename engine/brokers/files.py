@@ -77,6 +77,7 @@ class FileSource:
         for path in paths:
             if not path.is_file():
                 raise InputError(f"there is no file {path}", fix="correct the path of the input")
+            _is_text(path)  # or refuses the name, before anything is begun
         self.paths, self.feed, self.schema = list(paths), feed, schema
         self.is_live = clock is not None
         self.clock = clock
@@ -95,7 +96,10 @@ class FileSource:
         """How many messages there will be at most, where the files say so; for a progress bar."""
         if any(_ending(path) != ".parquet" for path in self.paths):
             return None
-        rows: int = sum(pq.read_metadata(path).num_rows for path in self.paths)
+        try:
+            rows: int = sum(pq.read_metadata(path).num_rows for path in self.paths)
+        except _DAMAGED:  # told when it is read
+            return None
         return 2 * rows if self.feed.label else rows
 
     def poll(self, rows_max: int, wait_us: int) -> Messages | None:  # noqa: ARG002 - a file never waits
