@@ -45,6 +45,10 @@ WHOLE = [
     b'{"kind":"command","command":null}', b'{"kind":"command","command":["release"]}', b'{"kind":"label"}',
     b'{"kind":"command","command":"release","by":9999999999999999999999999999}', b'{"kind":"profile"}',
 ]  # fmt: skip
+STRANGE_KEYS = [
+    "", " ", "a.b", "x" * 300, "\u0000", "tab\t", 'q"q', "back\\slash", "é", "extra_0", "__class__", "cvv", "CVV",
+    "track2", "command", "by", "\u2028",
+]  # fmt: skip
 
 
 # ---------------------------------------------------------------- spoiling
@@ -139,22 +143,11 @@ class Spoiler:
         return self.bytes_of(message | {"kind": kind})
 
     def rename(self, message):
-        odd = self.pick(
-            [
-                "",
-                " ",
-                "a.b",
-                "x" * 300,
-                "\u0000",
-                "é",
-                "extra_0",
-                "__class__",
-                "cvv",
-                "CVV",
-                "track2",
-            ]
-        )
+        """A key that is none, in the place of another or beside them."""
+        odd = self.pick(STRANGE_KEYS)
         key = self.pick(list(message))
+        if self.rng.random() < 0.5:
+            return self.bytes_of(message | {odd: message[key]})
         return self.bytes_of({odd if k == key else k: v for k, v in message.items()})
 
     def splice(self, message):
