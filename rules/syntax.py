@@ -45,6 +45,7 @@ KEYWORDS: Final = frozenset(
     | {"true", "false", "null"}
 )
 _FUNCTIONS_TOO: Final = frozenset({"min", "max"})  # `max(a, b)` is also a function of two values
+_CALCULATIONS: Final = frozenset({"+", "-", "*", "/", "??"})
 _COMPARISONS: Final = frozenset({"==", "!=", "<", "<=", ">", ">="})
 _SPELLINGS: Final = {
     "=": "==", "===": "==", "<>": "!=", "!==": "!=", "&&": "and", "||": "or", "!": "not",
@@ -346,11 +347,11 @@ class _Parser:
         self, op: str, args: tuple[Tree, ...], start: int, value: str = "", unit: str = ""
     ) -> Tree:
         """Make a node that ends before the present token, and keep the limits."""
-        end = self.tokens[self.i - 1].span.end if self.i else start
+        end = max(start, self.tokens[self.i - 1].span.end if self.i else start)
         self.n_nodes += 1
         if self.n_nodes > NODES_MAX and not self.stopped:
             self.stop(Span(start, end), f"an expression has at most {NODES_MAX} parts")
-        return Tree(op, args, value, unit, Span(start, max(start, end)))
+        return Tree(op, args, value, unit, Span(start, end))
 
     def stop(self, span: Span, what: str) -> None:
         """Give up on this text: report once and jump to the end."""
@@ -471,11 +472,14 @@ class _Parser:
         if self.stopped:
             self.level -= 1
             return Tree("error", span=Span(start, start))
+        # Behind a comparison or `not` only and/or can follow: `a is missing is present` is none.
+        compared = self.at("not")
         left = self.prefix(power)
-        while not self.stopped:
+        while not self.stopped and not (compared and not self.at("and", "or")):
             more = self.infix(left, start, power)
             if more is None:
                 break
+            compared = more.op not in _CALCULATIONS
             left = more
         self.level -= 1
         return left
