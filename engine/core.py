@@ -252,7 +252,10 @@ class Core:
         """
         frame, links = batch.frame, self._computed_links
         self.ruleset.expressions(stratum, frame)
-        labels = np.array([i for i in admitted.links if batch.kind[i] == LABEL], np.int64)
+        if not admitted.links or not (len(links.number) or len(links.code)):
+            return
+        labels = np.array(admitted.links, np.int64)
+        labels = labels[batch.kind[labels] == LABEL]
         if len(labels):
             frame.number[links.number[:, None], labels] = np.nan
             frame.code[links.code[:, None], labels] = -1
@@ -260,9 +263,10 @@ class Core:
 
     def _set_original_times(self, batch: Batch, admitted: Admitted) -> None:
         """Let conditions and arguments read the time of the transaction in the rows of its updates."""
-        if "event_time" not in self.layout:
+        updates = np.array(admitted.links, np.int64)
+        updates = updates[batch.kind[updates] == UPDATE]
+        if not len(updates) or "event_time" not in self.layout:
             return
-        updates = np.array([i for i in admitted.links if batch.kind[i] == UPDATE], np.int64)
         at = self.remembered.rows(admitted.entry[updates])
         batch.frame.column("event_time")[updates] = self.remembered.arrays["time_us"][at]
 
@@ -281,9 +285,9 @@ class Core:
 
         of_rows : those of them that get columns; None for all
         """
-        rows = np.array(admitted.links, np.int64) if of_rows is None else of_rows
-        if not len(rows) or not (len(links.number) or len(links.code)):
+        if not admitted.links or not (len(links.number) or len(links.code)):
             return
+        rows = np.array(admitted.links, np.int64) if of_rows is None else of_rows
         stored = rows[admitted.linked_from[rows] < 0]
         if len(stored):
             at = self.remembered.rows(admitted.entry[stored])
