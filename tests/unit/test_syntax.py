@@ -163,6 +163,20 @@ def test_spellings_of_other_languages_are_taken_as_meant(text, canonical):
             '"if" needs "then", found "b"',
             "write if condition then value else value",
         ),
+        (
+            "a is missing is present",
+            "WR111",
+            "is",
+            '"is" cannot follow here',
+            "join conditions by and, or",
+        ),
+        (
+            "not a == 1 in [2]",
+            "WR111",
+            "in",
+            '"in" cannot follow here',
+            "join conditions by and, or",
+        ),
     ],
 )
 def test_what_is_refused_says_what_to_write(text, code, part, what, hint):
