@@ -14,7 +14,7 @@ import pytest
 
 from engine.batch import DEAD, KIND_NAMES
 from engine.decode import BYTES_MAX, DEPTH_MAX, ID_MAX, REASONS
-from tests import banking
+from tests import banking, factories
 
 N = int(os.environ.get("WEIR_MUTATIONS", "1500"))
 SEED = 20_260_302
@@ -350,6 +350,16 @@ def test_a_dead_letter_that_says_it_was_answered_was_and_no_other(run):
     for record in run.decisions:
         if record["seq"] in told:
             assert "UNSCORABLE" in record["reasons"]
+
+
+@pytest.mark.parametrize("key", STRANGE_KEYS, ids=lambda key: repr(key[:9]))
+def test_a_field_that_nobody_knows_may_have_any_name(key):
+    """Names of unknown fields are learned; a quote in one of them ended the engine."""
+    core = banking.fresh_core()
+    for number in range(3):
+        message = factories.message(transaction_id=f"t-{number}") | {key: "x"}
+        outcome = core.apply([json.dumps(message).encode()], ["x"])
+        assert len(outcome.streams["decisions"].splitlines()) == 1
 
 
 def test_what_is_refused_moves_no_core_time(run):

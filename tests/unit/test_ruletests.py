@@ -1,0 +1,117 @@
+"""Tests inside rules, run by the real core: what they tell when they fail, and what they set aside."""
+
+import shutil
+
+import pytest
+
+from config.errors import ConfigError
+from config.settings import BANK
+from replay import ruletests
+
+RULE = """\
+rules:
+  - id: BIG-001
+    name: A big payment
+    version: 1
+    owner: payments
+    severity: low
+    reason: MODEL_ODD
+    on: payment
+    mode: {mode}
+    when: outgoing and amount >= 1_000 EUR
+    score: 100
+    actions:
+      - alert: {{queue: l1, title: "Big"}}
+    tests:
+      - name: the edge
+        start: 2026-03-02T10:00:00Z
+        defaults: {{type: payment, direction: out, status: requested, account: A1}}
+{more}
+        events:
+{events}
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Run the tests of one rule written beside the features that ship."""
+
+    def go(*events, mode="live", more=""):
+        folder = tmp_path / "bank"
+        shutil.copytree(BANK, folder)
+        pack = folder / "packs" / "core"
+        for path in (pack / "rules").glob("*.yaml"):
+            path.unlink()
+        lines = "\n".join(f"          - {{{event}}}" for event in events)
+        (pack / "rules" / "big.yaml").write_text(RULE.format(events=lines, mode=mode, more=more))
+        return ruletests.run([pack], folder)
+
+    return go
+
+
+def test_expectations_that_are_met_are_counted(run):
+    (result,) = run(
+        "at: +0m, amount: 1_000 EUR, expect: fires, expect_actions: [alert]",
+        "at: +1m, amount: 999.99 EUR, expect: quiet",
+        "at: +2m, amount: 1000.00, expect: fires, expect_features: {out_48h: 2_999.99 EUR}",
+    )
+    assert (result.is_fine, result.n_expectations, result.n_undecided) == (True, 5, 0)
+    assert ruletests.report([result]).splitlines() == [
+        "BIG-001                  1 tests  ok",
+        "1 rules, 1 tests, 5 expectations: 5 ok, 0 failed.  Undecided evaluations: 0.",
+    ]
+
+
+def test_a_failure_shows_what_the_condition_read(run):
+    (result,) = run(
+        "at: +0m, amount: 999 EUR, expect: fires",
+        "at: +1m, amount: 1_001 EUR, expect: fires, expect_actions: [alert, freeze]",
+        "at: +2m, amount: 5 EUR, expect: quiet, expect_features: {out_48h: 7 EUR}",
+    )
+    first, second, third = result.failures
+    assert (first.expected, first.got) == ("fires", "quiet")
+    assert "amount = 999.00 EUR" in first.values
+    assert (second.expected, second.got) == ("actions alert, freeze", "actions alert")
+    assert third.expected == "out_48h = 7 EUR"
+    text = ruletests.report([result])
+    assert "BIG-001                  1 tests  FAIL" in text
+    assert "5 expectations: 2 ok, 3 failed." in text
+
+
+def test_a_missing_field_is_undecided_and_counts_as_quiet(run):
+    (result,) = run("at: +0m, expect: undecided", "at: +1m, expect: quiet")
+    assert (result.is_fine, result.n_undecided) == (True, 2)
+
+
+@pytest.mark.parametrize("mode", ["shadow", "live"])
+def test_the_mode_of_a_rule_is_set_aside(run, mode):
+    (result,) = run("at: +0m, amount: 1_000 EUR, expect: fires", mode=mode)
+    assert result.is_fine
+
+
+def test_an_event_that_cannot_be_read_fails_its_test(run):
+    (result,) = run("at: +0m, amount: 1_000.005 EUR, expect: quiet")
+    assert result.failures[0].got.startswith("a dead letter, wrong_amount: `amount` means nothing")
+
+
+def test_a_profile_that_cannot_be_read_fails_its_test(run):
+    """It was passed over, and the test then ran without it."""
+    (result,) = run(
+        "at: +0m, amount: 5 EUR, expect: quiet",
+        more="        profiles: [{account: A1, kind: profil}]",
+    )
+    (failure,) = result.failures
+    assert failure.got.startswith("a dead letter, unknown_kind: `kind` must be one of")
+
+
+def test_a_year_may_pass_inside_a_test(run):
+    (result,) = run(
+        "at: +0m, amount: 1_000 EUR, expect: fires",
+        "at: +400d, amount: 1_000 EUR, expect: fires, expect_features: {out_48h: 1_000 EUR}",
+    )
+    assert result.is_fine
+
+
+def test_a_rule_that_is_not_there_is_asked_for_in_vain():
+    with pytest.raises(ConfigError, match="there is no rule `NO-SUCH` in the packs"):
+        ruletests.run([BANK / "packs" / "core"], BANK, {"NO-SUCH"})
