@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from config.errors import ConfigError
 from config.settings import ModelsFile
+from engine.labels import Lesson
 from engine.outcomes import CHAMPION
 from engine.state import Arrays, prefixed, under
 from models import registry
@@ -59,24 +60,11 @@ class Scoring:
         ):  # beyond float32 is infinite, and models read that as missing
             return np.ascontiguousarray(frame.number[self._rows].T, dtype=np.float32)
 
-    def process(
-        self,
-        frame: Frame,
-        inputs: NDArray[np.float32],
-        action: I1,
-        label: I1,
-        assumed: tuple[I8, NDArray[np.float32]],
-    ) -> dict[str, F8]:
-        """Score and learn, row by row in order; write the `model.*` columns; return the columns for the record.
-
-        inputs  : (n, f) float32  of each row; of a label row, those of the transaction at decision time
-        action  : (n,) int8       see models/protocol.py
-        label   : (n,) int8       0 genuine, 1 fraud; read where a row learns
-        assumed : transactions that are learned as genuine because nobody has said otherwise: the row before which
-                  each is learned, (m,) int64 ascending, and its inputs, (m, f) float32
-        """
+    def process(self, frame: Frame, lesson: Lesson) -> dict[str, F8]:
+        """Score and learn, row by row in order; write the `model.*` columns; return the columns for the record."""
+        action, label, assumed = lesson.action, lesson.verdict, lesson.assumed
         n, m = frame.n, len(assumed[0])
-        x = np.concatenate([inputs, assumed[1]]).astype(np.float64)
+        x = np.concatenate([lesson.inputs, assumed[1]]).astype(np.float64)
         action = np.concatenate([action, np.full(m, LEARN, np.int8)])
         label = np.concatenate([label, np.zeros(m, np.int8)])
         order = np.argsort(np.concatenate([2 * np.arange(n) + 1, 2 * assumed[0]]), kind="stable")

@@ -1,0 +1,209 @@
+"""Labels and updates as rows of the transaction they mean.
+
+A label carries an id and a verdict, an update what has changed; features over them need the keys of the transaction,
+their conditions its fields. Such a row takes over the columns that features read, where it has none of its own: from
+the store of remembered transactions, or from the row of this batch that has them newest. Not here: which transaction a
+row means (engine/admission.py), and what models learn from it (engine/labels.py).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.admission import Admitted
+from engine.batch import LABEL, UPDATE, Batch
+from engine.entities import Dictionaries
+from engine.remembered import Remembered
+from rules.columns import Frame, Layout
+from rules.definitions import Pack
+from rules.ruleset import Ruleset
+from rules.tree import MONEY, TEXT
+
+I8: TypeAlias = NDArray[np.int64]
+OWN = frozenset(
+    {"event_time", "label", "source", "typology"}
+)  # a label has its own of these, or none
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Columns that are taken over: rows of the two planes, and where each stands in the store."""
+
+    number: I8
+    code: I8
+    number_at: I8
+    code_at: I8
+
+    def __len__(self) -> int:
+        return len(self.number) + len(self.code)
+
+    def only(self, names: Sequence[str], layout: Layout) -> "Columns":
+        """Those of them that are named."""
+        places = [layout[name] for name in names]
+        number = np.isin(self.number, [p.row for p in places if not p.is_code])
+        code = np.isin(self.code, [p.row for p in places if p.is_code])
+        return Columns(
+            self.number[number], self.code[code], self.number_at[number], self.code_at[code]
+        )
+
+
+class Links:
+    """What labels and updates take over, for one configuration.
+
+    all    : every column kept of a transaction     windowed, computed : those of them that are features
+    texts  : rows of the code plane that hold texts; their codes end with the batch, so the texts themselves are kept
+    """
+
+    def __init__(self, pack: Pack, layout: Layout, dictionaries: Dictionaries) -> None:
+        self._layout, self._dictionaries = layout, dictionaries
+        names = _wanted(pack, layout)
+        self.texts = tuple(layout[n].row for n in names if layout[n].dictionary == TEXT)
+        places = [layout[name] for name in names if layout[name].dictionary != TEXT]
+        number = np.array([p.row for p in places if not p.is_code], np.int64)
+        code = np.array([p.row for p in places if p.is_code], np.int64)
+        self.all = Columns(number, code, np.arange(len(number)), np.arange(len(code)))
+        features = pack.features.items()
+        self._windowed = self.all.only([n for n, f in features if f.aggregate], layout)
+        self._computed = self.all.only([n for n, f in features if f.expression], layout)
+        money = [p.row for p in layout.places.values() if p.type.kind == MONEY]
+        self._money = np.array(money, np.int64)
+
+    def take_texts(self, frame: Frame, admitted: Admitted, memory: Remembered) -> None:
+        """Take texts over; before the tables of the rules learn which texts there are in this batch."""
+        if not self.texts:
+            return
+        texts = self._dictionaries[TEXT]
+        for row in admitted.links:
+            source = int(admitted.linked_from[row])
+            kept = memory.texts(int(admitted.entry[row])) if source < 0 else ()
+            for k, column in enumerate(self.texts):
+                codes = frame.code[column]
+                if codes[row] < 0 and source >= 0:
+                    codes[row] = codes[source]
+                elif codes[row] < 0 and (text := kept[k]) is not None:
+                    codes[row] = texts.code(text)
+
+    def set_original_facts(self, batch: Batch, admitted: Admitted, memory: Remembered) -> None:
+        """Let an update stand at the time of its transaction, and in its currency where it names none."""
+        updates = np.array(admitted.links, np.int64)
+        updates = updates[batch.kind[updates] == UPDATE]
+        if not len(updates):
+            return
+        at = memory.rows(admitted.entry[updates])
+        if "event_time" in self._layout:
+            batch.frame.column("event_time")[updates] = memory.arrays["time_us"][at]
+        was_foreign = memory.arrays["foreign"][at] == 1
+        for row, stored in zip(updates.tolist(), was_foreign.tolist(), strict=True):
+            record, source = batch.records[row], int(admitted.linked_from[row])
+            assert record is not None, "decode gives an update row its record"
+            if record.currency is None:
+                batch.foreign[row] = batch.foreign[source] if source >= 0 else stored
+
+    def blank_foreign(self, batch: Batch, admitted: Admitted) -> None:
+        """Leave the money of updates missing that is in a currency without a rate, whatever it was before."""
+        for row in admitted.links:
+            if batch.foreign[row] and batch.kind[row] == UPDATE:
+                batch.frame.number[self._money, row] = np.nan
+
+    def take(
+        self,
+        frame: Frame,
+        admitted: Admitted,
+        memory: Remembered,
+        columns: Columns | None = None,
+        of_rows: I8 | None = None,
+    ) -> None:
+        """Give labels and updates the columns of the transaction they mean, where they have none of their own.
+
+        columns : of these; None for all           of_rows : those of them that get columns; None for all
+        """
+        columns = self.all if columns is None else columns
+        if not admitted.links or not len(columns):
+            return
+        rows = np.array(admitted.links, np.int64) if of_rows is None else of_rows
+        stored = rows[admitted.linked_from[rows] < 0]
+        if len(stored):
+            at = memory.rows(admitted.entry[stored])
+            for k, column in zip(columns.number_at, columns.number, strict=True):
+                values = frame.number[column]
+                known = memory.arrays["number"][at, k]
+                values[stored] = np.where(np.isnan(values[stored]), known, values[stored])
+            for k, column in zip(columns.code_at, columns.code, strict=True):
+                codes = frame.code[column]
+                known = memory.arrays["code"][at, k]
+                codes[stored] = np.where(codes[stored] < 0, known, codes[stored])
+        here = rows[admitted.linked_from[rows] >= 0]
+        for row in here.tolist():  # in order: an update of an update
+            source = admitted.linked_from[row]
+            for column in columns.number:
+                if np.isnan(frame.number[column, row]):
+                    frame.number[column, row] = frame.number[column, source]
+            for column in columns.code:
+                if frame.code[column, row] < 0:
+                    frame.code[column, row] = frame.code[column, source]
+
+    def take_windows(self, frame: Frame, admitted: Admitted, memory: Remembered) -> None:
+        """Take over window features, once they stand in the rows of this batch."""
+        self.take(frame, admitted, memory, self._windowed)
+
+    def compute(
+        self,
+        ruleset: Ruleset,
+        stratum: int,
+        batch: Batch,
+        admitted: Admitted,
+        memory: Remembered,
+    ) -> None:
+        """Compute the features that are expressions: of updates from present values, of labels none of their own.
+
+        An update is the transaction as it is now, so its expressions follow its amount; a label only points at one, and
+        its time is not the transaction's.
+        """
+        frame, columns = batch.frame, self._computed
+        ruleset.expressions(stratum, frame)
+        if not admitted.links or not len(columns):
+            return
+        labels = np.array(admitted.links, np.int64)
+        labels = labels[batch.kind[labels] == LABEL]
+        if len(labels):
+            frame.number[columns.number[:, None], labels] = np.nan
+            frame.code[columns.code[:, None], labels] = -1
+            self.take(frame, admitted, memory, columns, labels)
+
+    def keep(self, batch: Batch, admitted: Admitted, memory: Remembered) -> None:
+        """Keep the columns of new transactions, and of those that an update has changed."""
+        frame, arrays = batch.frame, memory.arrays
+        new = np.array(admitted.new, np.int64)
+        updates = np.array([i for i in admitted.links if batch.kind[i] == UPDATE], np.int64)
+        for rows in (new, updates):
+            at = memory.rows(admitted.entry[rows])
+            arrays["foreign"][at] = batch.foreign[rows]
+            arrays["number"][at] = frame.number[self.all.number][:, rows].T
+            arrays["code"][at] = frame.code[self.all.code][:, rows].T
+            if self.texts:
+                texts: list[str | None] = [*self._dictionaries[TEXT].texts, None]  # -1 is missing
+                for row in rows.tolist():
+                    kept = tuple(texts[frame.code[column, row]] for column in self.texts)
+                    memory.keep_texts(int(admitted.entry[row]), kept)
+
+
+def _wanted(pack: Pack, layout: Layout) -> list[str]:
+    """What features of labels and of amended transactions read: keys, arguments, conditions.
+
+    And what expressions among these read, for an update computes them again.
+    """
+    names: list[str] = []
+    for feature in pack.features.values():
+        aggregate = feature.aggregate
+        if aggregate is not None:
+            names += aggregate.keys
+            names += aggregate.argument.columns() if aggregate.argument else ()
+            names += aggregate.where.columns() if aggregate.where else ()
+    for name in names:  # grows on the way
+        read = pack.features.get(name)
+        if read is not None and read.expression is not None:
+            names += [other for other in read.expression.columns() if other not in names]
+    return [name for name in dict.fromkeys(names) if name not in OWN and name in layout]
