@@ -6,10 +6,10 @@ nothing is evaluated.
     op                           args          value
     const                        -             float (numbers, money in minor units, durations in us, times in us since
                                                1970, time of day in us since midnight), bool or str
-    column                       -             column name: field, attribute ("account.opened_on"), feature, "model.score"
+    column                       -             its name: field, attribute ("account.opened_on"), feature, "model.score"
     and, or                      two or more
     not                          x
-    == != < <= > >=              x, y          both numeric, or (== and != only) both of one dictionary, or code and const
+    == != < <= > >=              x, y          both numeric, or (== and != only) of one dictionary, or code and const
     in                           x             frozenset of str or of float, or a list's name as "@name"
     between                      x, low, high  both bounds belong to it; time of day wraps midnight
     missing                      x             true where x is missing; "is present" is not(missing)
