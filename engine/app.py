@@ -19,7 +19,7 @@ from engine.metrics import Metrics
 from engine.output import OutputFolder
 from engine.ports import Source
 from engine.progress import Progress
-from engine.runner import Observer, Pace, Runner, StopRequest
+from engine.runner import Observer, Runner, StopRequest
 from engine.setup import Setup
 
 
@@ -84,7 +84,6 @@ def execute(
     source: Source,
     *,
     observe: Callable[[Core], Sequence[Observer]] = lambda _core: (),
-    pace: Pace | None = None,
 ) -> dict[str, Any]:
     """Run `source` through a core into the output folder of `job`; return the summary, which is written there too.
 
@@ -120,7 +119,6 @@ def execute(
         rows_max=job.rows_max,
         control=Control(job.out / "control") if job.is_live else None,
         observers=tuple(observe(core)),
-        pace=pace,
     )
     if snapshot is not None:
         runner.resume(snapshot)

@@ -33,7 +33,6 @@ WAIT_US = (
 CONTROL_EVERY_US = 200_000
 
 Observer: TypeAlias = Callable[[Outcome], None]
-Pace: TypeAlias = Callable[[int, Callable[[], bool]], None]
 
 
 @dataclass(slots=True)
@@ -76,7 +75,6 @@ class Runner:
     """One core, one source, one output folder.
 
     observers : look at each outcome after it was written (feature files, evaluation); never change it
-    pace      : called after each batch with core time, and with what tells it to stop; a replay at 10x waits there
     """
 
     core: Core
@@ -88,7 +86,6 @@ class Runner:
     journal: Journal | None = None
     control: Control | None = None
     observers: tuple[Observer, ...] = ()
-    pace: Pace | None = None
     totals: Totals = field(default_factory=Totals)
     resumed_from: Totals = field(default_factory=Totals)
     records: int = 0
@@ -135,8 +132,6 @@ class Runner:
                 last_seen_ns = now_ns
                 self._take(messages, progress)
                 self.position = messages.positions[-1]
-                if self.pace is not None:
-                    self.pace(self.core.core_us, lambda: stop.is_set)
             elif self.source.is_live and now_ns - last_seen_ns >= TICK_AFTER_US * 1_000:
                 last_seen_ns = now_ns
                 self._take(self._tick(), progress)

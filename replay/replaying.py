@@ -25,7 +25,7 @@ from engine.setup import read_setup
 from replay import demo, evaluate
 from replay.features import FeatureFile
 from replay.generate import generate
-from replay.pacing import Between, check_order, pace_of
+from replay.pacing import Between, Paced, check_order, factor_of
 
 
 def replay(arguments: Namespace) -> tuple[dict[str, Any], str]:
@@ -40,6 +40,7 @@ def replay(arguments: Namespace) -> tuple[dict[str, Any], str]:
     from_us = instant_us("--from", arguments.from_) if arguments.from_ else None
     to_us = instant_us("--to", arguments.to) if arguments.to else None
     check_order(from_us, to_us)
+    factor = factor_of(arguments.speed)
     delay_us = duration_us(arguments.label_delay) if arguments.label_delay else None
     if arguments.resume and (arguments.features is not None or arguments.evaluate):
         raise InputError(
@@ -57,6 +58,8 @@ def replay(arguments: Namespace) -> tuple[dict[str, Any], str]:
     source: Source = recording
     if from_us is not None or to_us is not None:
         source = Between(recording, from_us, to_us)
+    if factor is not None:
+        source = Paced(source, factor, SystemClock(), setup.configuration.settings.jump_max_us)
     job = Job(
         setup,
         arguments.out,
@@ -74,9 +77,7 @@ def replay(arguments: Namespace) -> tuple[dict[str, Any], str]:
                 observers.append(stack.enter_context(FeatureFile(arguments.features, core)))
             return observers
 
-        summary = execute(
-            job, source, observe=observe, pace=pace_of(arguments.speed, SystemClock())
-        )
+        summary = execute(job, source, observe=observe)
     table = ""
     if arguments.evaluate:
         is_handbook = setup.feed.name == "handbook"

@@ -4,60 +4,80 @@ import numpy as np
 import pytest
 
 from config.errors import ConfigError, InputError
-from engine.admission import NEVER
 from engine.clock import ManualClock
 from engine.ports import Messages
-from replay.pacing import SLEEP_US_MAX, Between, Pace, check_order, pace_of
+from replay.pacing import Between, Paced, check_order, factor_of
 from tests import factories
 
 T0, SECOND = 1_772_445_609_000_000, 1_000_000
 
 
-def on():
-    return False
+class Given:
+    """A source with these lines, given in one poll."""
+
+    is_live = False
+
+    def __init__(self, *lines):
+        self.lines = list(lines)
+
+    def poll(self, rows_max, wait_us):
+        taken, self.lines = self.lines[:rows_max], self.lines[rows_max:]
+        return Messages(taken, ["x"] * len(taken)) if taken else None
+
+
+def at(*seconds):
+    return [b'{"event_time":%d}' % ((T0 + s * SECOND) // 1_000) for s in seconds]
+
+
+def drive(source, clock, wait_us=10_000, until_us=1 << 62):
+    """When each message was given, in seconds of the clock."""
+    given = []
+    while (messages := source.poll(100, wait_us)) is not None:
+        given += [clock.monotonic_ns() / 1e9] * len(messages)
+        if clock.monotonic_ns() // 1_000 > until_us:
+            break
+    return given
 
 
 @pytest.mark.parametrize(("text", "factor"), [("1x", 1), ("10x", 10), ("0.5x", 0.5), ("1e3x", 1e3)])
-def test_core_time_passes_so_many_times_as_fast_as_the_clock(text, factor):
+def test_time_passes_so_many_times_as_fast_as_the_clock(text, factor):
     clock = ManualClock()
-    pace = pace_of(text, clock)
-    for core_us in (T0, T0 + 60 * SECOND, T0 + 60 * SECOND, T0 + 90 * SECOND):
-        pace(core_us, on)
-    assert clock.monotonic_ns() // 1_000 == 90 * SECOND / factor
+    source = Paced(Given(*at(0, 60, 60, 90)), factor_of(text), clock, 3_600 * SECOND)
+    assert drive(source, clock) == pytest.approx([0, 60 / factor, 60 / factor, 90 / factor])
+
+
+def test_a_message_is_given_when_it_is_due_and_not_with_its_block():
+    clock = ManualClock()
+    source = Paced(Given(*at(0, 10, 20)), 1, clock, 3_600 * SECOND)
+    assert len(source.poll(100, 10_000)) == 1
+    assert len(source.poll(100, 10_000)) == 0, "nothing is due yet, and a stop can be noticed"
+    assert clock.monotonic_ns() == 10_000_000
 
 
 def test_what_took_longer_than_it_should_is_caught_up():
     clock = ManualClock()
-    pace = Pace(1, clock)
-    pace(T0, on)
+    source = Paced(Given(*at(0, 30, 60)), 1, clock, 3_600 * SECOND)
+    source.poll(100, 0)
     clock.advance_us(45 * SECOND)
-    pace(T0 + 30 * SECOND, on)
-    assert clock.monotonic_ns() == 45 * SECOND * 1_000
-    pace(T0 + 60 * SECOND, on)
-    assert clock.monotonic_ns() == 60 * SECOND * 1_000
+    assert drive(source, clock) == pytest.approx([45, 60])
 
 
-def test_nothing_is_waited_for_before_the_first_event():
-    """Core time is then a very small number; a replay waited some hundred thousand years for it."""
+def test_nothing_is_waited_for_before_the_first_event_nor_for_a_time_that_cannot_be():
+    """What has no time goes with the message before it; a year 2099 is refused later, and nobody waits for it."""
     clock = ManualClock()
-    pace = Pace(10, clock)
-    pace(NEVER, on)
-    pace(T0, on)
-    assert clock.monotonic_ns() == 0
-    pace(T0 + 10 * SECOND, on)
-    assert clock.monotonic_ns() == SECOND * 1_000
+    lines = [b"junk", *at(0), b"{}", *at(4_070_908_800, 5)]
+    source = Paced(Given(*lines), 1, clock, 3_600 * SECOND)
+    assert drive(source, clock) == pytest.approx([0, 0, 0, 0, 5])
 
 
-def test_a_stop_is_noticed_while_waiting():
+def test_rows_out_of_order_go_with_the_newest_before_them():
     clock = ManualClock()
-    pace = Pace(1, clock)
-    pace(T0, on)
-    pace(T0 + 8 * 3_600 * SECOND, lambda: clock.monotonic_ns() >= SECOND * 1_000)
-    assert clock.monotonic_ns() // 1_000 < SECOND + SLEEP_US_MAX
+    source = Paced(Given(*at(0, 20, 5, 30)), 1, clock, 3_600 * SECOND)
+    assert drive(source, clock) == pytest.approx([0, 20, 20, 30])
 
 
 def test_max_waits_for_nothing():
-    assert pace_of("max", ManualClock()) is None
+    assert factor_of("max") is None
 
 
 @pytest.mark.parametrize(
@@ -65,7 +85,7 @@ def test_max_waits_for_nothing():
 )
 def test_other_speeds_are_refused(text):
     with pytest.raises(ConfigError) as error:
-        pace_of(text, ManualClock())
+        factor_of(text)
     assert str(error.value) == (
         f"`--speed` must be max or a multiple such as 10x, was {text}\n"
         "  fix: write max for as fast as it goes, 1x for the pace of the recording"
