@@ -24,6 +24,8 @@ NEEDED = (
     "prometheus-client",
     "pyarrow",
     "pyyaml",
+    "tqdm",
+    "tzdata",
     "zstandard",
 )
 

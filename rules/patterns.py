@@ -13,7 +13,8 @@ from re import _parser  # type: ignore[attr-defined]
 from typing import Any, Final
 
 PATTERN_CHARS_MAX: Final = 200
-OPEN_REPEATS_MAX: Final = 4
+OPEN_REPEATS_MAX: Final = 3
+WAYS_MAX: Final = 1_000  # through alternatives and bounded repeats together; `re` may try them all
 _REPEATS: Final = (sre.MAX_REPEAT, sre.MIN_REPEAT, sre.POSSESSIVE_REPEAT)
 _REFUSED: Final = {
     sre.GROUPREF: "back references",
@@ -45,7 +46,28 @@ def refuse(pattern: str) -> tuple[str, str] | None:
             f"a pattern has at most {OPEN_REPEATS_MAX} open-ended repeats, this one {counts[0]}",
             "give the repeats an upper bound, or split it with and",
         )
+    if _ways(tree) > WAYS_MAX:
+        return (
+            f"alternatives and optional parts give more than {WAYS_MAX:,} ways through the pattern",
+            "split it with and, or use classes such as [ab]",
+        )
     return None
+
+
+def _ways(part: Any) -> int:
+    """In how many ways the alternatives and bounded repeats of a pattern can be gone through; open repeats apart."""
+    ways = 1
+    for op, value in part:
+        if op is sre.BRANCH:
+            ways *= sum(map(_ways, value[1]))
+        elif op is sre.SUBPATTERN:
+            ways *= _ways(value[3])
+        elif op in _REPEATS:
+            low, high, inner = value
+            ways *= _ways(inner) * (1 if high == sre.MAXREPEAT else high - low + 1)
+        if ways > WAYS_MAX:
+            break
+    return ways
 
 
 def _walk(part: Any, counts: list[int], *, repeated: bool) -> tuple[str, str] | None:
