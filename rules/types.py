@@ -342,9 +342,15 @@ class Checker:
             self.report("WR122", tree.span, what, hint)
             return None
         scaled = amount.scaleb(digits)
-        if scaled != scaled.to_integral_value():
+        written = -int(amount.as_tuple().exponent)
+        if written > digits:  # also 3.000, which some people write for three thousand
             what = f"{currency} has {digits} decimals, {self.source(tree)} has more"
-            self.report("WR122", tree.span, what)
+            hint = ""
+            if scaled == scaled.to_integral_value():
+                hint = f"write {amount:.{digits}f} {currency}"
+                if written == 3:
+                    hint += f", or {int(amount * 1_000):_} {currency}"
+            self.report("WR122", tree.span, what, hint)
             return None
         if abs(scaled) > money.MINOR_MAX:
             self.report("WR122", tree.span, "the amount is larger than 2**53 minor units")

@@ -124,6 +124,8 @@ def test_a_choice_between_texts_moves_outwards(text, tree):
         ("amount > 5 USD", "WR122", "5 USD", "amounts in this pack are in EUR, 5 USD is not", "write the amount in EUR; conversion is not in this version"),
         ("amount > 5 EUD", "WR122", "5 EUD", "EUD is not an ISO 4217 currency", "did you mean EUR?"),
         ("amount > 1.005 EUR", "WR122", "1.005 EUR", "EUR has 2 decimals, 1.005 EUR has more", ""),
+        ("amount > 3.000 EUR", "WR122", "3.000 EUR", "EUR has 2 decimals, 3.000 EUR has more", "write 3.00 EUR, or 3_000 EUR"),
+        ("amount > 3.000", "WR122", "3.000", "EUR has 2 decimals, 3.000 has more", "write 3.00 EUR, or 3_000 EUR"),
         ('direction == "outt"', "WR123", '"outt"', 'direction is never "outt" by the schema', 'did you mean "out"?'),
         ('channel == "wbe"', "WR123", '"wbe"', 'channel is never "wbe" by the schema', 'did you mean "web"?'),
         ('channel == "telepathy"', "WR123 warn", '"telepathy"', 'channel is never "telepathy" by the schema', "known: pos, atm, web, mobile, branch_cash, atm_deposit"),
