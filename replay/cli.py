@@ -129,6 +129,13 @@ def _replay(arguments: argparse.Namespace) -> int:
         print(summary_table(summary))
         if table:
             print(f"\n{table}")
+    if "decisions" not in summary and summary.get("dead_letters"):
+        feed = arguments.feed or "the feed of the configuration"
+        print(
+            f"warning: no message could be taken; is {feed} right? See dead_letters.ndjson",
+            file=sys.stderr,
+        )
+        return 1
     return 0
 
 
@@ -158,6 +165,6 @@ def _generate(arguments: argparse.Namespace) -> int:
 def _rules_test(arguments: argparse.Namespace) -> int:
     from replay import ruletests
 
-    results = ruletests.run(arguments.packs, arguments.config, frozenset(arguments.rule))
-    print(ruletests.report(results))
+    results, untested = ruletests.run(arguments.packs, arguments.config, frozenset(arguments.rule))
+    print(ruletests.report(results, untested))
     return 0 if all(result.is_fine for result in results) else 1

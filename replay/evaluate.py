@@ -105,7 +105,8 @@ class Evaluation:
                 f"  {'mean':43s}{'':19s}" + _figures({n: self.published_mean(n) for n in NAMES}),
             ]
         bank = self.bank
-        precision = " ".join(f"{week['average_precision']:.2f}" for week in self.weekly.values())
+        weeks = [week["average_precision"] for week in self.weekly.values()]
+        precision = " ".join("-" if np.isnan(week) else f"{week:.2f}" for week in weeks)
         share = f"{bank['rows']:,.0f}, {bank['frauds']:,.0f} of them fraud"
         quality = f"AUC {bank['roc_auc']:.3f}   average precision {bank['average_precision']:.3f}"
         half, one = bank["recall_at_0.5_percent"], bank["recall_at_1_percent"]

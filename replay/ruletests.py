@@ -53,8 +53,13 @@ class Result:
         return not self.failures
 
 
-def run(packs: Sequence[Path], config: Path, only: Collection[str] = ()) -> list[Result]:
-    """Run every test of the packs, or of the rules named `only`; raise `ConfigError` if a pack has errors."""
+def run(
+    packs: Sequence[Path], config: Path, only: Collection[str] = ()
+) -> tuple[list[Result], list[str]]:
+    """Run every test of the packs, or of the rules named `only`; return results and the rules without any test.
+
+    Raises `ConfigError` if a pack has errors.
+    """
     setup = read_setup(config, pack_paths=packs)
     unknown = sorted(set(only) - {rule.id for rule in setup.pack.rules})
     if unknown:
@@ -62,7 +67,8 @@ def run(packs: Sequence[Path], config: Path, only: Collection[str] = ()) -> list
             f"there is no rule `{unknown[0]}` in the packs", "--rule", fix="see `weir rules check`"
         )
     rules = [rule for rule in setup.pack.rules if not only or rule.id in only]
-    return [run_test(setup, rule, test) for rule in rules for test in rule.tests]
+    results = [run_test(setup, rule, test) for rule in rules for test in rule.tests]
+    return results, [rule.id for rule in rules if not rule.tests]
 
 
 def run_test(setup: Setup, rule: Rule, test: RuleTest) -> Result:
@@ -106,8 +112,11 @@ def run_test(setup: Setup, rule: Rule, test: RuleTest) -> Result:
     return result
 
 
-def report(results: Iterable[Result]) -> str:
-    """A table of rules, each failed expectation with the values behind it, and a last line that counts."""
+def report(results: Iterable[Result], untested: Sequence[str] = ()) -> str:
+    """A table of rules, each failed expectation with the values behind it, and a last line that counts.
+
+    untested : ids of rules that have no test at all
+    """
     results = list(results)
     lines = []
     by_rule: dict[str, list[Result]] = {}
@@ -123,6 +132,9 @@ def report(results: Iterable[Result]) -> str:
                 )
                 lines += [f"        {value}" for value in failure.values]
     n, n_failed = sum(r.n_expectations for r in results), sum(len(r.failures) for r in results)
+    lines += [
+        f"{rule:24s} 0 tests  add one that fires and one that stays quiet" for rule in untested
+    ]
     lines.append(
         f"{len(by_rule)} rules, {len(results)} tests, "
         f"{n} expectations: {n - n_failed} ok, {n_failed} failed.  "
@@ -193,10 +205,14 @@ def _message(
 
 
 def _money(text: str, currency: str) -> tuple[str, str]:
+    """Amount and currency of a text such as `4_000 EUR`; what is none stays as it is, and the decoder says why."""
     match = _MONEY.fullmatch(text.strip())
     if match is None:
-        return text, currency  # the decoder says what is wrong with it
-    return match[1].replace("_", ""), match[2] or currency
+        return text, currency
+    amount, named = match[1].replace("_", ""), match[2] or currency
+    if len(amount.partition(".")[2]) > exponent(named):  # 4.000 may be meant as four thousand
+        return text, named
+    return amount, named
 
 
 def _value(kind: str, value: Entry, currency: str) -> object:

@@ -44,7 +44,7 @@ def run(tmp_path):
             path.unlink()
         lines = "\n".join(f"          - {{{event}}}" for event in events)
         (pack / "rules" / "big.yaml").write_text(RULE.format(events=lines, mode=mode, more=more))
-        return ruletests.run([pack], folder)
+        return ruletests.run([pack], folder)[0]
 
     return go
 
@@ -115,3 +115,18 @@ def test_a_year_may_pass_inside_a_test(run):
 def test_a_rule_that_is_not_there_is_asked_for_in_vain():
     with pytest.raises(ConfigError, match="there is no rule `NO-SUCH` in the packs"):
         ruletests.run([BANK / "packs" / "core"], BANK, {"NO-SUCH"})
+
+
+def test_rules_without_a_test_are_named():
+    """A green table must not hide that nothing was tried."""
+    lines = ruletests.report([], ["BIG-001"]).splitlines()
+    assert lines == [
+        "BIG-001                  0 tests  add one that fires and one that stays quiet",
+        "0 rules, 0 tests, 0 expectations: 0 ok, 0 failed.  Undecided evaluations: 0.",
+    ]
+
+
+def test_an_amount_with_too_many_decimals_fails_its_test(run):
+    """4.000 EUR may be meant as four thousand."""
+    (result,) = run("at: +0m, amount: 4.000 EUR, expect: quiet")
+    assert "wrong_amount" in result.failures[0].got
