@@ -140,6 +140,12 @@ def execute(
             latency_ms=runner.latency_ms(),
             inputs=job.inputs,
         )
+        quality = core.decoder.quality
+        odd = {"unknown": quality.unknown, "invalid": quality.invalid, "unseen": quality.unseen}
+        summary["fields"] = {
+            what: {name: n for name, n in sorted(counts.items()) if n}
+            for what, counts in odd.items()
+        }
         out.summarise(summary)
     finally:
         out.close()
@@ -155,6 +161,10 @@ def summary_table(summary: dict[str, Any]) -> str:
         ("decisions", _counts(summary.get("decisions", {}))),
         ("rules fired", _counts(summary.get("rules_fired", {}), most=6)),
         ("dead letters", _counts(summary.get("dead_letters", {}), most=6)),
+        *(
+            (f"{what} fields", _counts(counts, most=6))
+            for what, counts in summary.get("fields", {}).items()
+        ),
         (
             "speed",
             (

@@ -7,6 +7,7 @@ asked for, standard error for people. Exit codes: 0 fine, 1 the check found some
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TypeAlias
 
@@ -43,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
         prog="weir",
         description="Score bank transactions as they flow: exact windows, rules, models.",
     )
+    top.add_argument("--version", action="version", version=f"weir {version('weir-fraud')}")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     _add_run(commands)
     replay_cli.add_commands(commands)

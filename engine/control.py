@@ -50,3 +50,14 @@ class Control:
         temporary = target.with_suffix(".answer.new")
         temporary.write_text(json.dumps(answer, sort_keys=True) + "\n")
         temporary.rename(target)
+
+
+def named(file: ControlFile) -> ControlFile:
+    """The file with its `kind` filled in, if it is a command without one; anything else as it is."""
+    try:
+        found = json.loads(file.line)
+    except (ValueError, RecursionError):  # a dead letter, later
+        return file
+    if not isinstance(found, dict) or "command" not in found or "kind" in found:
+        return file
+    return ControlFile(file.path, json.dumps({"kind": "command", **found}).encode())

@@ -787,9 +787,12 @@ class Decoder:
         column = self._keys.get(key)
         kind = column.kind if column is not None else "id"
         reason = _WRONG_REASON.get(key) or _WRONG_REASON_OF_KIND.get(kind, "wrong_field")
-        return Dead(
-            reason, f"`{key}` means nothing: {why}", f"send {_SHAPES[kind]}{_HINTS.get(kind, '')}"
-        )
+        fix = f"send {_SHAPES[kind]}{_HINTS.get(kind, '')}"
+        if key == "currency":
+            fix = "send the three letters of ISO 4217, such as EUR"
+        elif column is not None and column.closed:
+            fix = f"send one of {', '.join(column.allowed[:12])}"
+        return Dead(reason, f"`{key}` means nothing: {why}", fix)
 
     def _digest(self, group: "_Group") -> None:
         """Hash what was decoded. As JSON: the head of a MessagePack map depends on how many fields the struct has."""

@@ -17,7 +17,7 @@ import numpy as np
 from config.errors import StateError
 from engine.batch import KIND_NAMES
 from engine.clock import Clock
-from engine.control import Control, ControlFile
+from engine.control import Control, named
 from engine.core import Core, Outcome
 from engine.metrics import Metrics
 from engine.output import OutputFolder, Snapshot
@@ -189,7 +189,7 @@ class Runner:
 
     def _take_commands(self, progress: Progress) -> None:
         assert self.control is not None
-        files: list[ControlFile] = self.control.take()
+        files = [named(file) for file in self.control.take()]
         if not files:
             return
         now_us = self.clock.now_us()

@@ -149,6 +149,23 @@ def test_from_and_to_leave_out_what_lies_outside(day, weir, tmp_path):
     assert all("2026-03-03T00:00:00" <= d["event_time"] < "2026-03-04T11:00:00" for d in inside)
 
 
+def test_a_replay_of_which_nothing_could_be_taken_says_so(weir, tmp_path):
+    (tmp_path / "other.ndjson").write_bytes(b'{"id":1,"label":"fruad"}\n')
+    status, _, err = weir("replay", tmp_path / "other.ndjson", "--out", tmp_path / "out")
+    assert status == 1
+    assert "warning: no message could be taken; is the feed of the configuration right?" in err
+
+
+def test_fields_that_nobody_knows_stand_in_the_summary(weir, tmp_path):
+    line = factories.line(factories.message(chanel="pos"))
+    (tmp_path / "a.ndjson").write_bytes(line)
+    status, out, _ = weir("replay", tmp_path / "a.ndjson", "--out", tmp_path / "out")
+    assert status == 0
+    assert "chanel 1" in out
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["fields"]["unknown"] == {"chanel": 1}
+
+
 def test_a_pace_is_kept(day, weir, tmp_path, monkeypatch):
     from engine.clock import ManualClock
 

@@ -281,3 +281,11 @@ def test_a_stop_ends_the_run_after_the_batch_at_hand(tmp_path):
         engine.runner.run(progress, stop)
     assert engine.runner.core.seq == 0
     assert engine.out.newest().orderly
+
+
+def test_a_command_without_a_kind_is_a_command(tmp_path):
+    """Dropped in here, what else could it be; without this it was read as a transaction."""
+    drop(tmp_path / "control", "a.json", {k: v for k, v in RESTRICT.items() if k != "kind"})
+    engine = Engine(tmp_path, [[pay(1)]])
+    engine.run()
+    assert answer(tmp_path / "control", "a")["ok"] is True
