@@ -17,6 +17,7 @@ PINS := pyproject.toml constraints.txt
 
 INPUT ?= $(SHARED)/data/handbook/transactions_raw.parquet
 FEED ?= handbook
+CONFIG ?= benchmarks/handbook
 OUT ?= out/replay
 ARGS ?=
 
@@ -50,8 +51,8 @@ bench: $(VENV)/.weir-bench  ## every benchmark, then RESULTS.md and README.md; A
 
 replay: $(VENV)/.weir-run  ## replay INPUT=file FEED=name into OUT=folder (shipped: the handbook recording)
 	@test -e "$(INPUT)" || { echo "error: no recording at $(INPUT)"; \
-		echo "  fix: make replay INPUT=your.ndjson FEED=canonical"; exit 2; }
-	$(BIN)/weir replay "$(INPUT)" --config config/bank --feed $(FEED) --out "$(OUT)" $(ARGS)
+		echo "  fix: make replay INPUT=your.ndjson FEED=canonical CONFIG=config/bank"; exit 2; }
+	$(BIN)/weir replay "$(INPUT)" --config "$(CONFIG)" --feed $(FEED) --out "$(OUT)" $(ARGS)
 
 lock: $(VENV)/.weir-run  ## resolve every dependency anew and rewrite constraints.txt
 	$(BIN)/python -m venv $(VENV)/lock

@@ -159,7 +159,8 @@ def summary_table(summary: dict[str, Any]) -> str:
     rows = [
         ("messages", _counts(summary.get("messages", {}), skip="all")),
         ("decisions", _counts(summary.get("decisions", {}))),
-        ("rules fired", _counts(summary.get("rules_fired", {}), most=6)),
+        ("rules fired", _counts(summary.get("fired", {}), most=6)),
+        ("undecided", _counts(summary.get("undecided", {}), most=6)),
         ("dead letters", _counts(summary.get("dead_letters", {}), most=6)),
         *(
             (f"{what} fields", _counts(counts, most=6))

@@ -105,6 +105,9 @@ class Evaluation:
                 f"  {'mean':43s}{'':19s}" + _figures({n: self.published_mean(n) for n in NAMES}),
             ]
         bank = self.bank
+        if not bank["frauds"]:
+            lines.append(f"No frauds from day {self.bank_from_day} on: nothing to measure")
+            return "\n".join(lines)
         weeks = [week["average_precision"] for week in self.weekly.values()]
         precision = " ".join("-" if np.isnan(week) else f"{week:.2f}" for week in weeks)
         share = f"{bank['rows']:,.0f}, {bank['frauds']:,.0f} of them fraud"
