@@ -1,15 +1,17 @@
 """A configuration read as a whole: settings, schema, models and packs, checked and ready to build a core from."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import msgspec
 
 from config import feeds, settings
 from config import schema as schemas
 from config.errors import ConfigError
 from config.feeds import Feed
 from config.schema import Schema
-from config.settings import Configuration
+from config.settings import Configuration, ModelsFile
 from rules import pack as packs
 from rules.check.findings import Finding
 from rules.definitions import Pack
@@ -25,6 +27,7 @@ class Setup:
     feed: Feed
     pack: Pack
     derived: dict[str, Node]
+    notes: tuple[str, ...] = ()  # what people should know about it
 
     @property
     def lateness_us(self) -> int:
@@ -65,13 +68,44 @@ def read_setup(
             fix=f"see them in full with: weir rules check {configuration.pack_paths[0]}",
         )
     derived = packs.derived_fields(schema, loaded.pack.currency, loaded.pack.timezone)
+    notes: tuple[str, ...] = ()
+    if pack_paths:
+        known = {*schema.columns, *loaded.pack.features}
+        models, notes = _models_for(configuration.models, known)
+        configuration = replace(configuration, models=models)
     return Setup(
         configuration,
         schema,
         feeds.find(configuration.feeds_folder, configuration.settings.feed, schema),
         loaded.pack,
         derived,
+        notes,
     )
+
+
+def _models_for(file: ModelsFile, known: Collection[str]) -> tuple[ModelsFile, tuple[str, ...]]:
+    """The models as far as other packs declare what they read, and a note for each that lost an input.
+
+    A pack tried in place of the configuration's own need not declare the features of its models; an input that is
+    not there would be missing in every row anyway.
+    """
+    entries, notes = {}, []
+    for name, entry in file.models.items():
+        inputs = tuple(i for i in entry.inputs if i in known)
+        lost = [i for i in entry.inputs if i not in known]
+        if not inputs:
+            raise ConfigError(
+                f"none of the inputs of model `{name}` is declared by the packs given",
+                settings.MODELS_FILE,
+                why="a model that reads nothing gives every transaction the same score",
+                fix=f"declare one of {', '.join(lost[:5])}, or give a --config whose models fit",
+            )
+        if lost:
+            notes.append(
+                f"model `{name}` goes without {', '.join(lost)}: the packs given do not declare them"
+            )
+        entries[name] = msgspec.structs.replace(entry, inputs=inputs)
+    return msgspec.structs.replace(file, models=entries), tuple(notes)
 
 
 def _listed(findings: Sequence[Finding]) -> str:

@@ -37,6 +37,8 @@ def replay(arguments: Namespace) -> tuple[dict[str, Any], str]:
         lateness=arguments.lateness,
         rows_max=arguments.batch_rows,
     )
+    for note in setup.notes:
+        print(f"note: {note}", file=sys.stderr)
     from_us = instant_us("--from", arguments.from_) if arguments.from_ else None
     to_us = instant_us("--to", arguments.to) if arguments.to else None
     check_order(from_us, to_us)

@@ -115,3 +115,24 @@ def test_before_the_first_event_nothing_is_warm(bank):
     core = Core(read_setup(bank))
     outcome = core.apply([b"{", factories.line(factories.message(amount="-1"))], ["x", "x"])
     assert len(outcome.streams["decisions"].splitlines()) == 1
+
+
+def test_a_pack_that_is_tried_need_not_declare_what_the_models_read(tmp_path):
+    """The shared sample pack failed on this; its tests set model scores themselves."""
+    pack = tmp_path / "small"
+    pack.mkdir()
+    (pack / "pack.yaml").write_text(
+        "pack: small\nversion: 1.0.0\nlanguage: 1\ncurrency: EUR\ntimezone: UTC\nretention: 400d\n"
+        "decision:\n  combine: sum\n  bands: [{from: 0, to: 500, do: approve}, {from: 500, to: 1000, do: review}]\n"
+        "reasons: {BIG: A large amount}\n"
+    )
+    (pack / "rules.yaml").write_text(
+        "rules:\n  - id: BIG-001\n    name: Big\n    version: 1\n    owner: me\n    severity: low\n    reason: BIG\n"
+        "    on: payment\n    mode: live\n    when: amount > 100 EUR\n    score: 10\n"
+        '    actions: [{alert: {queue: q, title: "Big"}}]\n'
+    )
+    setup = read_setup(BANK, pack_paths=[pack])
+    assert setup.configuration.models.models["fraud"].inputs == ("amount",)
+    assert any("auth_vs_usual" in note for note in setup.notes)
+    Core(setup).warm_up()
+    assert read_setup(BANK).notes == ()
