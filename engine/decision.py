@@ -183,10 +183,6 @@ class Decider:
         }
         return Decided(work.decision, streams, work.answers, work.matches, work.counts)
 
-    def restrictions_on(self, domain: str, entity: str) -> list[Restriction]:
-        """Return what is in force on an entity, for people who ask."""
-        return self._registry.on(domain, entity)
-
     def save(self) -> dict[str, U1]:
         """Everything that outlives a batch; the same bytes however batches were cut."""
         groups, alerts, suppressions = self._book.save()

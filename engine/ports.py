@@ -1,15 +1,15 @@
 """What the runner asks of the world outside, with the guarantees that each side may rely on.
 
-Three ports: a `Source` gives messages, a `Journal` makes them durable before anything leaves, a `Sink` takes what
-leaves. Implementations stand in engine/brokers/ (files, memory, Kafka) and engine/journal.py; the contract tests hold
-each of them to the sentences below. The order of the calls in one round stands in engine/runner.py:
+Two ports: a `Source` gives messages, a `Journal` makes them durable before anything leaves. Sources stand in
+engine/brokers/; the journal comes with "Durability and audit" and has its place in engine/runner.py. What leaves goes
+to an output folder (engine/output.py). One round:
 
-    poll -> core.apply -> journal.append -> journal.sync -> sink.emit -> sink.commit -> source.commit
+    poll -> core.apply -> journal.append -> journal.sync -> out.write -> source.commit
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,34 +71,6 @@ class Source(Protocol):
         ...
 
 
-class Sink(Protocol):
-    """Where outcomes go, by stream: decisions, alerts, commands, dead_letters, duplicates.
-
-    Ordered: within a stream, as emitted; between streams nothing is promised.
-    Whole: bytes given to `emit` are visible to readers as whole lines or not at all once `commit` has returned.
-    Exactly once in files: every emit of a run is keyed by `seq`; what a crashed run left behind its last commit is cut
-    off by `resume_after`, so nothing stands twice. At least once elsewhere: a broker may show a line again after a
-    crash, and readers drop it by its `seq` or idempotency key.
-    A replay has no sink for commands at all: it is not muted, it is absent.
-    """
-
-    def emit(self, streams: Mapping[str, bytes], seq_end: int) -> None:
-        """Take whole lines per stream; they are the outcomes of all records before `seq_end` not yet emitted."""
-        ...
-
-    def commit(self) -> None:
-        """Return when everything emitted so far survives a crash of the process."""
-        ...
-
-    def resume_after(self, seq_end: int) -> None:
-        """Forget what was emitted for records at or after `seq_end`; the runner will emit it again, the same."""
-        ...
-
-    def close(self) -> None:
-        """Commit, and let go of files and connections. Harmless when called twice."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """A run of input records as the journal keeps them: `seq0` is the seq of the first one."""
@@ -117,7 +89,7 @@ class Journal(Protocol):
     Ordered and gapless: `append` takes exactly the next `seq`; `read` gives them back without a gap, as the bytes,
     positions and arrival times they came with. How records were grouped into batches is not kept.
     Durable: what was appended before a `sync` that has returned survives a killed process and, with
-    `durability: sync`, a power failure. Nothing leaves through a sink before its input is durable.
+    `durability: sync`, a power failure. Nothing leaves before its input is durable.
     After a crash: a record that was being written is dropped as a whole (its source gives it again); a damaged one in
     the middle raises `StateError` naming segment and byte, and nothing after it is believed.
     """
@@ -145,20 +117,4 @@ class Journal(Protocol):
 
     def close(self) -> None:
         """Sync, and let go of files. Harmless when called twice."""
-        ...
-
-
-class SnapshotStore(Protocol):
-    """Saved state of the core: flat arrays under names, and the `seq` they belong to; never a pickled class.
-
-    After a crash: a snapshot is there whole or not at all; the newest that reads back without damage is used, one that
-    does not is skipped with a warning. What follows it comes from the journal.
-    """
-
-    def save(self, seq: int, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Keep the state that the core had before record `seq`."""
-        ...
-
-    def newest(self) -> tuple[int, dict[str, NDArray[Any]]] | None:
-        """`(seq, arrays)` of the newest whole snapshot, None if there is none."""
         ...

@@ -132,6 +132,7 @@ class Runner:
                 last_seen_ns = now_ns
                 self._take(messages, progress)
                 self.position = messages.positions[-1]
+                self.source.commit(self.position)
             elif self.source.is_live and now_ns - last_seen_ns >= TICK_AFTER_US * 1_000:
                 last_seen_ns = now_ns
                 self._take(self._tick(), progress)

@@ -133,12 +133,6 @@ class Decided:
     matches: list[Match]
     counts: dict[str, dict[str, int]]
 
-    def is_repeat(self, row: int, place: int) -> bool:
-        """Whether the rule at `place` of the judgement fired in `row` and joined an open group (`dedup`)."""
-        return any(
-            (m.row, m.place, m.outcome) == (row, place, "deduplicated") for m in self.matches
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class Plan:

@@ -6,7 +6,7 @@ hour; its version belongs in the run manifest.
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from importlib import import_module, resources
+from importlib import resources
 from zoneinfo import ZoneInfo
 
 from config.errors import ConfigError
@@ -17,11 +17,6 @@ _STEP = timedelta(
 )  # no zone changed its offset and changed it back within 4 days; see the test
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-
-
-def tzdata_version() -> str:
-    """Return the version of the rules of all zones, such as `2025b`."""
-    return str(import_module("tzdata").IANA_VERSION)
 
 
 @lru_cache(maxsize=64)

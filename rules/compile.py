@@ -226,14 +226,6 @@ class Builder:
             tuple(self._foreign.values()),
         )
 
-    @property
-    def n_instructions(self) -> int:
-        return len(self._code)
-
-    @property
-    def has_foreign(self) -> bool:
-        return bool(self._foreign)
-
     def begin(self, trees: Iterable[Node]) -> None:
         """Begin a rule: operands count from 1 again; dear calls that occur twice in `trees` are computed once."""
         self.names = []

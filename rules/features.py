@@ -361,11 +361,6 @@ def _result(name: str, argument: Node | None) -> Type:
     )
 
 
-def rule_names(outer: Names, findings: Findings) -> Names:
-    """Return an empty level of names for one rule."""
-    return Names(findings, outer.retention_us, outer)
-
-
 def scope_of(names: Names, base: Scope, **more: object) -> Scope:
     """Return a scope that resolves through `names`."""
     return replace(base, resolve=names.resolve, known=names.known, **more)  # type: ignore[arg-type]
