@@ -37,7 +37,7 @@ TRANSACTION_COLUMNS: Final = (
     "ip",
     "ip_country",  # index into COUNTRIES
     "city",  # where the card or the customer is
-    "original",  # number of the transaction that a refund gives back
+    "original",  # number of the transaction that a refund gives back; -2 - k: the k-th card_auth of its attempt in time
     "purpose",  # index into PURPOSES
     "attempt",  # index into the plan of attempts, -1: everyday life
     "is_money",  # 1: this row carries the money an attempt is after
