@@ -123,7 +123,8 @@ def show_demo(out: Path, accounts: int, days: int, seed: int) -> int:
     job = Job(setup, run, setup.configuration.settings.rows_max, inputs=(str(traffic),))
     summary = execute(job, source)
     story = demo.read_story(run, truth)
-    print(demo.tell(story, summary, setup.pack.reasons))
+    sentences = {code: reason.sentence for code, reason in setup.pack.reasons.items()}
+    print(demo.tell(story, summary, sentences))
     print(f"\nEverything it said lies in {run}: decisions.ndjson, alerts.ndjson, commands.ndjson.")
     return 0
 

@@ -152,6 +152,34 @@ class Undecided:
 
 
 @dataclass(frozen=True, slots=True)
+class Param:
+    """A named value of a rule that can be changed without touching its logic, and why it is what it is."""
+
+    name: str
+    value: Node
+    why: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """What a reason code says, by language (en, zh): to the analyst, and to the customer.
+
+    `tell` is False where the customer must not learn what the bank looks into: then `customer` is a neutral sentence.
+    """
+
+    analyst: dict[str, str]
+    customer: dict[str, str] = field(default_factory=dict)
+    tell: bool = True
+    place: Place = Place("", 1, 1)
+
+    @property
+    def sentence(self) -> str:
+        """The sentence for those who read alerts."""
+        return self.analyst["en"]
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """One rule, resolved and typed. `score` is a constant or an expression; `on` names event types."""
 
@@ -168,6 +196,8 @@ class Rule:
     actions: tuple[Action, ...]
     place: Place
     description: str = ""
+    purpose: str = ""  # why the bank wants the rule
+    params: tuple[Param, ...] = ()
     references: tuple[str, ...] = ()
     dedup_by: tuple[str, ...] = ()
     dedup_for_us: int = 0
@@ -228,7 +258,7 @@ class Pack:
     retention_us: int
     combine: str  # sum max noisy_or
     bands: tuple[Band, ...]
-    reasons: dict[str, str]
+    reasons: dict[str, Reason]
     features: dict[str, Feature]
     lists: dict[str, ListDefinition]
     tables: dict[str, TableDefinition]

@@ -22,9 +22,18 @@ from config.errors import ConfigError
 from rules.check import bands as band_check
 from rules.check.findings import ERROR, Finding, at_range, of_fault, ordered
 from rules.check.presence import Presence
-from rules.definitions import Band, Feature, ListDefinition, Pack, Place, Rule, TableDefinition
+from rules.definitions import (
+    Band,
+    Feature,
+    ListDefinition,
+    Pack,
+    Place,
+    Reason,
+    Rule,
+    TableDefinition,
+)
 from rules.features import Names, Source, scope_of
-from rules.reader import Findings, Reader
+from rules.reader import Findings, Reader, place
 from rules.rule_files import Draft, Head, check_keys, draft, feature_source, finish
 from rules.syntax import parse
 from rules.tables import read_list, read_table
@@ -35,6 +44,7 @@ HEAD_FILE: Final = "pack.yaml"
 SECTIONS: Final = ("lists", "tables", "macros", "features", "rules", "reasons", "overrides")
 COMBINES: Final = ("sum", "max", "noisy_or")
 LANGUAGE: Final = "1"
+LANGUAGES: Final = ("en", "zh")  # that people read sentences in
 _DAY_US: Final = 86_400_000_000
 _RETENTION_US: Final = 400 * _DAY_US
 
@@ -82,7 +92,7 @@ class _PackHead:
 class _Content:
     """The names of all packs together."""
 
-    reasons: dict[str, str] = field(default_factory=dict)
+    reasons: dict[str, Reason] = field(default_factory=dict)
     lists: dict[str, ListDefinition] = field(default_factory=dict)
     list_places: dict[str, str] = field(default_factory=dict)
     tables: dict[str, TableDefinition] = field(default_factory=dict)
@@ -319,10 +329,38 @@ def _is_new(kind: str, key: marks.TextNode, content: _Content, findings: Finding
 
 def _reasons(r: Reader, content: _Content, findings: Findings) -> None:
     for key, node in r.entries("reasons", names=False):
-        if not isinstance(node, marks.TextNode) or not node.value.strip():
-            findings.at("WR027", key, f"reason {key.value} needs a sentence for people")
-        elif _is_new("reason", key, content, findings):
-            content.reasons[key.value] = " ".join(node.value.split())
+        reason = _reason(key, node, findings)
+        if reason is not None and _is_new("reason", key, content, findings):
+            content.reasons[key.value] = reason
+
+
+def _reason(key: marks.TextNode, node: marks.Node, findings: Findings) -> Reason | None:
+    """Read `CODE: sentence`, or `CODE: {analyst: {en: ..., zh: ...}, customer: {en: ..., zh: ...}}`."""
+    at = place(key)
+    if isinstance(node, marks.TextNode) and node.value.strip():
+        return Reason({"en": " ".join(node.value.split())}, place=at)
+    if not isinstance(node, marks.MapNode):
+        findings.at("WR027", key, f"reason {key.value} needs a sentence for people")
+        return None
+    r = Reader(node, findings, f"reason {key.value}")
+    analyst, customer, tell = {}, {}, True
+    if (inner := r.get("analyst", wanted=True)) is not None:
+        of_analyst = Reader(inner, findings, f"analyst of {key.value}")
+        analyst = _sentences(of_analyst, wanted=("en",))
+        of_analyst.done()
+    if (inner := r.get("customer")) is not None:
+        of_customer = Reader(inner, findings, f"customer of {key.value}")
+        tell = of_customer.word("tell", ("true", "false"), "true") == "true"
+        customer = _sentences(of_customer, wanted=("en",))
+        of_customer.done()
+    r.done()
+    return Reason(analyst, customer, tell, at)
+
+
+def _sentences(r: Reader, *, wanted: Sequence[str]) -> dict[str, str]:
+    """The sentence of each language that has one."""
+    texts = {name: r.text(name, wanted=name in wanted) for name in LANGUAGES}
+    return {name: text for name, text in texts.items() if text}
 
 
 # ---- rules

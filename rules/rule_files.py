@@ -10,7 +10,7 @@ from rules.actions import SEVERITIES, Actions
 from rules.check.findings import at_span
 from rules.check.presence import Presence, can_be_missing
 from rules.check.suggest import did_you_mean, nearest
-from rules.definitions import ExceptionClause, Rule, Undecided
+from rules.definitions import ExceptionClause, Param, Reason, Rule, Undecided
 from rules.embedded_tests import Tests
 from rules.features import Names, Source, literal_tree, scope_of
 from rules.reader import ID, Findings, Reader, Text, place
@@ -32,7 +32,7 @@ class Head:
     findings: Findings
     names: Names
     scope: Scope  # reads models; without params
-    reasons: Mapping[str, str]
+    reasons: Mapping[str, Reason]
 
 
 @dataclass(slots=True)
@@ -43,6 +43,7 @@ class Draft:
     id: str
     names: Names
     scope: Scope
+    params: tuple[Param, ...]
 
 
 def feature_source(
@@ -84,7 +85,8 @@ def draft(item: marks.Node, head: Head, ids: dict[str, marks.TextNode]) -> Draft
         r.called = f"rule {rule_id}"
     names = Names(findings, head.names.retention_us, head.names)
     base = scope_of(names, head.scope)
-    scope = replace(base, params=_params(r, findings, base))
+    params = _params(r, findings, base)
+    scope = replace(base, params={p.name: p.value for p in params})
     own = replace(scope, reads=frozenset({"labels"} & scope.reads))
     for key, value in r.entries("features"):
         source = feature_source(key, value, findings, own)
@@ -96,17 +98,31 @@ def draft(item: marks.Node, head: Head, ids: dict[str, marks.TextNode]) -> Draft
             names.add(Source("let", key.value, key, value, scope, rule_id))
         else:
             findings.at("WR027", value, f"let {key.value} is a text with an expression")
-    return Draft(r, rule_id, names, scope)
+    return Draft(r, rule_id, names, scope, params)
 
 
-def _params(r: Reader, findings: Findings, scope: Scope) -> dict[str, Node]:
-    found: dict[str, Node] = {}
-    for key, value in r.entries("params"):
-        if not isinstance(value, marks.TextNode):
-            findings.at("WR027", value, f"param {key.value} is one value")
+def _params(r: Reader, findings: Findings, scope: Scope) -> tuple[Param, ...]:
+    """Read `name: 5`, or `name: {value: 5, why: ...}`."""
+    found = []
+    for key, node in r.entries("params"):
+        value: marks.Node | None = node
+        why = ""
+        if isinstance(node, marks.MapNode):
+            inner = Reader(node, findings, f"param {key.value}")
+            value, why = inner.scalar("value", wanted=True), inner.text("why", wanted=True)
+            inner.done()
+        elif isinstance(node, marks.ListNode):
+            hint = "write for instance min_small: {value: 5, why: two may be chance}"
+            findings.at("WR027", node, f"param {key.value} is one value", hint)
             continue
-        found[key.value] = param(value, findings, scope)
-    return found
+        # A value that is missing has been reported; the name is there, so that $name is not reported too.
+        given = (
+            param(value, findings, scope)
+            if isinstance(value, marks.TextNode)
+            else Node("const", Type(UNKNOWN))
+        )
+        found.append(Param(key.value, given, why, place(key)))
+    return tuple(found)
 
 
 def param(node: marks.TextNode, findings: Findings, scope: Scope) -> Node:
@@ -152,7 +168,7 @@ def finish(part: Draft, head: Head) -> Rule:
     undecided = _undecided(r)
     tests = Tests(findings, scope).read(r.items("tests"))
     references = tuple(n.value for n in r.texts("references"))
-    description = r.text("description")
+    description, purpose = r.text("description"), r.text("purpose")
     r.not_yet("candidate", "replace_when")
     r.done()
     return Rule(
@@ -169,6 +185,8 @@ def finish(part: Draft, head: Head) -> Rule:
         actions=actions,
         place=place(r.node),
         description=description,
+        purpose=purpose,
+        params=part.params,
         references=references,
         dedup_by=dedup_by,
         dedup_for_us=dedup_for,
