@@ -50,6 +50,7 @@ def summarise(
     return {
         "config": setup.sha256,
         "pack": {"name": setup.pack.name, "version": setup.pack.version},
+        "packs": [{"name": p.name, "version": p.version} for p in setup.pack.members],
         "inputs": list(inputs),
         **{group: dict(sorted(counts.items())) for group, counts in sorted(totals.items())},
         "speed": {

@@ -58,7 +58,8 @@ def run(
 ) -> tuple[list[Result], list[str]]:
     """Run every test of the packs, or of the rules named `only`; return results and the rules without any test.
 
-    Raises `ConfigError` if a pack has errors.
+    Packs that these only extend are read, and not tested unless a rule of theirs is named. Raises `ConfigError` if a
+    pack has errors.
     """
     setup = read_setup(config, pack_paths=packs)
     unknown = sorted(set(only) - {rule.id for rule in setup.pack.rules})
@@ -66,7 +67,9 @@ def run(
         raise ConfigError(
             f"there is no rule `{unknown[0]}` in the packs", "--rule", fix="see `weir rules check`"
         )
-    rules = [rule for rule in setup.pack.rules if not only or rule.id in only]
+    given = {path.resolve() for path in packs}
+    named = {member.name for member in setup.pack.members if member.root.resolve() in given}
+    rules = [rule for rule in setup.pack.rules if (rule.id in only if only else rule.pack in named)]
     results = [run_test(setup, rule, test) for rule in rules for test in rule.tests]
     return results, [rule.id for rule in rules if not rule.tests]
 

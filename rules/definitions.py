@@ -209,6 +209,7 @@ class Rule:
     if_undecided: Undecided | None = None
     tests: tuple["RuleTest", ...] = ()
     text: str = ""  # the condition as written, for people
+    pack: str = ""  # name of the pack it stands in
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,8 +248,20 @@ class Band:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """One of the packs that run together."""
+
+    name: str
+    version: str
+    root: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Pack:
-    """A whole pack, or several merged in the order of the configuration."""
+    """A whole pack, or several merged: each after the one it extends, else in the order of the configuration.
+
+    `name`, `version` and `root` are those of the first; `members` are all of them.
+    """
 
     name: str
     version: str
@@ -264,6 +277,7 @@ class Pack:
     tables: dict[str, TableDefinition]
     rules: tuple[Rule, ...]  # sorted by id; also shadow and off
     max_freezes_per_hour: int = 0  # 0: no pack-wide breaker
+    members: tuple[Member, ...] = ()
     files: dict[str, str] = field(
         default_factory=dict
     )  # path inside the pack -> sha256 of its bytes

@@ -6,28 +6,33 @@
 
 A pack is a folder with a pack.yaml; every *.yaml in it may hold lists, tables, macros, features, rules and reasons. The
 split over files is free, names belong to the whole pack, the order of files never matters. Several packs are merged:
-the first one's head (currency, zone, bands, combination) counts, and the others must not contradict it.
+the first one's head (currency, zone, retention, bands, combination) counts, and the others must not contradict it. A
+pack that extends another (`extends: core` or `core@^2.1` in pack.yaml) brings it along from the folder beside its own.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from config import marks, money
+from config import packs as extending
 from config.decisions import DECISIONS
 from config.errors import ConfigError
+from config.packs import HEAD_FILE
+from config.rates import Rates
 from rules.check import bands as band_check
 from rules.check.findings import ERROR, Finding, at_range, of_fault, ordered
 from rules.check.presence import Presence
+from rules.check.suggest import did_you_mean
 from rules.definitions import (
     Band,
     Feature,
     ListDefinition,
+    Member,
     Pack,
-    Place,
     Reason,
     Rule,
     TableDefinition,
@@ -40,7 +45,6 @@ from rules.tables import read_list, read_table
 from rules.tree import BOOL, FLAG, Node, Span
 from rules.types import Checker, Named, SchemaLike, Scope, column_type
 
-HEAD_FILE: Final = "pack.yaml"
 SECTIONS: Final = ("lists", "tables", "macros", "features", "rules", "reasons", "overrides")
 COMBINES: Final = ("sum", "max", "noisy_or")
 LANGUAGE: Final = "1"
@@ -85,7 +89,9 @@ class _PackHead:
     max_freezes_per_hour: int = 0
     combine: str = "sum"
     bands: tuple[Band, ...] = ()
-    place: Place = field(default_factory=lambda: Place("", 1, 1))
+    root: Path = Path()
+    extends: extending.Extension | None = None
+    node: marks.TextNode | None = None  # of `extends`
 
 
 @dataclass(slots=True)
@@ -98,24 +104,30 @@ class _Content:
     tables: dict[str, TableDefinition] = field(default_factory=dict)
     places: dict[str, marks.TextNode] = field(default_factory=dict)  # "list x" -> its key
     hashes: dict[str, str] = field(default_factory=dict)
-    rules: list[marks.Node] = field(default_factory=list)
+    rules: list[tuple[marks.Node, str]] = field(default_factory=list)  # and the pack they stand in
 
 
-def load(paths: Sequence[Path], schema: SchemaLike) -> Loaded:
-    """Read and check packs. Raises ConfigError only when a folder holds no pack at all."""
+def load(paths: Sequence[Path], schema: SchemaLike, rates: Rates | None = None) -> Loaded:
+    """Read and check packs, and those they extend. Raises ConfigError only when a folder holds no pack at all.
+
+    rates : of the configuration; `convert` knows their currencies, and none without them
+    """
     assert paths, "no pack was named"
     with marks.paused_collection():
-        return _load(paths, schema)
+        return _load(extending.with_extended(paths), schema, rates)
 
 
-def _load(paths: Sequence[Path], schema: SchemaLike) -> Loaded:
+def _load(paths: Sequence[Path], schema: SchemaLike, rates: Rates | None) -> Loaded:
     findings, content = Findings(), _Content()
     files = [file for path in paths for file in _read_files(path, findings, content)]
-    head = _heads(files, findings)
+    heads = _heads(files, findings)
+    head = heads[0] if heads else _PackHead()
     scope = Scope(schema, head.currency, head.zone)
+    scope.currencies = rates.currencies if rates is not None else frozenset()
     names = Names(findings, head.retention_us)
     scope = scope_of(names, scope, elsewhere={})
-    _collect(files, content, names, scope, findings)
+    named = {h.root: h.name for h in heads}
+    _collect(files, named, content, names, scope, findings)
     scope = replace(
         scope, lists=content.lists, list_places=content.list_places, tables=content.tables
     )
@@ -149,6 +161,7 @@ def _load(paths: Sequence[Path], schema: SchemaLike) -> Loaded:
         tables=content.tables,
         rules=tuple(sorted(rules, key=lambda r: r.id)),
         max_freezes_per_hour=head.max_freezes_per_hour,
+        members=tuple(Member(h.name, h.version, h.root) for h in heads),
         files=dict(sorted(content.hashes.items())),
         sha256=_hash_of(content.hashes),
     )
@@ -205,14 +218,64 @@ def _hash_of(hashes: dict[str, str]) -> str:
 # ---- pack.yaml
 
 
-def _heads(files: Sequence[_File], findings: Findings) -> _PackHead:
-    first: _PackHead | None = None
+def _heads(files: Sequence[_File], findings: Findings) -> list[_PackHead]:
+    heads: list[_PackHead] = []
     for file in files:
-        if file.relative != HEAD_FILE or file.reader is None:
-            continue
-        head = _head(file.reader, findings, first)
-        first = first or head
-    return first or _PackHead()
+        if file.relative == HEAD_FILE and file.reader is not None:
+            heads.append(_head(file.reader, findings, heads[0] if heads else None))
+            heads[-1].root = file.root
+    _names_of(heads, files, findings)
+    for head in heads:
+        if head.extends is not None:
+            _check_extends(head, head.extends, heads, findings)
+    return heads
+
+
+def _names_of(heads: Sequence[_PackHead], files: Sequence[_File], findings: Findings) -> None:
+    """Rules are told apart by the names of their packs, so no two packs share one."""
+    readers = {f.root: f.reader for f in files if f.relative == HEAD_FILE and f.reader is not None}
+    first: dict[str, _PackHead] = {}
+    for head in heads:
+        other = first.setdefault(head.name, head)
+        if other is not head and head.name:
+            what = f"pack {head.name} has the name of the pack in {other.root}"
+            findings.at("WR105", readers[head.root].key("pack"), what, "rename one of them")
+
+
+def _check_extends(
+    head: _PackHead, wanted: extending.Extension, heads: Sequence[_PackHead], findings: Findings
+) -> None:
+    """Report an extended pack that is not there, is another version, or extends this one."""
+    node = head.node
+    assert node is not None
+    by_name = {h.name: h for h in heads}
+    chain, at = [head.name], head
+    while at.extends is not None and at.extends.name in by_name:
+        at = by_name[at.extends.name]
+        chain.append(at.name)
+        if at is head:
+            what = f"pack {head.name} extends itself: {' -> '.join(chain)}"
+            findings.at("WR332", node, what, "take one of them out of the circle")
+            return
+        if at.name in chain[:-1]:
+            break  # a circle of others, reported there
+    below = by_name.get(wanted.name)
+    if below is None:
+        folder = extending.beside(head.root, wanted.name)
+        other = next((h.name for h in heads if h.root.resolve() == folder.resolve()), "")
+        what = f"pack {head.name} extends {wanted.name}, which is not there"
+        hint = f"name its folder too, or put it into {folder}"
+        if other:
+            what = f"pack {head.name} extends {wanted.name}, but {folder} holds pack {other}"
+            hint = did_you_mean(wanted.name, [other]) or f"write extends: {other}"
+        findings.at("WR330", node, what, hint)
+    elif not extending.fits(below.version, wanted.least):
+        least = ".".join(map(str, wanted.least))
+        what = f"pack {head.name} extends {wanted.name}@^{least}, {below.root} holds version {below.version}"
+        hint = (
+            f"^{least} means {least} or newer, and still {wanted.least[0]}: look what has changed"
+        )
+        findings.at("WR331", node, what, hint)
 
 
 def _head(r: Reader, findings: Findings, first: _PackHead | None) -> _PackHead:
@@ -220,8 +283,15 @@ def _head(r: Reader, findings: Findings, first: _PackHead | None) -> _PackHead:
     head = _PackHead()
     head.name = r.text("pack", wanted=True)
     head.version = r.text("version", wanted=True)
+    extends = head.node = r.scalar("extends")
+    if extends is not None:
+        head.extends = extending.extension(extends.value)
+        if head.extends is None:
+            what = f'"{extends.value}" does not name a pack'
+            findings.at("WR023", extends, what, "write for instance core, or core@^2.1")
+    # A pack whose extended pack is not there lacks what it would inherit: that is one finding, not five.
+    is_first = is_first and extends is None
     r.word("language", (LANGUAGE,), LANGUAGE, wanted=is_first)
-    r.not_yet("extends")
     node = r.scalar("currency", wanted=is_first)
     if node is not None:
         if node.value in money.EXPONENTS:
@@ -243,14 +313,24 @@ def _head(r: Reader, findings: Findings, first: _PackHead | None) -> _PackHead:
     head.max_freezes_per_hour = r.whole("max_freezes_per_hour", 0)
     _decision(r, findings, head, wanted=is_first)
     if first is not None:
-        for key, given, theirs, n in (
-            ("currency", head.currency, first.currency, node),
-            ("timezone", head.zone.key, first.zone.key, zone),
+        for key, given, theirs in (
+            ("currency", head.currency, first.currency),
+            ("timezone", head.zone.key, first.zone.key),
+            ("retention", _days(head.retention_us), _days(first.retention_us)),
+            ("max_freezes_per_hour", head.max_freezes_per_hour, first.max_freezes_per_hour),
         ):
-            if n is not None and given != theirs:
+            if r.map is not None and key in r.map and given != theirs:
                 what = f"{key} {given} contradicts the {theirs} of pack {first.name}"
-                findings.at("WR021", n, what, "packs that run together share it")
+                findings.at("WR021", r.map[key], what, "packs that run together share it")
+        bands = (head.combine, head.bands)
+        if r.map is not None and "decision" in r.map and bands != (first.combine, first.bands):
+            what = f"the decision bands contradict those of pack {first.name}"
+            findings.at("WR021", r.key("decision"), what, "packs that run together share them")
     return head
+
+
+def _days(us: int) -> str:
+    return f"{us / _DAY_US:g}d"
 
 
 def _decision(r: Reader, findings: Findings, head: _PackHead, *, wanted: bool) -> None:
@@ -278,7 +358,12 @@ def _decision(r: Reader, findings: Findings, head: _PackHead, *, wanted: bool) -
 
 
 def _collect(
-    files: Sequence[_File], content: _Content, names: Names, scope: Scope, findings: Findings
+    files: Sequence[_File],
+    named: Mapping[Path, str],
+    content: _Content,
+    names: Names,
+    scope: Scope,
+    findings: Findings,
 ) -> None:
     for file in files:
         r = file.reader
@@ -310,7 +395,7 @@ def _collect(
             feature = feature_source(key, node, findings, scope)
             if feature is not None:
                 names.add(feature)
-        content.rules += r.items("rules")
+        content.rules += [(item, named.get(file.root, "")) for item in r.items("rules")]
         r.done()
 
 
@@ -371,7 +456,9 @@ def _rules(
 ) -> tuple[list[Rule], dict[str, Feature]]:
     head = Head(findings, names, replace(scope, reads=frozenset({"models"})), content.reasons)
     ids: dict[str, marks.TextNode] = {}
-    drafts = [d for d in (draft(item, head, ids) for item in content.rules) if d is not None]
+    drafts = [
+        d for d in (draft(item, head, ids, pack) for item, pack in content.rules) if d is not None
+    ]
     _share_names(drafts, scope, findings)
     rules = [finish(d, head) for d in drafts]
     features = dict(names.features)

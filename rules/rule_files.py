@@ -44,6 +44,7 @@ class Draft:
     names: Names
     scope: Scope
     params: tuple[Param, ...]
+    pack: str
 
 
 def feature_source(
@@ -65,7 +66,9 @@ def feature_source(
     )
 
 
-def draft(item: marks.Node, head: Head, ids: dict[str, marks.TextNode]) -> Draft | None:
+def draft(
+    item: marks.Node, head: Head, ids: dict[str, marks.TextNode], pack: str = ""
+) -> Draft | None:
     """Read a rule's id, params, lets and own features, so that all names of the pack are known."""
     findings = head.findings
     r = Reader(item, findings, "a rule")
@@ -98,7 +101,7 @@ def draft(item: marks.Node, head: Head, ids: dict[str, marks.TextNode]) -> Draft
             names.add(Source("let", key.value, key, value, scope, rule_id))
         else:
             findings.at("WR027", value, f"let {key.value} is a text with an expression")
-    return Draft(r, rule_id, names, scope, params)
+    return Draft(r, rule_id, names, scope, params, pack)
 
 
 def _params(r: Reader, findings: Findings, scope: Scope) -> tuple[Param, ...]:
@@ -198,6 +201,7 @@ def finish(part: Draft, head: Head) -> Rule:
         if_undecided=undecided,
         tests=tests,
         text=when_node.value.strip() if when_node is not None else "",
+        pack=part.pack,
     )
 
 

@@ -208,6 +208,21 @@ PAGES: Final[dict[str, Page]] = {
     "WR324": Page(
         "error", "A freeze that lasts too long", "Automation restricts for at most 72 hours."
     ),
+    "WR330": Page(
+        "error",
+        "The extended pack is not there",
+        "`extends: core` means the pack called core: one of those named, else the folder core beside this one.",
+    ),
+    "WR331": Page(
+        "error",
+        "The extended pack has another version",
+        "`core@^2.1` takes core from 2.1.0 up to, not including, 3.0.0: another first number may mean other features.",
+    ),
+    "WR332": Page(
+        "error",
+        "Packs extend each other in a circle",
+        "None of them could be read before the others.",
+    ),
 }
 
 

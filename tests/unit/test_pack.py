@@ -120,7 +120,6 @@ def test_a_pack_means_the_same_in_any_order_of_files(tmp_path):
             "WR321",
             "the band from 500 to 400 is empty",
         ),
-        ("pack: test", "pack: test\nextends: core@^4", "WR028", '"extends" is not in this version'),
         ("pack: test", "pack: test\noverrides: []", "WR028", '"overrides" is not in this version'),
     ],
 )
