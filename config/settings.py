@@ -24,6 +24,7 @@ from config import marks
 from config.decisions import DecisionSettings
 from config.durations import duration_text, duration_us
 from config.errors import ConfigError
+from config.packs import with_extended
 
 T = TypeVar("T")
 Parameter: TypeAlias = int | float | bool
@@ -307,6 +308,7 @@ def load(
             why="without it no message can be read",
             fix="copy the one that ships in config/bank",
         )
+    pack_paths = with_extended(pack_paths)
     files = _files(folder, pack_paths)
     return Configuration(
         folder=folder,
