@@ -3,6 +3,7 @@
     weir.yaml      Settings: limits, times, labels, decisions           models.yaml    ModelsFile
     schema.yaml    read by config/schema.py                             feeds/         read by config/schema.py
     packs/         read by rules/pack.py                                lists/         read by rules/pack.py
+    rates.yaml     read by config/rates.py, where `rates` names it
 
 Bounds are checked once, here; a message names file, line and key, says why the bound exists and what to do. Every
 setting stands in config/bank/weir.yaml with its shipped value and its meaning; a style test holds the two together.
@@ -40,6 +41,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     packs: tuple[str, ...] = ("packs/core",)
     feed: str = "canonical"
+    rates: str | None = None
     effect: str = "observe"
     rows_max: int = 4_096
     message_bytes_max: int = 1_048_576
@@ -58,6 +60,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
                 "`packs` is empty",
                 why="without rules every transaction would be approved in silence",
                 fix="name at least one folder with a pack.yaml, such as packs/core",
+            )
+        if self.rates is not None and not _is_inside(self.rates):
+            raise ConfigError(
+                f"`rates` must name a file of this folder, was {self.rates}",
+                why="rates change what is decided, so they are hashed and kept with the configuration",
+                fix="put the table beside weir.yaml, such as rates.yaml",
             )
         if self.effect not in EFFECTS:
             raise ConfigError(
@@ -262,6 +270,7 @@ class Configuration:
     models: ModelsFile
     schema_path: Path
     feeds_folder: Path
+    rates_path: Path | None
     pack_paths: tuple[Path, ...]
     files: Mapping[str, tuple[Path, str]]
     overrides: Mapping[str, str]
@@ -309,13 +318,15 @@ def load(
             fix="copy the one that ships in config/bank",
         )
     pack_paths = with_extended(pack_paths)
-    files = _files(folder, pack_paths)
+    rates_path = rates_file(folder, settings)
+    files = _files(folder, pack_paths, settings.rates)
     return Configuration(
         folder=folder,
         settings=settings,
         models=read_models(folder / MODELS_FILE),
         schema_path=schema_path,
         feeds_folder=folder / "feeds",
+        rates_path=rates_path,
         pack_paths=pack_paths,
         files=files,
         overrides=overrides,
@@ -326,6 +337,26 @@ def load(
 def read_settings(path: Path) -> Settings:
     """Read a weir.yaml."""
     return _convert(marks.read(path), Settings)
+
+
+def rates_file(folder: Path, settings: Settings) -> Path | None:
+    """The table of rates that the settings of `folder` name, if they do; ConfigError if it is not there."""
+    if settings.rates is None:
+        return None
+    path = folder / settings.rates
+    if not path.is_file():
+        raise ConfigError(
+            f"there is no table of rates {settings.rates} in {folder}",
+            str(folder / SETTINGS_FILE),
+            why="`rates` names it, and amounts in other currencies are converted with it",
+            fix="copy the one that ships in config/bank, or leave `rates` out",
+        )
+    return path
+
+
+def _is_inside(name: str) -> bool:
+    path = Path(name)
+    return bool(name) and not path.is_absolute() and ".." not in path.parts
 
 
 def read_models(path: Path) -> ModelsFile:
@@ -412,11 +443,13 @@ def _check_duration(key: str, text: str, bounds: tuple[str, str], *, why: str, f
         raise ConfigError(f"`{key}` must lie in [{low}, {high}], was {text}", why=why, fix=fix)
 
 
-def _files(folder: Path, pack_paths: Sequence[Path]) -> dict[str, tuple[Path, str]]:
+def _files(
+    folder: Path, pack_paths: Sequence[Path], rates: str | None
+) -> dict[str, tuple[Path, str]]:
     """Every file that may change an outcome, by a name that does not depend on where the folder stands."""
     found: dict[str, Path] = {}
     roots = [folder / "feeds", folder / "lists", *pack_paths]
-    for name in (SETTINGS_FILE, MODELS_FILE, SCHEMA_FILE):
+    for name in (SETTINGS_FILE, MODELS_FILE, SCHEMA_FILE, *([rates] if rates else [])):
         found[name] = folder / name
     for i, root in enumerate(roots):
         inside = root.resolve().is_relative_to(folder.resolve())

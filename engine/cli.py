@@ -97,11 +97,17 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _rules_check(arguments: argparse.Namespace) -> int:
-    from config import schema, settings
+    from config import rates, schema, settings
     from rules import pack
     from rules.check import findings
 
-    loaded = pack.load(arguments.packs, schema.read(arguments.config / settings.SCHEMA_FILE))
+    folder = arguments.config
+    table = settings.rates_file(folder, settings.read_settings(folder / settings.SETTINGS_FILE))
+    loaded = pack.load(
+        arguments.packs,
+        schema.read(folder / settings.SCHEMA_FILE),
+        rates.read(table) if table is not None else None,
+    )
     print(findings.as_text(loaded.findings), end="")
     print(
         f"{loaded.n_rules} rules, {loaded.n_features} features, {loaded.n_lists} lists: "

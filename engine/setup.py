@@ -7,9 +7,11 @@ from pathlib import Path
 import msgspec
 
 from config import feeds, settings
+from config import rates as tables
 from config import schema as schemas
 from config.errors import ConfigError
 from config.feeds import Feed
+from config.rates import Rates
 from config.schema import Schema
 from config.settings import Configuration, ModelsFile
 from rules import pack as packs
@@ -27,6 +29,7 @@ class Setup:
     feed: Feed
     pack: Pack
     derived: dict[str, Node]
+    rates: Rates | None = None  # without them no amount in another currency is known
     notes: tuple[str, ...] = ()  # what people should know about it
 
     @property
@@ -60,7 +63,8 @@ def read_setup(
         folder, packs=pack_paths, feed=feed, lateness=lateness, rows_max=rows_max
     )
     schema = schemas.read(configuration.schema_path)
-    loaded = packs.load(configuration.pack_paths, schema)
+    rates = tables.read(configuration.rates_path) if configuration.rates_path else None
+    loaded = packs.load(configuration.pack_paths, schema, rates)
     if loaded.pack is None:
         raise ConfigError(
             f"the rules have {loaded.n_errors} errors",
@@ -79,6 +83,7 @@ def read_setup(
         feeds.find(configuration.feeds_folder, configuration.settings.feed, schema),
         loaded.pack,
         derived,
+        rates,
         notes,
     )
 

@@ -138,6 +138,7 @@ class Scope:
     elsewhere : name -> what to say when it exists but not here ("belongs to rule X")
     params    : of the rule; None where there are none
     reads     : what may be read beside event fields: "models", "labels", "reasons" (texts for templates)
+    currencies: that the configuration has rates for; what `convert` may name
     """
 
     schema: SchemaLike
@@ -151,6 +152,7 @@ class Scope:
     tables: Mapping[str, TableDefinition] = field(default_factory=dict)
     params: Mapping[str, Node] | None = None
     reads: frozenset[str] = frozenset()
+    currencies: frozenset[str] = frozenset()
 
 
 class Checker:

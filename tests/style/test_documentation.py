@@ -127,9 +127,10 @@ def test_every_setting_stands_in_the_shipped_file_with_its_meaning(file, kinds):
     assert not mute, f"without a word about it in {file}: {mute}"
 
 
-def test_the_shipped_settings_are_the_defaults_but_for_the_packs():
+def test_the_shipped_settings_are_the_defaults_but_for_packs_and_rates():
     shipped = read_settings(BANK / "weir.yaml")
-    assert msgspec.structs.replace(shipped, packs=Settings().packs) == Settings()
+    bare = Settings()
+    assert msgspec.structs.replace(shipped, packs=bare.packs, rates=bare.rates) == bare
     assert read_models(BANK / "models.yaml").champion
 
 

@@ -52,8 +52,9 @@ def refusal(folder, name, text, read):
     return str(caught.value).replace(f"{folder}/", "")
 
 
-def test_the_shipped_file_says_the_defaults():
-    assert read_settings(BANK / "weir.yaml") == Settings()
+def test_the_shipped_file_says_the_defaults_but_for_packs_and_rates():
+    shipped = read_settings(BANK / "weir.yaml")
+    assert shipped == Settings(packs=shipped.packs, rates="rates.yaml")
 
 
 def test_what_is_left_out_has_its_default(tmp_path):
