@@ -270,7 +270,6 @@ class Configuration:
     models: ModelsFile
     schema_path: Path
     feeds_folder: Path
-    rates_path: Path | None
     pack_paths: tuple[Path, ...]
     files: Mapping[str, tuple[Path, str]]
     overrides: Mapping[str, str]
@@ -318,7 +317,7 @@ def load(
             fix="copy the one that ships in config/bank",
         )
     pack_paths = with_extended(pack_paths)
-    rates_path = rates_file(folder, settings)
+    rates_file(folder, settings)
     files = _files(folder, pack_paths, settings.rates)
     return Configuration(
         folder=folder,
@@ -326,7 +325,6 @@ def load(
         models=read_models(folder / MODELS_FILE),
         schema_path=schema_path,
         feeds_folder=folder / "feeds",
-        rates_path=rates_path,
         pack_paths=pack_paths,
         files=files,
         overrides=overrides,

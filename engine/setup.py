@@ -63,7 +63,8 @@ def read_setup(
         folder, packs=pack_paths, feed=feed, lateness=lateness, rows_max=rows_max
     )
     schema = schemas.read(configuration.schema_path)
-    rates = tables.read(configuration.rates_path) if configuration.rates_path else None
+    name = configuration.settings.rates
+    rates = tables.read(configuration.folder / name) if name is not None else None
     loaded = packs.load(configuration.pack_paths, schema, rates)
     if loaded.pack is None:
         raise ConfigError(
