@@ -62,27 +62,27 @@ HOURS: Final = np.array(
 ALL_DAY, MEALS, ERRANDS, COMMUTE, MALLS, SCREENS, CLINICS, ROADS = range(8)
 
 CATEGORIES: Final = (
-    Category("5411", "groceries", 0.19, 0.10, 52.0, 0.65, ERRANDS),
-    Category("5499", "convenience", 0.15, 0.0, 19.0, 0.60, ALL_DAY),
-    Category("5814", "fast food", 0.14, 0.12, 27.0, 0.45, MEALS),
-    Category("5812", "restaurants", 0.13, 0.0, 98.0, 0.65, MEALS),
-    Category("4111", "local transport", 0.06, 0.0, 4.0, 0.40, COMMUTE),
-    Category("4121", "taxis", 0.02, 0.08, 26.0, 0.55, COMMUTE),
-    Category("5541", "fuel", 0.05, 0.0, 270.0, 0.35, ROADS),
-    Category("5912", "pharmacies", 0.05, 0.03, 56.0, 0.70, ERRANDS),
-    Category("5651", "clothing", 0.06, 0.14, 240.0, 0.60, MALLS),
-    Category("5732", "electronics", 0.02, 0.06, 1_500.0, 0.80, MALLS),
-    Category("5311", "department stores", 0.04, 0.22, 150.0, 0.85, MALLS),
-    Category("5815", "digital media", 0.0, 0.08, 24.0, 0.50, SCREENS),
-    Category("5816", "games", 0.0, 0.06, 30.0, 0.80, SCREENS),
-    Category("4112", "railways", 0.0, 0.04, 220.0, 0.70, SCREENS),
-    Category("4722", "travel agencies", 0.005, 0.03, 900.0, 0.75, SCREENS),
-    Category("7011", "hotels", 0.02, 0.02, 400.0, 0.55, ALL_DAY),
-    Category("8062", "hospitals", 0.02, 0.0, 300.0, 0.95, CLINICS),
-    Category("8299", "courses", 0.005, 0.02, 700.0, 0.90, SCREENS),
-    Category("7832", "cinemas", 0.02, 0.0, 75.0, 0.40, MALLS),
-    Category("7230", "hairdressers", 0.015, 0.0, 85.0, 0.60, MALLS),
-    Category("5944", "jewellers", 0.005, 0.0, 2_200.0, 0.80, MALLS),
+    Category("5411", "groceries", 0.200, 0.13, 46.0, 0.65, ERRANDS),
+    Category("5499", "convenience", 0.180, 0.00, 17.0, 0.60, ALL_DAY),
+    Category("5814", "fast food", 0.170, 0.17, 25.0, 0.45, MEALS),
+    Category("5812", "restaurants", 0.115, 0.00, 92.0, 0.65, MEALS),
+    Category("4111", "local transport", 0.090, 0.00, 4.0, 0.40, COMMUTE),
+    Category("4121", "taxis", 0.030, 0.10, 24.0, 0.55, COMMUTE),
+    Category("5541", "fuel", 0.036, 0.00, 260.0, 0.35, ROADS),
+    Category("5912", "pharmacies", 0.048, 0.03, 50.0, 0.70, ERRANDS),
+    Category("5651", "clothing", 0.036, 0.12, 190.0, 0.60, MALLS),
+    Category("5732", "electronics", 0.008, 0.022, 1_300.0, 0.80, MALLS),
+    Category("5311", "department stores", 0.025, 0.20, 105.0, 0.85, MALLS),
+    Category("5815", "digital media", 0.000, 0.10, 22.0, 0.50, SCREENS),
+    Category("5816", "games", 0.000, 0.06, 28.0, 0.80, SCREENS),
+    Category("4112", "railways", 0.000, 0.03, 190.0, 0.70, SCREENS),
+    Category("4722", "travel agencies", 0.001, 0.010, 850.0, 0.75, SCREENS),
+    Category("7011", "hotels", 0.012, 0.010, 380.0, 0.55, ALL_DAY),
+    Category("8062", "hospitals", 0.012, 0.00, 260.0, 0.90, CLINICS),
+    Category("8299", "courses", 0.002, 0.008, 600.0, 0.85, SCREENS),
+    Category("7832", "cinemas", 0.018, 0.00, 72.0, 0.40, MALLS),
+    Category("7230", "hairdressers", 0.015, 0.00, 75.0, 0.60, MALLS),
+    Category("5944", "jewellers", 0.002, 0.00, 2_200.0, 0.80, MALLS),
 )
 (
     GROCERIES,
@@ -164,20 +164,25 @@ def cash_machine(city: I8, share: F8) -> I8:
 
 
 def _spread_categories(rng: np.random.Generator, shares: F8, count: int) -> I8:
-    """Categories of `count` shops in order of popularity, every stretch of them mixed as `shares` say."""
-    due = (np.arange(count) + rng.random(count)) / max(count, 1)
-    turn = (np.arange(count) * 0.618_033_988_75 + rng.random()) % 1.0
-    mixed = np.where(count > 40, turn, due)  # low discrepancy; few shops: one of each kind in turn
+    """Categories of `count` shops in order of popularity: every stretch of them is mixed as `shares` say.
+
+    Where there is room the least popular shops are one of each kind, so that no larger city lacks a hospital.
+    """
+    turn = (np.arange(count) * 0.618_033_988_75 + rng.random()) % 1.0  # of low discrepancy
     edge = np.cumsum(shares / shares.sum())
-    return np.minimum(np.searchsorted(edge, mixed, side="right"), len(shares) - 1)
+    category = np.minimum(np.searchsorted(edge, turn, side="right"), len(shares) - 1)
+    kinds = np.flatnonzero(shares > 0.0)
+    if count >= 2 * len(kinds):
+        category[count - len(kinds) :] = kinds
+    return category
 
 
 def make_merchants(rng: np.random.Generator, n: int) -> Merchants:
-    """Draw about `n` shops: at least 12 with terminals in every city, and 24 foreign and 48 Chinese online ones."""
+    """Draw about `n` shops: at least 40 in every home city, 12 elsewhere, 48 Chinese and 24 foreign ones online."""
     n_online, n_foreign = max(n // 8, 48), max(n // 24, 24)
     n_here = max(n - n_online - n_foreign, 0)
     counts = np.full(len(CITIES), 12)
-    counts[:N_HOME_CITIES] += np.round(HOME_SHARE * n_here).astype(np.int64)
+    counts[:N_HOME_CITIES] = np.maximum(np.round(HOME_SHARE * n_here), 40).astype(np.int64)
     counts[N_HOME_CITIES:] += n_here // 100
     city = np.concatenate(
         [np.repeat(np.arange(len(CITIES)), counts), np.full(n_online + n_foreign, -1)]

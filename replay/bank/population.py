@@ -40,12 +40,12 @@ DEVICES_A_CUSTOMER: Final = (
 )
 FRESH: Final = 500_000_000  # devices and addresses from here on belong to attempts
 # Activity of an account by segment of its owner, relative to the bank's average.
-_ACTIVITY: Final[F8] = np.array([1.05, 1.25, 0.95, 0.45, 2.2, 0.4])
-_INCOME_MEDIAN: Final[F8] = np.array([8_600.0, 72_000.0, 2_400.0, 4_300.0, 65_000.0, 900_000.0])
+_ACTIVITY: Final[F8] = np.array([1.05, 1.25, 0.75, 0.48, 2.2, 0.4])
+_INCOME_MEDIAN: Final[F8] = np.array([8_600.0, 72_000.0, 2_700.0, 4_300.0, 65_000.0, 900_000.0])
 _INCOME_SIGMA: Final[F8] = np.array([0.38, 0.45, 0.25, 0.30, 0.75, 0.50])
 _INCOME_LOW: Final[F8] = np.array([4_500.0, 40_000.0, 1_500.0, 2_000.0, 15_000.0, 300_000.0])
 _INCOME_HIGH: Final[F8] = np.array([30_000.0, 200_000.0, 4_500.0, 9_000.0, 600_000.0, 5e6])
-MEAN_ROW_FEN: Final = 4_500.0  # spent at shops per row of an account, at spending level 1
+MEAN_ROW_FEN: Final = 5_500.0  # spent at shops per row of an account, at spending level 1
 TYPICAL_FEN: Final = 5_000.0  # `amount_typical` at spending level 1
 
 
@@ -156,7 +156,7 @@ def make_population(seed: int, n_accounts: int, rate: float, start_us: int) -> P
         rent=rent,
         balance=(income[customer] * months).astype(np.int64) // 100 * 100 + 100_000,
         favourites=_favourites(rng, merchants, city[customer]),
-        payees=_payees(rng, n_accounts, customer, partner, segment),
+        payees=_payees(rng, customer, partner, segment, is_dormant),
         employer=_employers(rng, n_accounts, segment, is_main),
         merchants=merchants,
     )
@@ -235,8 +235,8 @@ def _levels(rng: np.random.Generator, per_day: F8, income: I8, rent: I8, is_main
     budget = np.maximum(np.where(is_main, 0.62, 0.25) * income - rent, 0.2 * income)
     level = budget / np.maximum(30.4 * per_day * MEAN_ROW_FEN, 1.0)
     level *= np.exp(rng.normal(0.0, 0.15, len(per_day)))
-    # nobody's noodles cost a tenth or ten times of what others pay: dampened, and held within bounds
-    clipped: F8 = np.clip(level**0.6, 0.5, 3.0)
+    # nobody's noodles cost a tenth or ten times of what others pay
+    clipped: F8 = np.clip(level, 0.3, 4.0)
     return clipped
 
 
@@ -251,17 +251,20 @@ def _favourites(rng: np.random.Generator, merchants: Merchants, city: I8) -> I8:
     return np.concatenate([here, online], axis=1)
 
 
-def _payees(rng: np.random.Generator, n: int, customer: I8, partner: I8, segment: I8) -> I8:
+def _payees(
+    rng: np.random.Generator, customer: I8, partner: I8, segment: I8, is_dormant: Flags
+) -> I8:
     """Landlords and most others bank elsewhere; a third of the friends here; the partner comes second."""
+    n, c = len(customer), len(partner)
     payees = OUTSIDE + rng.integers(0, 6 * n + 600, (n, N_PAYEES))
-    friend = rng.integers(0, len(partner), (n, N_PAYEES))
+    friend = rng.integers(0, c, (n, N_PAYEES))
     here = rng.random((n, N_PAYEES)) < 0.33
+    friend[:, 1] = np.where(partner >= 0, partner, 0)[customer]
+    here[:, 1] = (partner >= 0)[customer]
     here[:, 0] = False
+    # a dormant account is one that nobody pays
     here &= (friend != customer[:, None]) & (segment[friend] < SMALL_BUSINESS)
-    payees = np.where(here, friend, payees)
-    spouse = partner[customer]
-    payees[:, 1] = np.where(spouse >= 0, spouse, payees[:, 1])
-    return payees
+    return np.where(here & ~is_dormant[friend], friend, payees)
 
 
 def _employers(rng: np.random.Generator, n: int, segment: I8, is_main: Flags) -> I8:
