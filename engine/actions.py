@@ -1,4 +1,4 @@
-"""What a fired rule sets off: alerts, restrictions, notifications; and what restrictions in force demand of a row.
+"""What a fired rule sets off (alerts, restrictions, reports), and what restrictions in force demand of a row.
 
 Every action of every fired rule is carried out, each within its caps; over a cap it becomes review and an alarm.
 Whether a row is decided at all, and its decision, stand in engine/decision.py.
@@ -29,8 +29,10 @@ from engine.outcomes import (
     rfc3339,
     short_id,
 )
+from engine.reports import Calendar, ReportBook
 from engine.restrictions import BLOCKING, DictionaryLike, Registry, Restriction, demands
 from engine.verdict import Match, Plan, RulesetLike, Verdict, Work
+from rules.calendar import zone
 from rules.columns import Layout, Place
 from rules.definitions import Action, Pack, Rule
 
@@ -52,6 +54,7 @@ class Actions:
         registry: Registry,
         book: AlertBook,
         caps: Caps,
+        reports: ReportBook,
     ) -> None:
         self._pack = pack
         self._ruleset = ruleset
@@ -62,6 +65,8 @@ class Actions:
         self._registry = registry
         self._book = book
         self._caps = caps
+        self._reports = reports
+        self._calendar = Calendar(pack, zone(pack.timezone))
         self._digits = exponent(pack.currency)
         self.subjects = tuple(
             layout[name] for name in RESTRICTABLE if name in layout and layout[name].is_code
@@ -143,7 +148,8 @@ class Actions:
                 elif action.kind in ("notify", "list_add"):
                     self._commission(work, row, rule, k, verdict)
                 else:
-                    assert action.kind in ("alert", "tag"), action.kind
+                    assert action.kind in ("alert", "tag", "report"), action.kind
+        self._report_all(work, row, verdict)
         if verdict.suppressed and work.inputs.kind[row] == ACTIVITY:
             for rule_id, suppression in verdict.suppressed:  # no decision line to keep it in
                 rule = next(rule for rule in self._pack.rules if rule.id == rule_id)
@@ -312,6 +318,52 @@ class Actions:
             }
         )
         verdict.commands.append(command_id)
+
+    # Reports
+
+    def _report_all(self, work: Work, row: int, verdict: Verdict) -> None:
+        """Write the reports that rules ask for, in the order of their ids."""
+        for plan in verdict.reported:
+            work.matches.append(Match(row, plan.index, plan.rule.id, "fires"))
+        asking = [*verdict.reported, *(plan for plan, _ in verdict.fired)]
+        for plan in sorted(asking, key=lambda p: p.index):
+            for action in plan.rule.actions:
+                if action.kind == "report":
+                    self._report(work, row, plan.rule, action)
+
+    def _report(self, work: Work, row: int, rule: Rule, action: Action) -> None:
+        inputs = work.inputs
+        about = self._about(work, row, rule, action.report)
+        entity = {name: self.text_of(work, row, name) for name in action.by}
+        day = self._calendar.day(int(inputs.event_time_us[row]))
+        report_id, revision = self._reports.number(
+            action.report,
+            list(entity.items()),
+            day,
+            seq=int(inputs.seq[row]),
+            now=self._calendar.day(int(inputs.core_us[row])),
+        )
+        work.count("reports", action.report)
+        record = {
+            "report_id": report_id,
+            "revision": revision,
+            "kind": action.report,
+            "to": action.to,
+            "rule": rule.id,
+            "version": rule.version,
+            "seq": about["seq"],
+            "transaction_id": about["transaction_id"],
+            "account": about["account"],
+            "entity": entity,
+            "event_time": about["event_time"],
+            "day": day.isoformat(),
+            "amount": about["amount"],
+            "currency": about["currency"],
+            "title": self._title(work, row, action),
+            "reason": rule.reason,
+            "due_by": self._calendar.due_by(action, day).isoformat(),
+        }
+        work.out.reports.append(line(record))
 
     # Alerts
 

@@ -47,6 +47,7 @@ from engine.outcomes import (
     model_order,
     quiet_lines,
 )
+from engine.reports import ReportBook, Reported
 from engine.restrictions import DictionaryLike, Registry, Restriction
 from engine.verdict import (
     FIRES,
@@ -97,6 +98,7 @@ class _State(msgspec.Struct, kw_only=True):
     suppressions: list[Suppression]
     caps: list[tuple[str, list[int]]]
     alarms: list[tuple[str, int]]
+    reports: list[Reported] = []
 
 
 class Decider:
@@ -140,6 +142,7 @@ class Decider:
         names = [*RESTRICTABLE, *FACTS]
         for rule in pack.rules:
             names += [*rule.dedup_by, *(a.entity for a in rule.actions if a.kind == "restrict")]
+            names += [name for action in rule.actions for name in action.by]
         present = tuple(dict.fromkeys(name for name in names if name in schema.columns))
         for name in present:
             if name not in layout:
@@ -179,6 +182,7 @@ class Decider:
             "alerts": b"".join(work.out.alerts),
             "commands": b"".join(work.out.commands),
             "resolutions": b"".join(work.out.resolutions),
+            "reports": b"".join(work.out.reports),
             "duplicates": b"".join(work.out.duplicates),
         }
         return Decided(work.decision, streams, work.answers, work.matches, work.counts)
@@ -194,6 +198,7 @@ class Decider:
             suppressions=suppressions,
             caps=self._caps.taken(),
             alarms=self._caps.alarmed(),
+            reports=self._reports.save(),
         )
         return {"state": np.frombuffer(msgspec.msgpack.encode(state), np.uint8).copy()}
 
@@ -214,6 +219,7 @@ class Decider:
             )
         self._begin(state.agenda, state.restrictions, state.caps, state.alarms)
         self._book.restore(state.groups, state.alerts, state.suppressions)
+        self._reports.restore(state.reports)
 
     # Set-up
 
@@ -229,6 +235,7 @@ class Decider:
         self._book = AlertBook(self._agenda, self._settings.alerts_kept_us)
         self._registry = Registry(self._settings, self._effect, self._dictionaries, self._agenda)
         self._registry.restore(restrictions)
+        self._reports = ReportBook()
         self._actions = Actions(
             self._pack,
             self._ruleset,
@@ -239,6 +246,7 @@ class Decider:
             self._registry,
             self._book,
             self._caps,
+            self._reports,
         )
         domains = {
             name: place.dictionary for name, place in self._layout.places.items() if place.is_code
@@ -266,6 +274,7 @@ class Decider:
             SEVERITY[missing.do] if missing and missing.do else APPROVE,
             tuple(self._layout[name] for name in rule.dedup_by),
             targets,
+            rule.only_reports,
         )
 
     # Columns
@@ -618,6 +627,9 @@ class Decider:
             ):
                 verdict.suppressed.append((rule.id, suppression))
                 outcome = "suppressed"
+            elif plan.only_reports:
+                verdict.reported.append(plan)
+                continue
             else:
                 verdict.fired.append((plan, points))
                 verdict.scores.append(points)

@@ -179,6 +179,14 @@ CATALOGUE: Final[tuple[Definition, ...]] = (
         "rule, update, operational",
     ),
     Definition(
+        "weir_reports_total",
+        COUNTER,
+        "reports",
+        "Lines of reports.ndjson: new reports to an authority, and revisions of them.",
+        "kind",
+        "kinds of the report actions of the packs",
+    ),
+    Definition(
         "weir_commands_total",
         COUNTER,
         "commands",
@@ -228,6 +236,7 @@ GROUPS: Final[Mapping[str, str]] = {
     "degraded": "weir_rules_degraded_total",
     "capped": "weir_actions_capped_total",
     "alerts": "weir_alerts_total",
+    "reports": "weir_reports_total",
     "commands": "weir_commands_total",
 }
 

@@ -160,6 +160,7 @@ class Streams:
     commands: list[bytes] = field(default_factory=list)
     resolutions: list[bytes] = field(default_factory=list)
     duplicates: list[bytes] = field(default_factory=list)
+    reports: list[bytes] = field(default_factory=list)
     verbs: dict[str, int] = field(default_factory=dict)  # of the commands
 
     def command(self, record: Mapping[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """An output folder: the streams of outcomes, snapshots, the configuration that was active, and the summary.
 
     decisions.ndjson     one line a transaction, in order      alerts.ndjson   commands.ndjson   resolutions.ndjson
-    dead_letters.ndjson  what could not be read, and why       duplicates.ndjson                 answers.ndjson
+    dead_letters.ndjson  what could not be read, and why       reports.ndjson  duplicates.ndjson answers.ndjson
     snapshots/           state of the core, newest last        config/         every version that was active
     control/             commands dropped in by people         summary.json
 
@@ -30,6 +30,7 @@ STREAMS = (
     "alerts",
     "commands",
     "resolutions",
+    "reports",
     "dead_letters",
     "duplicates",
     "answers",

@@ -121,10 +121,11 @@ class Decided:
     """What the stage says of one batch.
 
     decision : (n,) int8 severity, see config/decisions.py; -1 where a row gets no decision
-    streams  : decisions, alerts, commands, resolutions, duplicates: whole lines, in order
+    streams  : decisions, alerts, commands, resolutions, reports, duplicates: whole lines, in order
     answers  : row -> answer to its command
     matches  : rules whose condition held, in order
-    counts   : decisions, fired, shadow, excepted, suppressed, undecided, degraded, capped, alerts, commands; by name
+    counts   : decisions, fired, shadow, excepted, suppressed, undecided, degraded, capped, alerts, reports, commands;
+               by name
     """
 
     decision: I1
@@ -145,6 +146,7 @@ class Plan:
     missing_severity: int
     dedup: tuple[Place, ...]
     targets: dict[int, Place]  # place in `actions` -> column of what it restricts
+    only_reports: bool = False
 
 
 @dataclass(slots=True)
@@ -179,6 +181,9 @@ class Verdict:
 
     scores: list[float] = field(default_factory=list)
     fired: list[tuple[Plan, float]] = field(default_factory=list)
+    reported: list[Plan] = field(
+        default_factory=list
+    )  # rules that only report: no part in the decision
     shadow: list[str] = field(default_factory=list)
     excepted: list[tuple[str, str]] = field(default_factory=list)
     suppressed: list[tuple[str, str]] = field(default_factory=list)

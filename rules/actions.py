@@ -5,19 +5,26 @@ freeze {scope: account.outgoing}               restrict account at no_debit
 freeze {scope: online_banking}                 restrict customer at no_debit, in the online channels
 restrict {scope: ...}                          the same words as freeze
 tag: name, decline: code                       short for {name: ...}, {code: ...}
+
+report {kind: large_cash, to: pboc, due: 5 working days, by: [customer], title: ...}
+    no alert, no decision; `due` is working days (less the dates of a list `holidays`, plus those of a list `workdays`)
+    or a duration from the local midnight at which the day begins
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 from typing import Final
 
 from config import marks
 from config.decisions import DECISIONS, LEVELS, RESTRICTABLE
 from rules import templates
 from rules.check.suggest import did_you_mean
-from rules.definitions import Action
-from rules.reader import Findings, Reader, Text, place
-from rules.syntax import parse
+from rules.definitions import Action, Template
+from rules.keys import key_field
+from rules.reader import NAME, Findings, Reader, Text, place
+from rules.syntax import duration_us, parse
 from rules.tree import ID, Node
 from rules.types import Checker, Scope, column_type
 
@@ -31,6 +38,7 @@ KINDS: Final = (
     "notify",
     "list_add",
     "tag",
+    "report",
 )
 SCOPES: Final[dict[str, tuple[str, str]]] = {
     "card": ("card", "full_freeze"),
@@ -44,6 +52,7 @@ HOLD_THEN: Final = ("release", "review", "decline")  # when the time of a hold i
 ONLINE: Final = ("online", "web", "mobile", "app", "api")
 FREEZE_MAX_US: Final = 72 * 3_600_000_000
 _HARD: Final = frozenset({"no_debit", "no_credit", "full_freeze"})
+_WORKING_DAYS: Final = re.compile(r"([0-9]{1,3}) working days?")
 _SHORT: Final = {"tag": "name", "decline": "code", "alert": "queue", "challenge": "method"}
 
 
@@ -84,6 +93,7 @@ class Actions:
             "notify": self._notify,
             "list_add": self._list_add,
             "tag": self._tag,
+            "report": self._report,
         }
         reader = Reader(body, self.findings, kind)
         action = read[kind](key, reader) if reader.map is not None else None
@@ -92,18 +102,20 @@ class Actions:
 
     def _alert(self, key: marks.TextNode, r: Reader) -> Action:
         queue = r.text("queue", wanted=True)
-        node = r.scalar("title")
-        title = None
-        if node is not None:
-            text = Text(node, self.findings)
-            scope = replace(self.scope, reads=self.scope.reads | {"reasons"})
-            title = templates.read(
-                node.value,
-                scope,
-                text,
-                lambda found, checker: text.problems(found, checker.money_literals, scope.currency),
-            )
-        return Action("alert", place(key), queue=queue, title=title, asked="alert")
+        return Action("alert", place(key), queue=queue, title=self._title(r), asked="alert")
+
+    def _title(self, r: Reader, *, wanted: bool = False) -> Template | None:
+        node = r.scalar("title", wanted=wanted)
+        if node is None:
+            return None
+        text = Text(node, self.findings)
+        scope = replace(self.scope, reads=self.scope.reads | {"reasons"})
+        return templates.read(
+            node.value,
+            scope,
+            text,
+            lambda found, checker: text.problems(found, checker.money_literals, scope.currency),
+        )
 
     def _challenge(self, key: marks.TextNode, r: Reader) -> Action:
         method = r.text("method", wanted=True)
@@ -165,6 +177,69 @@ class Actions:
                 "write for instance value: counterparty",
             )
         return value
+
+    # ---- reports
+
+    def _report(self, key: marks.TextNode, r: Reader) -> Action:
+        kind = r.scalar("kind", wanted=True)
+        if kind is not None and not NAME.fullmatch(kind.value):
+            hint = "names are small letters, digits and underscores, such as large_cash"
+            self.findings.at("WR023", kind, f'"{kind.value}" is not a kind of report', hint)
+        to = r.text("to", wanted=True)
+        working_days, for_us = self._due(r)
+        by = [key_field(n, n.value, self.findings, self.scope) for n in r.texts("by", wanted=True)]
+        holidays, workdays = (
+            self._dates(r, name, fits=working_days > 0) for name in ("holidays", "workdays")
+        )
+        return Action(
+            "report",
+            place(key),
+            report=kind.value if kind is not None else "",
+            to=to,
+            title=self._title(r, wanted=True),
+            by=tuple(dict.fromkeys(name for name in by if name)),
+            due_working_days=working_days,
+            for_us=for_us,
+            holidays=holidays,
+            workdays=workdays,
+            asked="report",
+        )
+
+    def _due(self, r: Reader) -> tuple[int, int]:
+        """Working days, or microseconds; one of the two is 0."""
+        node = r.scalar("due", wanted=True)
+        if node is None:
+            return 0, 0
+        match = _WORKING_DAYS.fullmatch(" ".join(node.value.split()))
+        us = duration_us(node.value)
+        if match is not None and int(match[1]) > 0:
+            return int(match[1]), 0
+        if us:
+            return 0, us
+        what = f'due "{node.value}" says no time'
+        self.findings.at("WR025", node, what, "write for instance 5 working days, 10d or 24h")
+        return 0, 0
+
+    def _dates(self, r: Reader, key: str, *, fits: bool) -> str:
+        """Name of a list of dates; a date in another spelling would count for nothing."""
+        node = r.scalar(key)
+        if node is None:
+            return ""
+        if not fits:
+            self.findings.at("WR020", r.key(key), f'"{key}" has a meaning for working days only')
+            return ""
+        name = node.value.removeprefix("@")
+        definition = self.scope.lists.get(name)
+        if definition is None:
+            hint = did_you_mean(name, self.scope.lists, "")
+            self.findings.at("WR103", node, f"unknown list @{name}", hint)
+            return ""
+        for value in sorted(definition.values):
+            if not _is_date(value):
+                what = f'@{name} holds "{value}", which is not a date'
+                self.findings.at("WR024", node, what, "write dates as 2026-10-01")
+                break
+        return name
 
     # ---- restrictions
 
@@ -280,6 +355,13 @@ class Actions:
             what = f"a rule of severity {self.severity} must not {key.value} at {level}"
             self.findings.at("WR322", key, what, "raise the severity to high, or hold instead")
         return for_us, cap
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 assert set(HOLD_THEN) - {"release"} <= set(DECISIONS)

@@ -105,9 +105,12 @@ class Template:
 class Action:
     """What a rule asks for when it fires. Fields that do not concern `kind` keep their defaults.
 
-    kind       : alert, challenge, hold, decline, restrict (freeze is restrict), notify, tag, list_add
+    kind       : alert, challenge, hold, decline, restrict (freeze is restrict), notify, tag, list_add, report
     entity     : of restrict: the field whose entity is restricted (account, card, device, customer, ...)
     level      : of restrict: watch, limit, amount_hold, no_debit, no_credit, full_freeze
+    report     : of report: what is reported; `by` the fields whose values make one report, `to` who gets it
+    due_working_days, for_us : of report: one of the two says when it is due
+    holidays, workdays       : of report: lists of ISO dates, "" for none
     """
 
     kind: str
@@ -128,6 +131,11 @@ class Action:
     tag: str = ""
     list_name: str = ""
     value: Node | None = None
+    report: str = ""
+    by: tuple[str, ...] = ()
+    due_working_days: int = 0
+    holidays: str = ""
+    workdays: str = ""
     asked: str = ""  # the word the analyst wrote: "freeze" for a restrict that was spelt so
 
 
@@ -210,6 +218,12 @@ class Rule:
     tests: tuple["RuleTest", ...] = ()
     text: str = ""  # the condition as written, for people
     pack: str = ""  # name of the pack it stands in
+
+    @property
+    def only_reports(self) -> bool:
+        """Whether it reports and does nothing else: then it has no part in any decision."""
+        weighs = self.score.op != "const" or self.score.value != 0.0
+        return bool(self.actions) and all(a.kind == "report" for a in self.actions) and not weighs
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,16 +7,15 @@ from typing import Final
 
 from config import marks
 from rules.actions import SEVERITIES, Actions
-from rules.check.findings import at_span
 from rules.check.presence import Presence, can_be_missing
 from rules.check.suggest import did_you_mean, nearest
 from rules.definitions import ExceptionClause, Param, Reason, Rule, Undecided
 from rules.embedded_tests import Tests
 from rules.features import Names, Source, literal_tree, scope_of
+from rules.keys import key_field
 from rules.reader import ID, Findings, Reader, Text, place
 from rules.syntax import parse
-from rules.tree import BOOL, CATEGORY, NUMBER, TEXT, Node, Span, Type
-from rules.tree import ID as ID_KIND
+from rules.tree import BOOL, NUMBER, TEXT, Node, Span, Type
 from rules.types import UNKNOWN, Checker, Scope
 
 MODES: Final = ("live", "shadow", "off")
@@ -159,12 +158,19 @@ def finish(part: Draft, head: Head) -> Rule:
     mode = r.word("mode", MODES, "shadow", wanted=True)
     when_node = r.scalar("when", wanted=True)
     when = _condition(when_node, findings, scope)
-    score = _score(r, findings, scope)
+    items = r.items("actions")
+    only_reports = bool(items) and all(
+        isinstance(i, marks.MapNode) and set(i) == {"report"} for i in items
+    )
+    score = _score(r, findings, scope, wanted=not only_reports)
     known = severity if isinstance(severity_node, marks.TextNode) and severity else None
-    actions = Actions(findings, scope, known).read(r.items("actions"))
+    actions = Actions(findings, scope, known).read(items)
     effective = _effective(r, findings, scope)
     rollout_percent, rollout_by = _rollout(r, findings, scope)
     dedup_by, dedup_for = _dedup(r, findings, scope)
+    if only_reports and dedup_by:
+        what = "a rule that only reports has no alerts to group"
+        findings.at("WR020", r.key("dedup"), what, "a report is one for each `by` and day anyway")
     exceptions = tuple(
         e for e in (_exception(i, findings, scope) for i in r.items("exceptions")) if e
     )
@@ -216,8 +222,8 @@ def _condition(node: marks.TextNode | None, findings: Findings, scope: Scope) ->
     return found
 
 
-def _score(r: Reader, findings: Findings, scope: Scope) -> Node:
-    node = r.scalar("score", wanted=True)
+def _score(r: Reader, findings: Findings, scope: Scope, *, wanted: bool) -> Node:
+    node = r.scalar("score", wanted=wanted)
     if node is None:
         return Node("const", Type(NUMBER), value=0.0)
     text = Text(node, findings)
@@ -284,25 +290,7 @@ def _rollout(r: Reader, findings: Findings, scope: Scope) -> tuple[float, str]:
         what = f'"{node.value}" is not a rollout'
         findings.at("WR026", node, what, "write for instance 25% by card")
         return 100.0, ""
-    return float(match[1]), _key(node, match[2], findings, scope)
-
-
-def _key(node: marks.TextNode, name: str, findings: Findings, scope: Scope) -> str:
-    """Return a name that must be an id or category field."""
-    column = scope.schema.columns.get(name)
-    at = node.value.find(name)
-    span = Span(at, at + len(name))
-    if column is None:
-        keys = [n for n, c in scope.schema.columns.items() if c.kind in (ID_KIND, CATEGORY)]
-        findings.add(
-            at_span("WR101", node, span, f'unknown field "{name}"', did_you_mean(name, keys))
-        )
-        return ""
-    if column.kind not in (ID_KIND, CATEGORY):
-        what = f"{name} is no id or category"
-        findings.add(at_span("WR129", node, span, what, "a key names an entity or a kind of thing"))
-        return ""
-    return name
+    return float(match[1]), key_field(node, match[2], findings, scope)
 
 
 def _dedup(r: Reader, findings: Findings, scope: Scope) -> tuple[tuple[str, ...], int]:
@@ -310,7 +298,7 @@ def _dedup(r: Reader, findings: Findings, scope: Scope) -> tuple[tuple[str, ...]
     if node is None:
         return (), 0
     inner = Reader(node, findings, "dedup")
-    names = tuple(_key(n, n.value, findings, scope) for n in inner.texts("by", wanted=True))
+    names = tuple(key_field(n, n.value, findings, scope) for n in inner.texts("by", wanted=True))
     for_us = inner.duration("for", wanted=True)
     inner.done()
     return tuple(n for n in names if n), for_us

@@ -533,6 +533,7 @@ def _columns_read(rules: Iterable[Rule]) -> Iterator[str]:
         yield from rule.dedup_by
         for action in rule.actions:
             yield action.entity
+            yield from action.by
             if action.value is not None:
                 yield from action.value.columns()
 

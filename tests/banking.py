@@ -12,7 +12,7 @@ from engine.core import Core
 from engine.setup import read_setup
 from replay.generate import generate
 
-STREAMS = ("decisions", "alerts", "commands", "resolutions", "dead_letters", "duplicates")
+STREAMS = ("decisions", "alerts", "commands", "resolutions", "reports", "dead_letters", "duplicates")
 
 
 @functools.cache

@@ -115,19 +115,33 @@ def rule(id_, *actions, dedup=(), dedup_hours=6, exceptions=(), if_undecided=Non
     )
 
 
-def pack(*rules, combine="sum", bands=BANDS, max_freezes_per_hour=0):
+def report(kind="large_cash", by=("customer",), due_working_days=5, **more):
+    title = Template(("a title",), "a title")
+    return Action(
+        "report",
+        PLACE,
+        report=kind,
+        to="pboc",
+        by=tuple(by),
+        due_working_days=due_working_days,
+        title=title,
+        **more,
+    )
+
+
+def pack(*rules, combine="sum", bands=BANDS, max_freezes_per_hour=0, timezone="UTC", lists=None):
     return Pack(
         name="core",
         version="1.0.0",
         root=Path("packs/core"),
         currency="EUR",
-        timezone="UTC",
+        timezone=timezone,
         retention_us=400 * DAY,
         combine=combine,
         bands=bands,
         reasons={},
         features={},
-        lists={},
+        lists=lists or {},
         tables={},
         rules=tuple(sorted(rules, key=lambda r: r.id)),
         max_freezes_per_hour=max_freezes_per_hour,

@@ -19,6 +19,7 @@ from tests.deciding import (
     alert,
     command,
     fires,
+    report,
     restrict,
     rule,
 )
@@ -33,6 +34,8 @@ RULES = (
     rule("R5", alert(), restrict("account", "watch", hours=5), exceptions=("EX",), dedup=["account", "card"], dedup_hours=1),
     rule("R6", if_undecided=(40.0, "")),
     rule("R7", mode="off"),
+    rule("R8", report(by=["account"]), report("odd", by=["card", "account"]), exceptions=("EX",)),
+    rule("R9", alert(), report(by=["account"]), dedup=["account"], dedup_hours=1),
 )  # fmt: skip
 IDS = [r.id for r in RULES if r.mode != "off"]
 SETTINGS = DecisionSettings(
@@ -63,7 +66,7 @@ def stream(seed, n=120):
             "channel": str(rng.choice(["web", "branch"])),
             "truth": truth,
             "points": {id_: float(rng.choice([0, 12.5, 120, 400, 650])) for id_ in IDS},
-            "excepted": {id_: 1 for id_ in ("R4", "R5") if rng.random() < 0.2},
+            "excepted": {id_: 1 for id_ in ("R4", "R5", "R8") if rng.random() < 0.2},
             "outside": ["R3"] if rng.random() < 0.5 else [],
             "models": {
                 "champion": round(float(rng.random()), 6),
@@ -131,6 +134,7 @@ def test_batch_boundaries_never_change_a_byte(seed):
     rng = np.random.default_rng(seed)
     whole = make().run(rows)
     assert len(whole.lines("commands")) > 3
+    assert len(whole.lines("reports")) > 9
     for cuts in (
         range(1, len(rows)),
         range(7, len(rows), 7),
