@@ -326,7 +326,10 @@ def broken(tmp_path):
     shutil.copytree(BANK, tmp_path / "bank")
     pack = tmp_path / "bank" / "packs" / "core"
     path = pack / "features.yaml"
-    path.write_text(path.read_text().replace("amount / usual_auth_30d", "amuont / usual_auth_30d"))
+    wrong = path.read_text().replace(
+        "tiny_1h:              count()", "tiny_1h:              cuont()"
+    )
+    path.write_text(wrong)
     return pack
 
 
@@ -336,7 +339,9 @@ def test_rules_check_is_content_finds_or_cannot_run(weir, broken, tmp_path):
     assert out.splitlines()[-1].endswith(": 0 errors, 0 warnings.")
     status, out, err = weir("rules", "check", broken)
     assert (status, err) == (1, "")
-    assert "TMP/bank/packs/core/features.yaml:13:25 error WR101" in out
+    lines = (broken / "features.yaml").read_text().splitlines()
+    line = next(n for n, text in enumerate(lines, 1) if "cuont()" in text)
+    assert f"TMP/bank/packs/core/features.yaml:{line}:25 error WR124" in out
     assert out.splitlines()[-1].endswith(": 1 errors, 0 warnings.")
     status, out, err = weir(
         "rules", "check", BANK / "packs" / "core", "--config", tmp_path / "none"
@@ -355,13 +360,13 @@ def test_rules_test_runs_what_stands_in_rules(weir, tmp_path):
     path = pack / "rules" / "model.yaml"
     path.write_text(
         path.read_text().replace(
-            "model.score: 0.8999, expect: quiet", "model.score: 0.8999, expect: fires"
+            "model.score: 0.9499, expect: quiet", "model.score: 0.9499, expect: fires"
         )
     )
     status, out, _ = weir("rules", "test", pack, "--rule", "MODEL-PAY-001")
     assert status == 1
     assert "expected fires, got quiet\n        " in out
-    assert "        model.score = 0.8999\n" in out
+    assert "        model.score = 0.9499\n" in out
     assert "1 failed" in out
     assert weir("rules", "test", pack, "--rule", "NO-SUCH")[0] == 2
 

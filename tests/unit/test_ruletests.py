@@ -18,7 +18,7 @@ rules:
     reason: MODEL_ODD
     on: payment
     mode: {mode}
-    when: outgoing and amount >= 1_000 EUR
+    when: outgoing and amount >= 1_000 CNY
     score: 100
     actions:
       - alert: {{queue: l1, title: "Big"}}
@@ -51,9 +51,9 @@ def run(tmp_path):
 
 def test_expectations_that_are_met_are_counted(run):
     (result,) = run(
-        "at: +0m, amount: 1_000 EUR, expect: fires, expect_actions: [alert]",
-        "at: +1m, amount: 999.99 EUR, expect: quiet",
-        "at: +2m, amount: 1000.00, expect: fires, expect_features: {out_48h: 2_999.99 EUR}",
+        "at: +0m, amount: 1_000 CNY, expect: fires, expect_actions: [alert]",
+        "at: +1m, amount: 999.99 CNY, expect: quiet",
+        "at: +2m, amount: 1000.00, expect: fires, expect_features: {out_48h: 2_999.99 CNY}",
     )
     assert (result.is_fine, result.n_expectations, result.n_undecided) == (True, 5, 0)
     assert ruletests.report([result]).splitlines() == [
@@ -64,15 +64,15 @@ def test_expectations_that_are_met_are_counted(run):
 
 def test_a_failure_shows_what_the_condition_read(run):
     (result,) = run(
-        "at: +0m, amount: 999 EUR, expect: fires",
-        "at: +1m, amount: 1_001 EUR, expect: fires, expect_actions: [alert, freeze]",
-        "at: +2m, amount: 5 EUR, expect: quiet, expect_features: {out_48h: 7 EUR}",
+        "at: +0m, amount: 999 CNY, expect: fires",
+        "at: +1m, amount: 1_001 CNY, expect: fires, expect_actions: [alert, freeze]",
+        "at: +2m, amount: 5 CNY, expect: quiet, expect_features: {out_48h: 7 CNY}",
     )
     first, second, third = result.failures
     assert (first.expected, first.got) == ("fires", "quiet")
-    assert "amount = 999.00 EUR" in first.values
+    assert "amount = 999.00 CNY" in first.values
     assert (second.expected, second.got) == ("actions alert, freeze", "actions alert")
-    assert third.expected == "out_48h = 7 EUR"
+    assert third.expected == "out_48h = 7 CNY"
     text = ruletests.report([result])
     assert "BIG-001                  1 tests  FAIL" in text
     assert "5 expectations: 2 ok, 3 failed." in text
@@ -85,19 +85,19 @@ def test_a_missing_field_is_undecided_and_counts_as_quiet(run):
 
 @pytest.mark.parametrize("mode", ["shadow", "live"])
 def test_the_mode_of_a_rule_is_set_aside(run, mode):
-    (result,) = run("at: +0m, amount: 1_000 EUR, expect: fires", mode=mode)
+    (result,) = run("at: +0m, amount: 1_000 CNY, expect: fires", mode=mode)
     assert result.is_fine
 
 
 def test_an_event_that_cannot_be_read_fails_its_test(run):
-    (result,) = run("at: +0m, amount: 1_000.005 EUR, expect: quiet")
+    (result,) = run("at: +0m, amount: 1_000.005 CNY, expect: quiet")
     assert result.failures[0].got.startswith("a dead letter, wrong_amount: `amount` means nothing")
 
 
 def test_a_profile_that_cannot_be_read_fails_its_test(run):
     """It was passed over, and the test then ran without it."""
     (result,) = run(
-        "at: +0m, amount: 5 EUR, expect: quiet",
+        "at: +0m, amount: 5 CNY, expect: quiet",
         more="        profiles: [{account: A1, kind: profil}]",
     )
     (failure,) = result.failures
@@ -106,8 +106,8 @@ def test_a_profile_that_cannot_be_read_fails_its_test(run):
 
 def test_a_year_may_pass_inside_a_test(run):
     (result,) = run(
-        "at: +0m, amount: 1_000 EUR, expect: fires",
-        "at: +400d, amount: 1_000 EUR, expect: fires, expect_features: {out_48h: 1_000 EUR}",
+        "at: +0m, amount: 1_000 CNY, expect: fires",
+        "at: +400d, amount: 1_000 CNY, expect: fires, expect_features: {out_48h: 1_000 CNY}",
     )
     assert result.is_fine
 
@@ -127,6 +127,6 @@ def test_rules_without_a_test_are_named():
 
 
 def test_an_amount_with_too_many_decimals_fails_its_test(run):
-    """4.000 EUR may be meant as four thousand."""
-    (result,) = run("at: +0m, amount: 4.000 EUR, expect: quiet")
+    """4.000 CNY may be meant as four thousand."""
+    (result,) = run("at: +0m, amount: 4.000 CNY, expect: quiet")
     assert "wrong_amount" in result.failures[0].got

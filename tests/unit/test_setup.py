@@ -44,16 +44,17 @@ def test_batch_rows_are_no_part_of_the_hash_and_what_changes_outcomes_is(bank):
 
 
 def test_errors_in_packs_are_told_with_their_places(bank):
-    edit(
-        bank / "packs" / "core" / "features.yaml",
-        "amount / usual_auth_30d",
-        "amuont / usual_auth_30d",
-    )
+    path = bank / "packs" / "core" / "features.yaml"
+    edit(path, "bought_here_90d:      sum(amount)", "bought_here_90d:      sum(amuont)")
+    lines = path.read_text().splitlines()
+    (line, column), *_ = [
+        (n, t.find("amuont") + 1) for n, t in enumerate(lines, 1) if "amuont" in t
+    ]
     with pytest.raises(ConfigError) as error:
         read_setup(bank)
     assert str(error.value).replace(str(bank), "BANK").splitlines() == [
         "the rules have 1 errors",
-        '  why: BANK/packs/core/features.yaml:13:25 WR101 unknown field "amuont"',
+        f'  why: BANK/packs/core/features.yaml:{line}:{column} WR101 unknown field "amuont"',
         "  fix: see them in full with: weir rules check BANK/packs/core",
     ]
 
@@ -133,6 +134,6 @@ def test_a_pack_that_is_tried_need_not_declare_what_the_models_read(tmp_path):
     )
     setup = read_setup(BANK, pack_paths=[pack])
     assert setup.configuration.models.models["fraud"].inputs == ("amount",)
-    assert any("auth_vs_usual" in note for note in setup.notes)
+    assert any("device_age" in note for note in setup.notes)
     Core(setup).warm_up()
     assert read_setup(BANK).notes == ()
