@@ -27,6 +27,9 @@ DEGREES: Final = ("lat", "lon")  # what a `geo` field may hold
 EVENTS: Final = frozenset({"transaction", "activity"})
 DECIMALS: Final = 6  # of a number whose `scale` is not given; of degrees too: a tenth of a metre
 DECIMALS_MAX: Final = 9
+IN_BOOKS: Final = (
+    "books"  # `in: books`: money in the currency of the packs, whatever the message is in
+)
 
 # What the engine itself reads, and as what; a schema may add to these fields, not take them away.
 NEEDED: Final[Mapping[str, str]] = MappingProxyType(
@@ -63,6 +66,7 @@ class Column:
     derived      : expression that gives the value where a message has none; "" otherwise
     sources      : attributes that fill the field where a message has none, tried in this order
     signed       : of money: may be below zero (a balance)
+    in_books     : of money: in the currency of the packs, whatever the `currency` of the message; attributes are
     dated        : of a time: may be a plain date (midnight UTC), from the year 1900 on
     low, high    : of a number or a geo: what it may not fall below or rise above
     messages     : kinds of message that carry it
@@ -80,6 +84,7 @@ class Column:
     sources: tuple[str, ...] = ()
     personal: bool = False
     signed: bool = False
+    in_books: bool = False
     dated: bool = False
     low: float | None = None
     high: float | None = None
@@ -162,6 +167,7 @@ class _FieldFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     source: list[str] | str = msgspec.field(default_factory=list, name="from")
     personal: bool = False
     signed: bool = False
+    currency: str = msgspec.field(default="", name="in")
     date: bool = False
     range: list[float] = []
     messages: list[str] = []
@@ -304,6 +310,7 @@ def _column(
         sources=(spec.source,) if isinstance(spec.source, str) else tuple(spec.source),
         personal=spec.personal,
         signed=spec.signed,
+        in_books=kind == "money" and (spec.currency == IN_BOOKS or bool(entity)),
         dated=spec.date,
         low=low,
         high=high,
@@ -316,11 +323,13 @@ def _check_options(spec: _FieldFile, node: marks.Node) -> None:
     """Refuse an option that the type gives no meaning."""
     of_type = {
         "domain": ("id",), "of": ("category",), "values": ("category",), "closed": ("category",),
-        "scale": ("number",), "signed": ("money",), "date": ("time",), "range": ("number", "geo"),
+        "scale": ("number",), "signed": ("money",), "currency": ("money",), "date": ("time",),
+        "range": ("number", "geo"),
     }  # fmt: skip
     for option, kinds in of_type.items():
         given = getattr(spec, option)
         if given not in ("", [], False, None) and spec.type not in kinds:
+            option = "in" if option == "currency" else option
             raise ConfigError(
                 f"`{option}` means nothing for a {spec.type}",
                 node.place(),
@@ -334,6 +343,13 @@ def _check_options(spec: _FieldFile, node: marks.Node) -> None:
         )
     if spec.range and (len(spec.range) != 2 or not spec.range[0] < spec.range[1]):
         raise ConfigError("`range` is two numbers, the lower first", node.place())
+    if spec.currency not in ("", "currency", IN_BOOKS):
+        raise ConfigError(
+            f"`in` must be currency or {IN_BOOKS}, was {spec.currency}",
+            node.place(),
+            why="an amount is in the currency that the message names, or in that of the packs",
+            fix="leave it out for the currency of the message",
+        )
     if spec.derived and (spec.required or spec.source):
         raise ConfigError(
             "a derived field cannot be required or come `from` an attribute as well",

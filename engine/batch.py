@@ -77,8 +77,9 @@ class Batch:
     frame          : the columns that somebody reads; all missing in dead rows
     kind           : (n,) int8, see the constants of this module
     event_time_us  : (n,) int64 microseconds UTC; -1 for none
-    currency       : what the money columns of the frame are in
-    foreign        : (n,) bool, the row has money in another currency; its money columns are missing
+    currency       : what the money columns of the frame are in: that of the books
+    foreign        : (n,) bool, the row has money in a currency without a rate; it is missing in the frame
+    currencies     : row -> the currency of its message, where that is not the books'; the record holds its minor units
     lines          : the messages, without the fields that must never be stored; what the journal writes
     position       : where each came from, such as "day1.ndjson:17"
     records        : the decoded messages (money in minor units, times in microseconds); None in dead rows, but those
@@ -108,6 +109,7 @@ class Batch:
     dead: dict[int, Dead] = field(default_factory=dict)
     objects: dict[int, dict[str, Any]] = field(default_factory=dict)
     profiles: list[Profile] = field(default_factory=list)
+    currencies: dict[int, str] = field(default_factory=dict)
 
     def bury(self, row: int, dead: Dead) -> None:
         """Make `row` a dead letter, whatever it was; a profile that is dead sets nothing."""

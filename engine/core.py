@@ -31,6 +31,7 @@ from engine.batch import (
 from engine.decision import NO_DECISION, Decided, DecideInputs, Decider
 from engine.decode import Decoder
 from engine.entities import Attributes, Dictionaries
+from engine.exchange import Exchange
 from engine.labels import Labels
 from engine.links import Links
 from engine.outcomes import dead_letter_line
@@ -99,6 +100,7 @@ class Core:
             self.layout,
             self.dictionaries,
             pack.currency,
+            rates=setup.rates,
             message_bytes_max=settings.message_bytes_max,
             required=required,
         )
@@ -108,6 +110,9 @@ class Core:
         ]
         self.warm_us = warm_from(setup, self.ruleset)
         self.links = Links(pack, self.layout, self.dictionaries)
+        self.exchange = Exchange(
+            schema, self.layout, pack.currency, setup.rates, self.ruleset.conversions
+        )
         self.remembered = Remembered(
             settings.remember_us,
             n_number=len(self.links.all.number),
@@ -165,9 +170,12 @@ class Core:
         self.links.take_texts(frame, admitted, memory)
         self.ruleset.refresh(self.dictionaries)
         self.links.set_original_facts(batch, admitted, memory)
+        self.exchange.convert_updates(batch, admitted, memory)
         self.ruleset.derive(frame)
+        self.exchange.fill(batch, admitted, memory)
+        self.exchange.guard(batch)
         self.links.take(frame, admitted, memory)
-        self.links.blank_foreign(batch, admitted)
+        self.exchange.release(batch, admitted)
         lap("attributes")
         self._compute_features(batch, admitted)
         lap("windows")
@@ -275,6 +283,7 @@ class Core:
         """Keep what labels, updates and repeats will ask for."""
         arrays = self.remembered.arrays
         self.links.keep(batch, admitted, self.remembered)
+        self.exchange.keep(batch, admitted, self.remembered)
         new = np.array(admitted.new, np.int64)
         at = self.remembered.rows(admitted.entry[new])
         arrays["input"][at] = inputs[new]

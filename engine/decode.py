@@ -22,6 +22,7 @@ from msgspec import UNSET, Meta, Raw
 from numpy.typing import NDArray
 
 from config.money import EXPONENTS, exponent
+from config.rates import Rates
 from config.schema import ENTITIES, Column, Schema, near
 from engine.batch import (
     ACTIVITY,
@@ -195,6 +196,7 @@ class _Work:
 class Decoder:
     """Decodes batches for one schema, layout and currency.
 
+    rates    : None: money in another currency than `currency` is missing
     required : False in rule tests: absent fields are accepted (an event still needs its `event_time`)
     """
 
@@ -205,10 +207,12 @@ class Decoder:
         dictionaries: Dictionaries,
         currency: str,
         *,
+        rates: Rates | None = None,
         message_bytes_max: int = BYTES_MAX,
         required: bool = True,
     ) -> None:
-        exponent(currency)
+        self._digits = exponent(currency)
+        self._rates = rates or Rates.constant(currency, {})
         self.schema, self.layout, self.dictionaries = schema, layout, dictionaries
         self.currency, self.message_bytes_max, self.required = currency, message_bytes_max, required
         place_sources(schema, layout)
@@ -646,7 +650,7 @@ class Decoder:
 
     def _convert(self, group: "_Group") -> None:
         """Numbers of all kinds: into the frame, and in their exact form into the records."""
-        purses: list[_Purse] | None = None
+        money: list[Column] = []
         for key, values in group.columns.items():
             column = self._keys[key]
             if column.kind in _CODED:
@@ -659,9 +663,7 @@ class Decoder:
             numbers: NDArray[Any]
             wrong: Wrong
             if column.kind == "money":
-                if purses is None:
-                    purses = self._purses(group)
-                self._convert_money(group, column, purses)
+                money.append(column)  # last: its rate is that of the event's time
                 continue
             if column.kind == "time":
                 numbers, wrong = read_times(values, dated=column.dated)
@@ -672,6 +674,10 @@ class Decoder:
             else:
                 numbers, wrong = read_numbers(values, column.decimals, column.low, column.high)
             self._put(group, key, at, numbers, wrong, exact=column.kind in ("time", "duration"))
+        if money:
+            abroad = self._abroad(group)
+            for column in money:
+                self._convert_money(group, column, {} if column.in_books else abroad)
 
     def _put(
         self,
@@ -697,45 +703,71 @@ class Decoder:
         for i, why in wrong.items():
             group.refuse(i if at is None else at[i], key, why)
 
-    def _purses(self, group: "_Group") -> "list[_Purse]":
-        """Cut a group by currency; without one an amount is in the configuration's."""
+    def _abroad(self, group: "_Group") -> dict[str, list[int]]:
+        """Positions of rows in other currencies than the books', by currency; without one it is the books'."""
         values = group.columns.get("currency")
-        distinct = {None} if values is None else set(values)
-        if len(distinct) == 1:
-            return [_Purse(distinct.pop() or self.currency, None)]
+        others = set(values or ()) - {None, self.currency}
+        if not others:
+            return {}
         assert values is not None
-        purses = []
-        for currency in sorted({name or self.currency for name in distinct}):
-            at = [i for i, name in enumerate(values) if (name or self.currency) == currency]
-            purses.append(_Purse(currency, at))
-        return purses
+        found: dict[str, list[int]] = {name: [] for name in sorted(others)}
+        for i, name in enumerate(values):
+            if name in others:
+                found[name].append(i)
+        return found
 
-    def _convert_money(self, group: "_Group", column: Column, purses: "Sequence[_Purse]") -> None:
+    def _convert_money(
+        self, group: "_Group", column: Column, abroad: Mapping[str, list[int]]
+    ) -> None:
+        """Amounts in the books' currency, all rows at once as if they were; then those of `abroad` over it."""
         key = column.key
         values = group.columns[key]
-        for purse in purses:
-            digits = EXPONENTS.get(purse.currency)
-            at = purse.at
-            if at is not None or group.absent[key]:
-                at = [i for i in (group.all if at is None else at) if values[i] is not None]
-            if digits is None:
-                for i in group.all if at is None else at:
-                    group.refuse(i, "currency", "no ISO 4217 code")
-                    group.refuse(i, key, "in an unknown currency")
-                continue
-            amounts = values if at is None else [values[i] for i in at]
-            if not amounts:
-                continue
-            minor, wrong = read_money(amounts, digits, signed=column.signed)
-            if purse.currency == self.currency:
-                self._put(group, key, at, minor, wrong, exact=True)
-                continue
-            group.batch.foreign[group.slots if at is None else group.slots_of(at)] = True
-            where = group.all if at is None else at
-            for i, value in zip(where, minor.tolist(), strict=True):
-                setattr(group.records[i], key, value)
-            for k, why in wrong.items():
-                group.refuse(where[k], key, why)
+        at = None
+        if group.absent[key]:
+            at = [i for i, value in enumerate(values) if value is not None]
+        minor, wrong = read_money(
+            values if at is None else [values[i] for i in at], self._digits, signed=column.signed
+        )
+        if wrong and abroad:
+            rest = set(itertools.chain.from_iterable(abroad.values()))
+            wrong = {k: why for k, why in wrong.items() if (k if at is None else at[k]) not in rest}
+        self._put(group, key, at, minor, wrong, exact=True)
+        for currency, rows in abroad.items():
+            there = [i for i in rows if values[i] is not None]
+            if there:
+                self._convert_abroad(group, column, currency, there)
+
+    def _convert_abroad(
+        self, group: "_Group", column: Column, currency: str, at: Sequence[int]
+    ) -> None:
+        """Amounts of the rows `at` in one other currency: exact in the records, at the rate of their time in the frame.
+
+        Those of updates wait for the time of their transaction (engine/exchange.py).
+        """
+        key, batch, digits = column.key, group.batch, EXPONENTS.get(currency)
+        if digits is None:
+            for i in at:
+                group.refuse(i, "currency", "no ISO 4217 code")
+                group.refuse(i, key, "in an unknown currency")
+            return
+        values, slots = group.columns[key], group.slots_of(at)
+        minor, wrong = read_money([values[i] for i in at], digits, signed=column.signed)
+        converted = np.full(len(at), np.nan)
+        if group.kind != UPDATE:
+            amounts, is_known, is_large = self._rates.converted(
+                minor, currency, self.currency, batch.event_time_us[slots]
+            )
+            converted = np.where(is_known & ~is_large, amounts, np.nan)
+            batch.foreign[slots[~is_known]] = True
+            for k in np.flatnonzero(is_large).tolist():
+                wrong.setdefault(k, f"more than 2**53 minor units of {self.currency}")
+        if key in self._placed_numbers:
+            batch.frame.number[self._placed_numbers[key], slots] = converted
+        for i, value in zip(at, minor.tolist(), strict=True):
+            setattr(group.records[i], key, value)
+            batch.currencies[group.rows[i]] = currency
+        for k, why in wrong.items():
+            group.refuse(at[k], key, why)
 
     # ------------------------------------------------------------ what a message needs
 
@@ -916,13 +948,6 @@ class Decoder:
         unknown = self.quality.unknown.keys() - self._wires.keys()
         self._extra = sorted(filter(_can_be_learned, unknown))
         self._build()
-
-
-class _Purse:
-    """Rows of a group (`at`; None: all) whose money is in one currency."""
-
-    def __init__(self, currency: str, at: list[int] | None) -> None:
-        self.currency, self.at = currency, at
 
 
 class _Group:

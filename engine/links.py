@@ -20,7 +20,7 @@ from engine.remembered import Remembered
 from rules.columns import Frame, Layout
 from rules.definitions import Pack
 from rules.ruleset import Ruleset
-from rules.tree import MONEY, TEXT
+from rules.tree import TEXT
 
 I8: TypeAlias = NDArray[np.int64]
 OWN = frozenset(
@@ -68,8 +68,6 @@ class Links:
         features = pack.features.items()
         self._windowed = self.all.only([n for n, f in features if f.aggregate], layout)
         self._computed = self.all.only([n for n, f in features if f.expression], layout)
-        money = [p.row for p in layout.places.values() if p.type.kind == MONEY]
-        self._money = np.array(money, np.int64)
 
     def take_texts(self, frame: Frame, admitted: Admitted, memory: Remembered) -> None:
         """Take texts over; before the tables of the rules learn which texts there are in this batch."""
@@ -87,7 +85,7 @@ class Links:
                     codes[row] = texts.code(text)
 
     def set_original_facts(self, batch: Batch, admitted: Admitted, memory: Remembered) -> None:
-        """Let an update stand at the time of its transaction, and in its currency where it names none."""
+        """Let an update stand at the time of its transaction."""
         updates = np.array(admitted.links, np.int64)
         updates = updates[batch.kind[updates] == UPDATE]
         if not len(updates):
@@ -95,18 +93,6 @@ class Links:
         at = memory.rows(admitted.entry[updates])
         if "event_time" in self._layout:
             batch.frame.column("event_time")[updates] = memory.arrays["time_us"][at]
-        was_foreign = memory.arrays["foreign"][at] == 1
-        for row, stored in zip(updates.tolist(), was_foreign.tolist(), strict=True):
-            record, source = batch.records[row], int(admitted.linked_from[row])
-            assert record is not None, "decode gives an update row its record"
-            if record.currency is None:
-                batch.foreign[row] = batch.foreign[source] if source >= 0 else stored
-
-    def blank_foreign(self, batch: Batch, admitted: Admitted) -> None:
-        """Leave the money of updates missing that is in a currency without a rate, whatever it was before."""
-        for row in admitted.links:
-            if batch.foreign[row] and batch.kind[row] == UPDATE:
-                batch.frame.number[self._money, row] = np.nan
 
     def take(
         self,
@@ -180,7 +166,6 @@ class Links:
         updates = np.array([i for i in admitted.links if batch.kind[i] == UPDATE], np.int64)
         for rows in (new, updates):
             at = memory.rows(admitted.entry[rows])
-            arrays["foreign"][at] = batch.foreign[rows]
             arrays["number"][at] = frame.number[self.all.number][:, rows].T
             arrays["code"][at] = frame.code[self.all.code][:, rows].T
             if self.texts:

@@ -23,7 +23,7 @@ NO_LABEL, GENUINE, FRAUD, WITHDRAWN = -1, 0, 1, 2
 SEPARATOR = "\x1f"  # cannot stand in an id: ids refuse control characters
 _MISSING = {
     "standing": APPLIED,
-    "foreign": 0,
+    "currency": 0,
     "label": NO_LABEL,
     "decision": -1,
     "fact_digest": 0,
@@ -63,7 +63,7 @@ class Remembered:
             "fact_digest": np.empty(0, np.int64),
             "fact_seq": np.empty(0, np.int64),
             "standing": np.empty(0, np.int8),
-            "foreign": np.empty(0, np.int8),
+            "currency": np.empty(0, np.int16),
             "label": np.empty(0, np.int8),
             "decision": np.empty(0, np.int8),
             "number": np.empty((0, n_number)),

@@ -5,8 +5,9 @@
 planes are columns of the batch, so that a column is contiguous.
 """
 
+import re
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,24 @@ from rules.tree import Type
 
 F8: TypeAlias = NDArray[np.float64]
 I4: TypeAlias = NDArray[np.int32]
+
+
+_CONVERTED: Final = re.compile(r'convert\(([a-z0-9_.]+), "([A-Z]{3})"\)')
+
+
+def converted(field: str, currency: str) -> str:
+    """Name the column that holds a field of money in another currency: as a rule asks for it.
+
+    >>> converted("amount", "USD"), conversion('convert(amount, "USD")'), conversion("amount")
+    ('convert(amount, "USD")', ('amount', 'USD'), None)
+    """
+    return f'convert({field}, "{currency}")'
+
+
+def conversion(name: str) -> tuple[str, str] | None:
+    """Return field and currency of a column that `converted` has named, None for any other."""
+    found = _CONVERTED.fullmatch(name)
+    return (found[1], found[2]) if found else None
 
 
 @dataclass(frozen=True, slots=True)

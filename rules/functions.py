@@ -197,12 +197,14 @@ FUNCTIONS: Final[dict[str, Function]] = {f.name: f for f in _ALL}
 # few can still become true, else missing.
 AT_LEAST: Final = "at_least"
 
+# `convert(amount, "USD")` looks like a call too, but is a column (rules/columns.py): what the message says goes from
+# its own currency to the other in one step, at the rate of the event's time. The first argument is a field of money,
+# the second an ISO 4217 code that is written out and that the configuration has rates for.
+CONVERT: Final = "convert"
+CONVERT_EXAMPLE: Final = 'convert(amount, "USD")'
+
 # Known words that are refused, with what to do instead.
 REFUSED: Final[dict[str, tuple[str, str]]] = {
-    "convert": (
-        "currency conversion is not in this version",
-        "write amounts in the pack's currency",
-    ),
     "is_holiday": (
         "holiday calendars are not in this version",
         "compare with a list of days, such as date(event_time) == 2026-12-25",

@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 
 from config.schema import DECIMALS, Schema
 from rules import kernels as k
-from rules.columns import Frame, Layout, Place
+from rules.columns import Frame, Layout, Place, conversion
 from rules.compile import Builder, Context, Program
 from rules.definitions import Aggregate, Feature, Pack, Rule, Template
 from rules.texts import BATCH_LOCAL, OWN, DictionaryLike, Tables
 from rules.titles import MISSING, shown_number, shown_text
-from rules.tree import GEO, NUMBER, TEXT, Node, Type
+from rules.tree import GEO, MONEY, NUMBER, TEXT, Node, Type
 from rules.types import column_type
 
 B1: TypeAlias = NDArray[np.bool_]
@@ -126,6 +126,7 @@ class Ruleset:
     rules         : all rules that are not off, in the order of the rows of a judgement
     needs         : names of schema columns that are read
     model_columns : names of `model.*` columns that are read
+    conversions   : columns in another currency that are read, name -> (column of money, currency)
     """
 
     def __init__(
@@ -136,6 +137,7 @@ class Ruleset:
         self._schema = schema
         self._needs: set[str] = set()
         self._models: set[str] = set()
+        self.conversions: dict[str, tuple[str, str]] = {}
         self._tables = Tables(pack.lists)
         self._context = Context(self._place, layout, self._tables, pack.tables, pack.timezone)
         for name in _columns_read(self.rules):
@@ -322,6 +324,11 @@ class Ruleset:
         if name.startswith("model."):
             self._models.add(name)
             return self.layout.add(name, Type(NUMBER))
+        asked = conversion(name)
+        if asked is not None:
+            self.conversions[name] = asked
+            self._place(asked[0])
+            return self.layout.add(name, Type(MONEY, asked[1]))
         if name in self.layout:
             return self.layout[name]
         # A text feature has a dictionary of its own, for codes of `text` mean nothing in the next batch.

@@ -3,7 +3,8 @@
 What happens on the way, so that nothing behind it has to:
 - macros, params and lets are put in place as trees; features and fields become `column` nodes;
 - literals become numbers: money in minor units, durations and times in microseconds, percent as a share;
-- a bare number beside money means the pack's currency;
+- a bare number beside money means the pack's currency; amounts in two currencies never meet, `convert` makes one of
+  them a column in the other;
 - `not in`, `not between`, `is present` become `not` around the positive form (missing stays missing either way);
 - a flag used as a condition becomes `flag == 1`;
 - `??` and `if` over ids, categories and texts are moved outwards until they choose between conditions or numbers,
@@ -26,8 +27,18 @@ from config import money
 from config.errors import ConfigError
 from rules import patterns
 from rules.check.suggest import did_you_mean, nearest
+from rules.columns import conversion, converted
 from rules.definitions import ListDefinition, TableDefinition
-from rules.functions import AT_LEAST, FUNCTIONS, REFUSED, SAME, Function, result_kind
+from rules.functions import (
+    AT_LEAST,
+    CONVERT,
+    CONVERT_EXAMPLE,
+    FUNCTIONS,
+    REFUSED,
+    SAME,
+    Function,
+    result_kind,
+)
 from rules.syntax import AGGREGATES, Tree
 from rules.tree import (
     BOOL,
@@ -327,21 +338,16 @@ class Checker:
             return float(us), Type(DATE, self.scope.zone.key)
         assert op == "money", op
         minor = self.minor(tree, Decimal(text), tree.unit)
-        return (0.0, _UNKNOWN) if minor is None else (minor, Type(MONEY, self.scope.currency))
+        return (0.0, _UNKNOWN) if minor is None else (minor, Type(MONEY, tree.unit))
 
     def minor(self, tree: Tree, amount: Decimal, currency: str) -> float | None:
-        """Convert major to minor units of the pack's currency, exactly, or report why not."""
+        """Convert major to minor units of a currency, exactly, or report why not."""
         ours = self.scope.currency
         try:
             digits = money.exponent(currency)
         except ConfigError:
             hint = did_you_mean(currency, (ours, *money.EXPONENTS), "")
             self.report("WR122", tree.span, f"{currency} is not an ISO 4217 currency", hint)
-            return None
-        if currency != ours:
-            what = f"amounts in this pack are in {ours}, {self.source(tree)} is not"
-            hint = f"write the amount in {ours}; conversion is not in this version"
-            self.report("WR122", tree.span, what, hint)
             return None
         scaled = amount.scaleb(digits)
         written = -int(amount.as_tuple().exponent)
@@ -457,9 +463,7 @@ class Checker:
             return self.compare_texts(op, tree, a, b)
         pair = self.unify(left, a, right, b)
         if pair is None:
-            hint = self.mismatch_hint(left, a, right, b)
-            what = f"{self.says(left, a)}, {self.says(right, b)}"
-            self.report("WR120", tree.span, what, hint)
+            self.misfit(tree.span, left, a, right, b)
             return self.doubtful(tree)
         a, b = pair
         if BOOL in (a.type.kind, b.type.kind):
@@ -539,8 +543,35 @@ class Checker:
         what = f'{column.name} is never "{value}" by the schema'
         self.report("WR123", tree.span, what, hint, severity="" if closed else "warn")
 
+    def misfit(self, span: Span, left: Tree, a: Node, right: Tree, b: Node, more: str = "") -> None:
+        """Report two sides that do not fit, and what was probably meant; `more` follows what they are."""
+        what = f"{self.says(left, a)}, {self.says(right, b)}{more}"
+        code, at = "WR120", span
+        if _are_two_currencies(a, b):
+            code = "WR122"
+            at = next((t.span for t, n in ((right, b), (left, a)) if n.op == "const"), span)
+        self.report(code, at, what, self.mismatch_hint(left, a, right, b))
+
+    def currency_hint(self, a: Node, b: Node) -> str:
+        """Say how two amounts come to one currency: by converting the field that one of them is."""
+        for x, y in ((a, b), (b, a)):
+            if x.op == "column":
+                name, _ = conversion(str(x.value)) or (str(x.value), "")
+                if name not in self.scope.schema.columns:
+                    return f"convert the amount inside {name}, as in sum({CONVERT_EXAMPLE})"
+                if y.type.detail == self.scope.currency:
+                    return f"{name} is in {y.type.detail} by itself"
+                if y.type.detail in self.scope.currencies:
+                    return f"write {converted(name, y.type.detail)}"
+        return f"write the amount in {self.scope.currency}"
+
     def mismatch_hint(self, left: Tree, a: Node, right: Tree, b: Node) -> str:
         """Say what was probably meant by a comparison whose sides do not fit."""
+        if _are_two_currencies(a, b):
+            return self.currency_hint(a, b)
+        for x, tree in ((a, right), (b, left)):
+            if x.type.kind == MONEY and x.type.detail != self.scope.currency and tree.op == "num":
+                return f"write {self.source(tree)} {x.type.detail}"
         for word, x, tree, y in ((left, a, right, b), (right, b, left, a)):
             literal = self.source(tree)
             if x.type.is_coded and tree.op == "num":
@@ -560,10 +591,11 @@ class Checker:
             return a, b
         if x in _TRUTHS and y in _TRUTHS:
             return self.truth(left, a), self.truth(right, b)
-        if x == MONEY and y == NUMBER:
+        ours = Type(MONEY, self.scope.currency)
+        if a.type == ours and y == NUMBER:
             other = self.as_money(right, b)
             return None if other is None else (a, other)
-        if y == MONEY and x == NUMBER:
+        if b.type == ours and x == NUMBER:
             other = self.as_money(left, a)
             return None if other is None else (other, b)
         if a.type.is_coded and b.type.is_coded:
@@ -571,6 +603,8 @@ class Checker:
             return (a, b) if free_a or free_b or a.type == b.type else None
         if x in _INSTANTS and y in _INSTANTS:
             return self.as_day(left, a, b), self.as_day(right, b, a)
+        if x == y == MONEY and a.type != b.type:
+            return None
         if x == y or (x in _SCALARS and y in _SCALARS):
             return a, b
         return None
@@ -627,8 +661,7 @@ class Checker:
                 continue
             pair = None if x.type.is_coded else self.unify(word, x, item, y)
             if pair is None or pair[1].type.kind == BOOL:
-                what = f"{self.says(word, x)}, {self.says(item, y)}"
-                self.report("WR120", item.span, what, self.mismatch_hint(word, x, item, y))
+                self.misfit(item.span, word, x, item, y)
             elif isinstance(pair[1].value, float):
                 numbers.add(pair[1].value)
         if x.type.kind == UNKNOWN:
@@ -687,8 +720,7 @@ class Checker:
             pair = None if x.type.is_coded or y.type.is_coded else self.unify(word, x, bound, y)
             if pair is None or pair[0].type.kind == BOOL:
                 if UNKNOWN not in (x.type.kind, y.type.kind):
-                    what = f"{self.says(word, x)}, {self.says(bound, y)}"
-                    self.report("WR120", bound.span, what, self.mismatch_hint(word, x, bound, y))
+                    self.misfit(bound.span, word, x, bound, y)
                 return self.doubtful(tree)
             x, y = pair
             out.append(y)
@@ -773,8 +805,7 @@ class Checker:
             a = self.as_money(left, a) or a
         kind = _result(op, a.type, b.type)
         if kind is None:
-            what = f"{self.says(left, a)}, {self.says(right, b)}: {_WHY[op]}"
-            self.report("WR120", tree.span, what, self.mismatch_hint(left, a, right, b))
+            self.misfit(tree.span, left, a, right, b, f": {_WHY[op]}")
             return self.unknown(tree.span)
         if op == "/" and b.op == "const" and b.value == 0.0:
             self.report("WR131", right.span, "a division by zero is always missing")
@@ -786,7 +817,8 @@ class Checker:
         pair = self.unify(left, a, right, b)
         if pair is None:
             what = f"{self.says(left, a)}, its default {self.says(right, b)}"
-            self.report("WR120", tree.span, what, self.mismatch_hint(left, a, right, b))
+            code = "WR122" if _are_two_currencies(a, b) else "WR120"
+            self.report(code, tree.span, what, self.mismatch_hint(left, a, right, b))
             return a
         a, b = pair
         if UNKNOWN in (a.type.kind, b.type.kind):
@@ -811,8 +843,7 @@ class Checker:
         a, b = self.check(left), self.check(right)
         pair = self.unify(left, a, right, b)
         if pair is None:
-            what = f"{self.says(left, a)}, {self.says(right, b)}: both branches need one type"
-            self.report("WR120", tree.span, what, self.mismatch_hint(left, a, right, b))
+            self.misfit(tree.span, left, a, right, b, ": both branches need one type")
             return self.unknown(tree.span)
         a, b = pair
         if UNKNOWN in (condition.type.kind, a.type.kind, b.type.kind):
@@ -825,6 +856,8 @@ class Checker:
         name = tree.value
         if name == AT_LEAST:
             return self.at_least(tree)
+        if name == CONVERT:
+            return self.conversion(tree)
         function = FUNCTIONS.get(name)
         args = tuple(self.check(t) for t in tree.args if t.op != "list")
         if function is None:
@@ -883,8 +916,7 @@ class Checker:
                 self.report("WR124", call.span, f"{self.says(tree, node)}", what)
                 return None
             else:
-                what = f"{self.says(call.args[0], args[0])}, {self.says(tree, node)}"
-                self.report("WR120", tree.span, what, self.mismatch_hint(tree, node, tree, node))
+                self.misfit(tree.span, call.args[0], args[0], tree, node)
                 return None
         fits = node.type.kind in wanted.kinds
         if fits and wanted.domain and node.type.kind == ID and node.type.detail != wanted.domain:
@@ -930,9 +962,64 @@ class Checker:
             what = f"{name} is a table"
             self.report("WR106", head, what, f"write {name}[{self.scope.tables[name].key}]")
         else:
-            guess = nearest(name, (*FUNCTIONS, AT_LEAST))
-            hint = f"did you mean {guess}?" if guess else "known: " + ", ".join(sorted(FUNCTIONS))
+            known = (*FUNCTIONS, AT_LEAST, CONVERT)
+            guess = nearest(name, known)
+            hint = f"did you mean {guess}?" if guess else "known: " + ", ".join(sorted(known))
             self.report("WR106", head, f"unknown function {name}", hint)
+
+    def conversion(self, tree: Tree) -> Node:
+        """Type `convert(amount, "USD")`: a column of its own, of money in that currency."""
+        if len(tree.args) != 2:
+            what = f"{CONVERT} is called with an amount and a currency"
+            self.report("WR124", tree.span, what, f"for instance {CONVERT_EXAMPLE}")
+            return self.unknown(tree.span)
+        source, target = tree.args
+        x = self.check(source)
+        currency = self.currency(target)
+        if not currency or x.type.kind == UNKNOWN:
+            return self.unknown(tree.span) if not currency else self.of_money(currency, tree.span)
+        column = self.scope.schema.columns.get(str(x.value)) if x.op == "column" else None
+        if x.type.kind != MONEY:
+            what = f"{self.says(source, x)}, {CONVERT} wants an amount"
+            self.report("WR124", source.span, what, f"for instance {CONVERT_EXAMPLE}")
+        elif column is None:
+            what = f"{CONVERT} wants a field of the message, {self.source(source)} is computed"
+            hint = f"convert what it is computed from, as in sum({CONVERT_EXAMPLE})"
+            self.report("WR124", source.span, what, hint)
+        elif currency == x.type.detail:
+            return respan(x, tree.span)
+        else:
+            kind = Type(MONEY, currency)
+            return Node("column", kind, value=converted(column.name, currency), span=tree.span)
+        return self.of_money(currency, tree.span)
+
+    def of_money(self, currency: str, span: Span) -> Node:
+        """Stand in for an amount that could not be typed, so that what is beside it is checked all the same."""
+        return Node("column", Type(MONEY, currency), value=CONVERT, span=span)
+
+    def currency(self, tree: Tree) -> str:
+        """Return the currency that `convert` names, or "" after a report."""
+        scope = self.scope
+        known = {scope.currency, *scope.currencies}
+        if tree.op != "string":
+            hint = f'write "{tree.value}"' if tree.op == "name" and tree.value in known else ""
+            what = f"{self.source(tree)} must be a currency that is written out"
+            self.report("WR124", tree.span, what, hint or f"for instance {CONVERT_EXAMPLE}")
+            return ""
+        name: str = tree.value
+        if name in known:
+            return name
+        if name not in money.EXPONENTS:
+            hint = did_you_mean(name.upper(), (*sorted(known), *money.EXPONENTS), "")
+            self.report("WR122", tree.span, f"{name} is not an ISO 4217 currency", hint)
+        elif scope.currencies:
+            what = f"the configuration has no rates for {name}"
+            hint = "there are rates for " + ", ".join(sorted(scope.currencies))
+            self.report("WR122", tree.span, what, hint)
+        else:
+            what = f"{CONVERT} needs exchange rates, and there are none here"
+            self.report("WR122", tree.span, what, "name a table under `rates:` in weir.yaml")
+        return ""
 
     def at_least(self, tree: Tree) -> Node:
         count, *conditions = tree.args or (tree,)
@@ -988,7 +1075,7 @@ def _result(op: str, a: Type, b: Type) -> Type | None:
     y = NUMBER if b.kind == GEO else b.kind
     if x == y == NUMBER:
         return _NUMBER
-    if op in ("+", "-") and x == y and x in (MONEY, DURATION):
+    if op in ("+", "-") and a == b and x in (MONEY, DURATION):
         return a
     if op == "-" and x in _INSTANTS and y in _INSTANTS:
         return Type(DURATION)
@@ -1000,9 +1087,13 @@ def _result(op: str, a: Type, b: Type) -> Type | None:
         return a
     if op == "*" and x == NUMBER and y in (MONEY, DURATION):
         return b
-    if op == "/" and x == y and x in (MONEY, DURATION):
+    if op == "/" and a == b and x in (MONEY, DURATION):
         return _NUMBER
     return None
+
+
+def _are_two_currencies(a: Node, b: Node) -> bool:
+    return a.type.kind == b.type.kind == MONEY and a.type != b.type
 
 
 def _wider(a: Node, b: Node) -> Type:

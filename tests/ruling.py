@@ -1,9 +1,10 @@
 """A small schema and packs on disk, for tests of the rule language."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from config import schema as config_schema
 from rules import pack
 from rules.definitions import ListDefinition, Place, TableDefinition
 from rules.syntax import parse
@@ -189,6 +190,12 @@ def write(folder: Path, files: dict[str, str]) -> Path:
 
 def load(folder: Path, files: dict[str, str], schema: Schema = SCHEMA) -> pack.Loaded:
     return pack.load([write(folder, files)], schema)
+
+
+def of_another_bank(schema: config_schema.Schema) -> config_schema.Schema:
+    """The schema for packs that know other segments than ours, such as the samples of the specification."""
+    segment = replace(schema.columns["segment"], allowed=())
+    return replace(schema, columns={**schema.columns, "segment": segment})
 
 
 def said(loaded: pack.Loaded) -> list[tuple[str, int, int, str]]:

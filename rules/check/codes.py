@@ -155,7 +155,8 @@ PAGES: Final[dict[str, Page]] = {
     "WR122": Page(
         "error",
         "Currencies or decimals do not fit",
-        "Amounts in rules are in the pack's currency, with at most as many decimals as it has.",
+        "Amounts compare and add up in one currency only: fields and bare numbers are in the pack's, and "
+        '`convert(amount, "USD")` is in dollars. An amount has at most as many decimals as its currency.',
     ),
     "WR123": Page(
         "error",

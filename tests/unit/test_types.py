@@ -121,7 +121,7 @@ def test_a_choice_between_texts_moves_outwards(text, tree):
         ("purpose contains name", "WR120", "name", '"contains" needs a written text, name is text', 'write "name"'),
         ("account == device", "WR121", "account == device", "account is an id (account), device is an id (device)", "ids compare only with ids of their own kind"),
         ("device in @vips", "WR121", "device in @vips", "device is an id (device), @vips is a list of ids (customer)", ""),
-        ("amount > 5 USD", "WR122", "5 USD", "amounts in this pack are in EUR, 5 USD is not", "write the amount in EUR; conversion is not in this version"),
+        ("amount > 5 USD", "WR122", "5 USD", "amount is money (EUR), 5 USD is money (USD)", "write the amount in EUR"),
         ("amount > 5 EUD", "WR122", "5 EUD", "EUD is not an ISO 4217 currency", "did you mean EUR?"),
         ("amount > 1.005 EUR", "WR122", "1.005 EUR", "EUR has 2 decimals, 1.005 EUR has more", ""),
         ("amount > 3.000 EUR", "WR122", "3.000 EUR", "EUR has 2 decimals, 3.000 EUR has more", "write 3.00 EUR, or 3_000 EUR"),
