@@ -23,9 +23,11 @@ from engine.ports import Source
 from engine.runner import Observer
 from engine.setup import read_setup
 from replay import demo, evaluate
+from replay.bank.truth import Truth, truth_path
 from replay.features import FeatureFile
 from replay.generate import generate
 from replay.pacing import Between, Paced, check_order, factor_of
+from replay.story import read_story
 
 
 def replay(arguments: Namespace) -> tuple[dict[str, Any], str]:
@@ -91,7 +93,19 @@ def replay(arguments: Namespace) -> tuple[dict[str, Any], str]:
         )
         summary["evaluation"] = evaluation.as_dict()
         table = evaluation.table()
+        if truth := _truth_beside(arguments.inputs):
+            story = read_story(arguments.out, truth)
+            summary["story"] = story.as_dict()
+            table += f"\n\n{demo.table(story)}"
     return summary, table
+
+
+def _truth_beside(inputs: Sequence[Path]) -> Truth | None:
+    """What `weir generate` wrote beside the recordings, if they are generated ones."""
+    paths = [truth_path(path) for path in inputs]
+    if not all(path.is_file() for path in paths):
+        return None
+    return Truth(tuple(mark for path in paths for mark in Truth.read(path).marks))
 
 
 class Verdicts:
@@ -122,9 +136,7 @@ def show_demo(out: Path, accounts: int, days: int, seed: int) -> int:
     source = FileSource([traffic], setup.feed, setup.schema)
     job = Job(setup, run, setup.configuration.settings.rows_max, inputs=(str(traffic),))
     summary = execute(job, source)
-    story = demo.read_story(run, truth)
-    sentences = {code: reason.sentence for code, reason in setup.pack.reasons.items()}
-    print(demo.tell(story, summary, sentences))
+    print(demo.tell(read_story(run, truth), summary, setup.pack.reasons))
     print(f"\nEverything it said lies in {run}: decisions.ndjson, alerts.ndjson, commands.ndjson.")
     return 0
 
