@@ -84,7 +84,7 @@ CITY_LON: Final[F8] = np.array([city.lon for city in CITIES])
 HOME_SHARE: Final[F8] = np.array([city.share for city in CITIES[:N_HOME_CITIES]])
 
 # in the order of table.CURRENCIES: CNY, USD, EUR, HKD, JPY, THB, GBP, SGD
-CNY_PER_UNIT: Final[F8] = np.array([1.0, 7.05, 8.20, 0.905, 0.0460, 0.220, 9.45, 5.45])
+CNY_PER_UNIT: Final[F8] = np.array([1.0, 7.02, 8.05, 0.90, 0.0454, 0.2175, 9.26, 5.44])
 MINOR_PER_UNIT: Final[I8] = np.array([100, 100, 100, 100, 1, 100, 100, 100], np.int64)
 FEN_PER_MINOR: Final[F8] = CNY_PER_UNIT * 100.0 / MINOR_PER_UNIT
 

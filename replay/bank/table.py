@@ -236,4 +236,4 @@ class Table:
     def take(self, index: Column) -> "Table":
         """The rows at `index`: row numbers, or one flag a row."""
         taken = {name: column[index] for name, column in self.columns.items()}
-        return Table(len(taken["time_us"]), taken)
+        return Table(len(next(iter(taken.values()))), taken)
