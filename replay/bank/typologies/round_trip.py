@@ -1,0 +1,83 @@
+"""Round trip: money goes from A to B to C and comes back to A, to look like turnover or to hide where it came from.
+
+In life: firms and friends feign sales to win loans or invoices, or wash money in circles; the sum hardly changes,
+nobody keeps it for long. Source: FATF, Trade-based Money Laundering (2006, 2020); PBOC's indicators of suspicious
+transactions (money that is moved in and out within short time and matches in sum); the circles of AMLSim and IBM's
+AML data sets.
+
+easy: 30,000 to 200,000 yuan make 3 hops inside the bank within 24 hours, less 0 to 3 %, 2 or 3 times on following
+days. hard: 4 hops over 3 to 5 days, each in one or two parts, less up to 8 %. Both legs of each hop belong to the
+attempt. Simplified: all accounts are here, and all owners take part; circles through other banks cannot be seen by
+one bank.
+"""
+
+import numpy as np
+
+from replay.bank import kinds, table
+from replay.bank.kinds import EASY, HARD, Casting, Kind, Variant
+from replay.bank.population import DAY_US
+from replay.bank.scene import HOUR_US, MINUTE_US, YUAN, Scene
+from replay.bank.table import I8
+
+LEAST = 38_000 * YUAN
+
+
+def _hop(scene: Scene, times: I8, payer: int, receiver: int, amount: I8, is_new: bool) -> None:
+    me, first_us = scene.home(payer), int(times[0])
+    scene.act(first_us - scene.pause(3 * MINUTE_US, 9 * MINUTE_US), table.LOGIN, payer, **me)
+    if is_new:
+        scene.act(first_us - 2 * MINUTE_US, table.PAYEE_ADDED, payer, payee=receiver, **me)
+    scene.move(times, payer, receiver, amount, is_money=1, **me)
+
+
+def easy(scene: Scene) -> bool:
+    room = 0.85 * scene.available(scene.account) / YUAN
+    if room < 31_000 or len(scene.others) < 2:
+        return False
+    ring = [scene.account, *scene.others[:2].tolist()]
+    n_rounds = min(scene.count(2, 3), scene.days(2, 3))
+    total = float(scene.yuan(31_000, min(200_000, room))[0])
+    for turn in range(n_rounds):
+        loss = 1 - scene.share(0.0, 0.03) / n_rounds / 3
+        times = scene.spread(scene.hour(8, 13, turn), scene.pause(2 * HOUR_US, 9 * HOUR_US), 3)
+        for k in range(3):
+            amount = scene.typed(np.array([total])) if loss < 0.999 else np.array([int(total)])
+            _hop(scene, times[k : k + 1], ring[k], ring[(k + 1) % 3], amount, turn == 0)
+            total = float(amount[0]) * loss
+    return True
+
+
+def hard(scene: Scene) -> bool:
+    room = 0.85 * scene.available(scene.account) / YUAN
+    if room < 31_000 or len(scene.others) < 3:
+        return False
+    ring = [scene.account, *scene.others[:3].tolist()]
+    total = float(scene.yuan(31_000, min(200_000, room))[0])
+    days = scene.days(3, 5)
+    first_us = scene.hour(9, 15)
+    starts = scene.spread(first_us, (days - 1) * DAY_US + scene.pause(0, 5 * HOUR_US), 4)
+    for k in range(4):
+        n = scene.count(1, 2)
+        amount = scene.parts(int(total), n)
+        times = scene.spread(int(starts[k]), scene.pause(20 * MINUTE_US, 4 * HOUR_US), n)
+        _hop(scene, times, ring[k], ring[(k + 1) % 4], amount, True)
+        total = float(amount.sum()) * (1 - scene.share(0.0, 0.015))
+    return True
+
+
+def _ring(casting: Casting) -> I8 | None:
+    p = casting.population
+    able = kinds.alive(p, casting.day) & (p.customer != p.customer[casting.account])
+    return casting.drawn(able & (p.n_cards > 0))
+
+
+ROUND_TRIP = Kind(
+    "round_trip",
+    False,
+    lambda p, day: kinds.alive(p, day) & kinds.holding(p, LEAST / YUAN * 1.3),
+    (
+        Variant(EASY, easy, 3, 15.0, 12.0, (2, 2)),
+        Variant(HARD, hard, 6, 12.0, 8.0, (3, 3)),
+    ),
+    _ring,
+)
