@@ -2,7 +2,7 @@
 
 A test starts with an empty history that is taken as complete; nothing is required of its events; what the bank decides
 about a rule (mode, effective dates, rollout, caps) is set aside, so that only its logic is tested. Each test has a core
-of its own that knows one rule. Not here: mutation of conditions, which comes with "Rule files".
+of its own that knows one rule, or variants of one. Not here: which numbers of a rule its tests pin (replay/mutation.py).
 """
 
 import json
@@ -18,6 +18,7 @@ import numpy as np
 from config.durations import duration_us
 from config.errors import ConfigError
 from config.money import exponent
+from config.rates import Rates
 from engine.core import Core, Outcome
 from engine.outcomes import rfc3339
 from engine.setup import Setup, read_setup
@@ -76,43 +77,71 @@ def run(
 
 def run_test(setup: Setup, rule: Rule, test: RuleTest) -> Result:
     """Run one test of one rule."""
-    core = Core(_alone(setup, rule, test), required=False)
-    result = Result(rule.id, test.name)
-    started = [json.dumps(_profile(p, test.start_us)).encode() for p in test.profiles]
-    if started:
-        outcome = core.apply(started, ["profile"] * len(started))
-        for row, lost in sorted(outcome.batch.dead.items()):
-            got = f"a dead letter, {lost.reason}: {lost.what}"
-            place = str(rule.place)
-            result.n_expectations += 1
-            result.failures.append(Failure(place, f"profile {row + 1} to be read", got))
+    return run_variants(setup, [rule], test)[0]
+
+
+def run_variants(setup: Setup, rules: Sequence[Rule], test: RuleTest) -> list[Result]:
+    """Run one test over variants of one rule side by side, in one core; ids differ and rise.
+
+    What a rule says depends on no other rule: features read events, and caps are set aside.
+    """
+    core = Core(_alone(setup, rules, test), required=False)
+    results = [Result(rule.id, test.name) for rule in rules]
+    lost_profiles = _take_profiles(core, rules[0], test)
+    for result in results:
+        result.n_expectations += len(lost_profiles)
+        result.failures += lost_profiles
     for number, event in enumerate(test.events):
         message, forced = _message(setup, event, test, number)
         outcome = core.apply([message], [str(event.place)], forced=forced)
+        for place, (rule, result) in enumerate(zip(rules, results, strict=True)):
+            _expect(core, rule, place, event, outcome, result)
+    return results
+
+
+def _take_profiles(core: Core, rule: Rule, test: RuleTest) -> list[Failure]:
+    """Feed the profiles of a test; a failure for each that could not be read."""
+    started = [json.dumps(_profile(p, test.start_us)).encode() for p in test.profiles]
+    if not started:
+        return []
+    dead = core.apply(started, ["profile"] * len(started)).batch.dead
+    return [
+        Failure(
+            str(rule.place),
+            f"profile {row + 1} to be read",
+            f"a dead letter, {lost.reason}: {lost.what}",
+        )
+        for row, lost in sorted(dead.items())
+    ]
+
+
+def _expect(
+    core: Core, rule: Rule, place: int, event: TestEvent, outcome: Outcome, result: Result
+) -> None:
+    """Compare what became of the rule at `place` on the last row with what the test expects."""
+    result.n_expectations += 1
+    if dead := outcome.batch.dead.get(0):
+        got = f"a dead letter, {dead.reason}: {dead.what}"
+        result.failures.append(Failure(str(event.place), event.expect, got))
+        return
+    got = _what_happened(outcome, rule, place)
+    result.n_undecided += got == UNDECIDED
+    if got != event.expect and not (event.expect == QUIET and got == UNDECIDED):
+        values = tuple(_values(core, rule, outcome))
+        result.failures.append(Failure(str(event.place), event.expect, got, values))
+    result.failures += _compare_features(core, event, outcome)
+    result.n_expectations += len(event.expect_features)
+    if event.expect_actions is not None:
         result.n_expectations += 1
-        if dead := outcome.batch.dead.get(0):
-            got = f"a dead letter, {dead.reason}: {dead.what}"
-            result.failures.append(Failure(str(event.place), event.expect, got))
-            continue
-        got = _what_happened(outcome)
-        result.n_undecided += got == UNDECIDED
-        if got != event.expect and not (event.expect == QUIET and got == UNDECIDED):
-            values = tuple(_values(core, rule, outcome))
-            result.failures.append(Failure(str(event.place), event.expect, got, values))
-        result.failures += _compare_features(core, event, outcome)
-        result.n_expectations += len(event.expect_features)
-        if event.expect_actions is not None:
-            result.n_expectations += 1
-            asked = {a.asked or a.kind for a in rule.actions} if got == FIRES else set()
-            if asked != set(event.expect_actions):
-                result.failures.append(
-                    Failure(
-                        str(event.place),
-                        f"actions {', '.join(event.expect_actions)}",
-                        f"actions {', '.join(sorted(asked)) or 'none'}",
-                    )
+        asked = {a.asked or a.kind for a in rule.actions} if got == FIRES else set()
+        if asked != set(event.expect_actions):
+            result.failures.append(
+                Failure(
+                    str(event.place),
+                    f"actions {', '.join(event.expect_actions)}",
+                    f"actions {', '.join(sorted(asked)) or 'none'}",
                 )
-    return result
+            )
 
 
 def report(results: Iterable[Result], untested: Sequence[str] = ()) -> str:
@@ -146,36 +175,43 @@ def report(results: Iterable[Result], untested: Sequence[str] = ()) -> str:
     return "\n".join(lines)
 
 
-def _alone(setup: Setup, rule: Rule, test: RuleTest) -> Setup:
-    """The setup with this one rule, live and unbounded, hermetic lists, nothing required, and no models."""
+def _alone(setup: Setup, rules: Sequence[Rule], test: RuleTest) -> Setup:
+    """The setup with these rules, live and unbounded, hermetic lists and rates, and nothing required."""
     lists = {
         name: replace(known, values=frozenset(test.lists.get(name, ())))
         if known.origin or name in test.lists
         else known
         for name, known in setup.pack.lists.items()
     }
-    unbounded = tuple(
+    pack = replace(
+        setup.pack, rules=tuple(map(_unbounded, rules)), lists=lists, max_freezes_per_hour=0
+    )
+    settings = msgspec.structs.replace(
+        setup.configuration.settings,
+        jump_max="36500d",
+        decisions=msgspec.structs.replace(setup.configuration.settings.decisions, caps=False),
+    )
+    rates = setup.rates if test.rates is None else Rates.constant(pack.currency, test.rates)
+    return replace(
+        setup,
+        pack=pack,
+        rates=rates,
+        configuration=replace(setup.configuration, settings=settings),
+    )
+
+
+def _unbounded(rule: Rule) -> Rule:
+    actions = tuple(
         replace(a, max_per_hour=1_000_000) if a.max_per_hour else a for a in rule.actions
     )
-    tested = replace(
+    return replace(
         rule,
         mode="live",
         effective_from_us=None,
         effective_until_us=None,
         rollout_percent=100.0,
         rollout_by="",
-        actions=unbounded,
-    )
-    pack = replace(setup.pack, rules=(tested,), lists=lists, max_freezes_per_hour=0)
-    settings = msgspec.structs.replace(
-        setup.configuration.settings,
-        jump_max="36500d",
-        decisions=msgspec.structs.replace(setup.configuration.settings.decisions, caps=False),
-    )
-    return replace(
-        setup,
-        pack=pack,
-        configuration=replace(setup.configuration, settings=settings),
+        actions=actions,
     )
 
 
@@ -234,11 +270,12 @@ def _value(kind: str, value: Entry, currency: str) -> object:
     return value
 
 
-def _what_happened(outcome: Outcome) -> str:
-    """What became of the one rule on the last row."""
-    if outcome.decided.matches:
-        return outcome.decided.matches[-1].outcome
-    return UNDECIDED if outcome.judgement.truth[0, -1] else QUIET
+def _what_happened(outcome: Outcome, rule: Rule, place: int) -> str:
+    """What became of the rule at `place` on the last row."""
+    for match in reversed(outcome.decided.matches):
+        if match.rule == rule.id:
+            return match.outcome
+    return UNDECIDED if outcome.judgement.truth[place, -1] else QUIET
 
 
 def _compare_features(core: Core, event: TestEvent, outcome: Outcome) -> Iterable[Failure]:
@@ -258,7 +295,9 @@ def _same(core: Core, name: str, outcome: Outcome, expected: str, got: str) -> b
         return bool(np.isnan(value))
     try:
         if place.type.kind == tree.MONEY:
-            amount, currency = _money(expected, core.ruleset.pack.currency)
+            amount, currency = _money(expected, place.type.detail)
+            if currency != place.type.detail:
+                return False
             wanted = float(Decimal(amount).scaleb(exponent(currency)))
         elif place.type.kind == tree.DURATION:
             wanted = float(duration_us(expected))

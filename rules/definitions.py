@@ -5,6 +5,7 @@ Durations and times are microseconds, money is minor units of the pack's currenc
 """
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 
 from rules.tree import Node, Type
@@ -255,6 +256,7 @@ class RuleTest:
 @dataclass(frozen=True, slots=True)
 class Band:
     """Scores from `low` up to `high` (not included, but for the last band) mean `decision`."""
+    rates: dict[str, Fraction] | None = None  # in the pack's currency; None: the configuration's
 
     low: float
     high: float

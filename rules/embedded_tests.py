@@ -3,15 +3,21 @@
 Running them is replay/ruletests.py's work.
 """
 
+import re
 from collections.abc import Iterable, Mapping
+from fractions import Fraction
 from typing import Final
 
 from config import marks
+from config import rates as tables
+from config.errors import ConfigError
+from config.money import EXPONENTS
 from rules.actions import KINDS
 from rules.check.suggest import did_you_mean
 from rules.definitions import Entry, RuleTest, TestEvent
 from rules.reader import Findings, Reader, place
 from rules.syntax import duration_us
+from rules.tree import MONEY
 from rules.types import Scope
 
 EXPECTATIONS: Final = ("fires", "quiet", "excepted", "deduplicated", "undecided")
@@ -20,6 +26,7 @@ EVENTS_MAX: Final = 10_000  # of one test, after expansion
 ENVELOPE: Final = frozenset(
     {"kind", "transaction_id", "update_id", "activity_id", "role", "currency", "status", "command"}
 )
+_MONEY: Final = re.compile(r"-?[0-9][0-9_]*(?:\.[0-9]+)? ([A-Z]{3})")
 _OWN: Final = ("at", "every", "expect", "expect_features", "expect_actions")
 
 
@@ -51,8 +58,19 @@ class Tests:
             if self._known_list(key)
         }
         profiles = tuple(self._profile(node) for node in r.items("profiles"))
+        rates = self._rates(r)
         r.done()
-        return RuleTest(name, start or 0, tuple(events), lists, profiles, place(item))
+        return RuleTest(name, start or 0, tuple(events), lists, profiles, place(item), rates)
+
+    def _rates(self, r: Reader) -> dict[str, Fraction] | None:
+        """Read `rates: {USD: 7.00}`: what one dollar costs in the pack's currency, all through the test."""
+        found: dict[str, Fraction] = {}
+        for key, value in r.entries("rates", names=False):
+            try:
+                found |= tables.prices([(key, value)], self.scope.currency)
+            except ConfigError as error:
+                self.findings.at("WR122", key, error.what, error.fix)
+        return found if r.map is not None and "rates" in r.map else None
 
     def _known_list(self, key: marks.TextNode) -> bool:
         if key.value in self.scope.lists:
@@ -80,6 +98,13 @@ class Tests:
     def _entry(self, key: marks.TextNode, node: marks.Node) -> Entry:
         column = self.scope.schema.columns.get(key.value)
         if isinstance(node, marks.TextNode):
+            named = _MONEY.fullmatch(node.value)
+            ours = self.scope.currency
+            if named is not None and column is not None and column.in_books and named[1] != ours:
+                what = f"{key.value} is in {ours}, {node.value} is not"
+                self.findings.at("WR122", node, what, f"write the amount in {ours}")
+            elif named is not None and column is not None and column.kind == MONEY:
+                self._known_currency(node, named[1])
             if (
                 column is not None
                 and column.closed
@@ -92,6 +117,11 @@ class Tests:
         if isinstance(node, marks.ListNode):
             return tuple(self._entry(key, item) for item in node)
         return {k.value: self._entry(k, v) for k, v in node.items()}
+
+    def _known_currency(self, node: marks.TextNode, currency: str) -> None:
+        if currency not in EXPONENTS:
+            hint = did_you_mean(currency, (self.scope.currency, *EXPONENTS), "")
+            self.findings.at("WR122", node, f"{currency} is not an ISO 4217 currency", hint)
 
     def _profile(self, node: marks.Node) -> dict[str, Entry]:
         """Read a profile message; its fields are attributes, which the decoder checks."""

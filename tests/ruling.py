@@ -27,6 +27,7 @@ class Column:
     required_for: tuple[str, ...] = ()
     derived: str = ""
     dated: bool = False
+    in_books: bool = False
     messages: frozenset[str] = frozenset({"transaction", "activity"})
 
 
