@@ -71,7 +71,7 @@ def declare(features, keys):
         place = layout[argument] if argument else None
         out = layout.add(f"f{k}", Type(NUMBER))
         specs.append(WindowSpec(f"f{k}", aggregate, 0, place, 0, out))
-    return layout, Windows(specs, layout, LATENESS_US)
+    return layout, Windows(specs, layout, LATENESS_US, "UTC")
 
 
 def stream(n, entities, late):

@@ -105,7 +105,7 @@ class Core:
             required=required,
         )
         self.windows = [
-            Windows(stratum.windows, self.layout, setup.lateness_us)
+            Windows(stratum.windows, self.layout, setup.lateness_us, pack.timezone)
             for stratum in self.ruleset.strata
         ]
         self.warm_us = warm_from(setup, self.ruleset)

@@ -27,10 +27,15 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """`over w [until lag ago]`, or `over all` (`width_us` None). Other kinds of window come with "Windows"."""
+    """`over w [until lag ago]`, `over all` (`width_us` None), or `over calendar day` (week, month).
+
+    A calendar window begins with the local day, week (Monday) or month that the event is in, in the zone of the pack;
+    `width_us` is then its usual greatest length, which a change of the clocks may exceed by an hour.
+    """
 
     width_us: int | None
     lag_us: int = 0
+    calendar: str = ""  # day, week, month
 
 
 @dataclass(frozen=True, slots=True)

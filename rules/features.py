@@ -34,6 +34,7 @@ _NUMERIC: Final = frozenset({NUMBER, MONEY, DURATION})
 _NO_ARGUMENT: Final = frozenset({"count", "time_since_first", "time_since_last"})
 _SEEN: Final = frozenset({"first", "last", "time_since_first", "time_since_last"})
 _DAY_US: Final = 86_400_000_000
+CALENDAR_US: Final = {"day": _DAY_US, "week": 7 * _DAY_US, "month": 31 * _DAY_US}
 
 
 @dataclass(slots=True)
@@ -300,14 +301,19 @@ def _window(found: AggregateText, checker: Checker, retention_us: int) -> Window
             what = f"{found.function} needs a window"
             report("WR127", found.function_span, what, "write for instance: over 30d")
         return None
-    if text.kind in ("last", "calendar"):
-        report(
-            "WR119",
-            text.span,
-            f'windows over "{text.kind}" are not in this version',
-            "write a duration",
-        )
+    if text.kind == "last":
+        what = 'windows over "last" are not in this version'
+        report("WR119", text.span, what, "write a duration")
         return None
+    if text.kind == "calendar":
+        width_us = CALENDAR_US[text.unit]
+        if text.lag_us is not None:
+            what = f"over calendar {text.unit} has no until"
+            hint = f"leave until out, or write a duration such as {width_us // _DAY_US}d"
+            report("WR127", text.span, what, hint)
+        if width_us > retention_us:
+            _too_long(text.span, checker, retention_us)
+        return Window(width_us, calendar=text.unit)
     if text.kind == "all":
         if found.function not in _SEEN:
             what = f"{found.function} over all would grow without bound"
@@ -318,12 +324,16 @@ def _window(found: AggregateText, checker: Checker, retention_us: int) -> Window
     if text.width_us <= 0:
         report("WR310", text.span, "the window is empty")
     if text.width_us > retention_us:
-        what = f"the window is longer than the retention of the pack ({retention_us // _DAY_US}d)"
-        report("WR310", text.span, what, "shorten it, or raise retention: in pack.yaml")
+        _too_long(text.span, checker, retention_us)
     if text.lag_us is not None and text.lag_us >= text.width_us > 0:
         what = "until lies outside the window, which is always empty"
         report("WR310", text.span, what, "the lag must be shorter than the window")
     return Window(text.width_us, text.lag_us or 0)
+
+
+def _too_long(span: Span, checker: Checker, retention_us: int) -> None:
+    what = f"the window is longer than the retention of the pack ({retention_us // _DAY_US}d)"
+    checker.report("WR310", span, what, "shorten it, or raise retention: in pack.yaml")
 
 
 def _where(found: AggregateText, source: Source, checker: Checker) -> tuple[Node | None, str]:

@@ -45,6 +45,7 @@ KEYWORDS: Final = frozenset(
     | {"true", "false", "null"}
 )
 _FUNCTIONS_TOO: Final = frozenset({"min", "max"})  # `max(a, b)` is also a function of two values
+CALENDAR_UNITS: Final = ("day", "week", "month")
 _CALCULATIONS: Final = frozenset({"+", "-", "*", "/", "??"})
 _COMPARISONS: Final = frozenset({"==", "!=", "<", "<=", ">", ">="})
 _SPELLINGS: Final = {
@@ -93,12 +94,17 @@ class Tree:
 
 @dataclass(frozen=True, slots=True)
 class WindowText:
-    """`kind` is duration, all, last or calendar; `lag_us` is None where no `until` stands."""
+    """`kind` is duration, all, last or calendar; `lag_us` is None where no `until` stands.
+
+    `width_us` of a duration; `count` of the last events; `unit` (day, week, month) of a calendar window.
+    """
 
     kind: str
     width_us: int
     lag_us: int | None
     span: Span
+    count: int = 0
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +149,11 @@ def duration_us(text: str) -> int | None:
     if not re.fullmatch(r"(?:[0-9]+(?:ms|s|m|h|d|w))+", text):
         return None
     return sum(int(n) * _UNITS_US[u] for n, u in re.findall(r"([0-9]+)(ms|s|m|h|d|w)", text))
+
+
+def tokens(text: str) -> list[Token]:
+    """Return the words of an expression that has no errors, the last of kind `end`."""
+    return _tokens(text, [])
 
 
 # ---------------------------------------------------------------- text -> tokens
@@ -924,11 +935,7 @@ class _Parser:
             lag = self.lag() if self.at("until") else None
             return WindowText("all", 0, lag, Span(start, self.tokens[self.i - 1].span.end))
         if self.at("last", "calendar"):
-            kind = self.take().text
-            n = int(self.take().text) if kind == "last" and self.now.kind == "int" else 0
-            if self.at("events", "day", "week", "month"):
-                self.take()
-            return WindowText(kind, n, None, Span(start, self.tokens[self.i - 1].span.end))
+            return self.last_or_calendar(start)
         what = f"a window is wanted here, found {self.shown(token)}"
         hint = "write a duration such as 30m, 24h, 90d, or all"
         if token.kind in ("num", "int") and self.ahead().text in _UNITS_US:
@@ -938,6 +945,24 @@ class _Parser:
         if token.kind in _LITERALS or (token.kind == "word" and not self.at("where", "prior")):
             self.take()
         return None
+
+    def last_or_calendar(self, start: int) -> WindowText | None:
+        """Read what follows `over` in `over last 5 events` and `over calendar day`."""
+        kind = self.take().text
+        count, words = 0, CALENDAR_UNITS
+        hint = "write calendar day, calendar week or calendar month"
+        if kind == "last":
+            words, hint = ("events",), "write for instance: over last 5 events"
+            if self.now.kind == "int":
+                count = int(self.take().text)
+        if not self.at(*words):
+            what = f"{kind} what? found {self.shown(self.now)}"
+            self.report("WR116", self.now.span, what, hint)
+            return None
+        unit = self.take().text
+        lag = self.lag() if self.at("until") else None
+        span = Span(start, self.tokens[self.i - 1].span.end)
+        return WindowText(kind, 0, lag, span, count, unit if kind == "calendar" else "")
 
     def lag(self) -> int:
         self.take()

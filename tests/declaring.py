@@ -59,7 +59,7 @@ pack: random
 version: 1.0.0
 language: 1
 currency: EUR
-timezone: UTC
+timezone: {zone}
 retention: 400d
 decision: {combine: sum, bands: [{from: 0, to: 1000, do: approve}]}
 reasons: {NONE: A pack needs a rule}
@@ -83,6 +83,7 @@ class Case:
     lateness: int
     seed: int = 0
     restarts: float = 0.0
+    zone: str = "UTC"
 
 
 # ------------------------------------------------------------ declarations
@@ -147,6 +148,9 @@ class Declarer:
             "time_since_last",
         ):
             width, lag = None, 0
+        calendar = ""
+        if width is not None and self.chance(0.2):
+            calendar, width, lag = self.pick(["day", "week", "month"]), None, 0
         argument, kind, result = None, "", "number"
         if function in NUMERIC:
             argument, kind = self.argument()
@@ -178,7 +182,7 @@ class Declarer:
         )
         prior = self.chance(0.3)
         return Aggregate(
-            function, keys, width, lag, domain, argument, kind, level, where, prior
+            function, keys, width, lag, domain, argument, kind, level, where, prior, calendar
         ), result
 
     def argument(self):
@@ -391,7 +395,10 @@ def feature_text(feature):
     if feature.domain:
         text += f" of {feature.domain}"
     text += f" by {', '.join(feature.keys)} over "
-    text += "all" if feature.width is None else duration_text(feature.width)
+    if feature.calendar:
+        text += f"calendar {feature.calendar}"
+    else:
+        text += "all" if feature.width is None else duration_text(feature.width)
     if feature.lag:
         text += f" until {duration_text(feature.lag)} ago"
     if feature.where is not None:
@@ -633,7 +640,8 @@ def random_case(seed, n_messages):
     if rng.random() < 0.05:
         cuts = list(range(n_messages))
     restarts = float(rng.choice([0, 0, 0.3]))
-    return Case(declared, messages, cuts, lateness, seed, restarts)
+    zone = str(rng.choice(["UTC", "Asia/Shanghai", "Europe/Berlin", "America/Sao_Paulo"]))
+    return Case(declared, messages, cuts, lateness, seed, restarts, zone)
 
 
 # ------------------------------------------------------------ through the core
@@ -652,7 +660,7 @@ def core_for(folder, case):
     settings = f"packs: [pack]\nremember: 3650d\njump_max: 30d\nlateness: {lateness}\n"
     (folder / "weir.yaml").write_text(settings)
     texts = [f"  {name}: {json.dumps(feature_text(f))}\n" for name, f in case.declared.items()]
-    (folder / "pack" / "pack.yaml").write_text(HEAD + "".join(texts))
+    (folder / "pack" / "pack.yaml").write_text(HEAD.replace("{zone}", case.zone) + "".join(texts))
     return Core(read_setup(folder))
 
 

@@ -1,6 +1,8 @@
 """Random window features and streams, and how to run both through engine/windows."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -29,6 +31,32 @@ ANY = ("first", "last", "count_distinct")
 LEVELS = ("0", "0.07", "0.25", "0.5", "0.9", "0.95", "0.999", "1")
 
 
+# Where clocks change, or do not: zone, and a week before something happens to them there.
+PLACES = [
+    ("UTC", "2024-02-25"), ("Asia/Shanghai", "2023-12-27"), ("Europe/Berlin", "2023-03-22"),
+    ("Europe/Berlin", "2023-10-24"), ("America/New_York", "2023-03-09"), ("America/Sao_Paulo", "2018-10-30"),
+    ("America/Sao_Paulo", "2018-02-14"), ("Australia/Lord_Howe", "2023-09-28"), ("Pacific/Apia", "2011-12-26"),
+    ("Asia/Kathmandu", "2023-12-28"),
+]  # fmt: skip
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where and when a stream happens: `unit` is what its gaps and windows count, in microseconds."""
+
+    zone: str = "UTC"
+    start: int = 1_000
+    unit: int = 1
+
+    def midnight(self, time):
+        """The local midnight after `time`, or the hour after it where there is none."""
+        zone = ZoneInfo(self.zone)
+        day = (EPOCH + time * MICROSECOND).astimezone(zone).date() + timedelta(days=1)
+        return (datetime(day.year, day.month, day.day, tzinfo=zone) - EPOCH) // MICROSECOND
+
+
 @dataclass
 class Case:
     """Features, a stream, the lateness it keeps to."""
@@ -36,18 +64,23 @@ class Case:
     features: list[Declared]
     rows: list[Row]
     lateness: int
+    zone: str = "UTC"
 
 
-def random_features(rng, n):
+def random_features(rng, n, unit=1):
     """Declarations that share keys, filters, windows and lags often enough to share state."""
     key_sets = [("account",), ("device",), ("account", "payee"), ("account", "device", "payee")]
-    widths = sorted({int(w) * 10 for w in rng.integers(1, 60, 4)})
+    ten = 10 * unit
+    widths = sorted({int(w) * ten for w in rng.integers(1, 60, 4)})
     features = []
     for _ in range(n):
         function = str(rng.choice(FUNCTIONS))
         width = int(rng.choice(widths))
-        lag = int(rng.integers(1, width // 10)) * 10 if width > 10 and rng.random() < 0.35 else 0
-        if rng.random() < 0.2 and function not in ("count_distinct", "quantile"):
+        lag = int(rng.integers(1, width // ten)) * ten if width > ten and rng.random() < 0.35 else 0
+        calendar = ""
+        if unit > 1 and rng.random() < 0.5:
+            calendar, lag = str(rng.choice(["day", "week", "month"])), 0
+        elif rng.random() < 0.2 and function not in ("count_distinct", "quantile"):
             width = None
         argument = None
         if function in NUMERIC:
@@ -65,6 +98,7 @@ def random_features(rng, n):
                 decimals=ARGUMENTS[argument] if argument else 0,
                 filter=int(rng.integers(N_FILTERS)),
                 level=str(rng.choice(LEVELS)),
+                calendar=calendar,
             )
         )
     return features
@@ -84,15 +118,22 @@ def random_value(rng, name, wild):
     return float(rng.choice([0.125, 0.135, 1.115, 2.675, 0.5, 1e-7, rng.integers(0, 400) / 1000]))
 
 
-def random_rows(rng, n, lateness, *, entities, wild):
-    """Rows in seq order: ties, rows just at the lateness, too late ones, labels, updates, missing keys and values."""
-    core, rows, before = 1_000, [], []
-    gaps = rng.choice([0, 1, 9, 10, 11, 40, 300], n, p=[0.2, 0.1, 0.1, 0.3, 0.1, 0.17, 0.03])
+def random_rows(rng, n, lateness, *, entities, wild, place=None):
+    """Rows in seq order: ties, rows just at the lateness, too late ones, labels, updates, missing keys and values.
+
+    Where clocks matter also rows beside a local midnight.
+    """
+    place = place or Place()
+    unit, core, rows, before = place.unit, place.start, [], []
+    gaps = unit * rng.choice([0, 1, 9, 10, 11, 40, 300], n, p=[0.2, 0.1, 0.1, 0.3, 0.1, 0.17, 0.03])
     for i in range(n):
         kind = rng.choice(["event", "put", "read", "amend", "skip"], p=[0.7, 0.1, 0.05, 0.12, 0.03])
         time = core + int(gaps[i])
         if kind == "event" and rng.random() < 0.25:
-            time = core - int(rng.choice([0, 1, 9, 10, 11, 20, lateness])) % (lateness + 1)
+            back = [0, unit, 9 * unit, 10 * unit, 11 * unit, 20 * unit, lateness]
+            time = core - int(rng.choice(back)) % (lateness + 1)
+        elif unit > 1 and rng.random() < 0.2:
+            time = max(core, place.midnight(core) + int(rng.choice([-1, 0, 1])))
         if kind == "amend" and not before:
             kind = "skip"
         keys = {k: None if rng.random() < 0.08 else int(rng.integers(0, entities)) for k in KEYS}
@@ -124,12 +165,16 @@ def random_rows(rng, n, lateness, *, entities, wild):
 
 def random_case(seed, n_rows=400):
     rng = np.random.default_rng(seed)
-    lateness = int(rng.choice([0, 10, 45, 200]))
-    features = random_features(rng, int(rng.integers(1, 14)))
-    rows = random_rows(
-        rng, n_rows, lateness, entities=int(rng.choice([1, 2, 5])), wild=bool(rng.random() < 0.3)
-    )
-    return Case(features, rows, lateness)
+    place = Place()
+    if rng.random() < 0.5:
+        zone, day = PLACES[int(rng.integers(len(PLACES)))]
+        start = (datetime.fromisoformat(day + "T00:00:00+00:00") - EPOCH) // MICROSECOND
+        place = Place(zone, start, int(rng.choice([60, 600, 3_600])) * 1_000_000)
+    lateness = int(rng.choice([0, 10, 45, 200])) * place.unit
+    features = random_features(rng, int(rng.integers(1, 14)), place.unit)
+    entities, wild = int(rng.choice([1, 2, 5])), bool(rng.random() < 0.3)
+    rows = random_rows(rng, n_rows, lateness, entities=entities, wild=wild, place=place)
+    return Case(features, rows, lateness, place.zone)
 
 
 def make_layout():
@@ -153,7 +198,7 @@ def make_specs(features, layout):
         aggregate = Aggregate(
             f.function,
             f.keys,
-            Window(f.width, f.lag),
+            Window(f.width, f.lag, f.calendar),
             argument=argument,
             quantile=float(f.level),
             prior=f.prior,
@@ -185,10 +230,12 @@ def make_frame(layout, rows):
 class Runner:
     """A `Windows` with its layout; `feed` gives results as the oracle does."""
 
-    def __init__(self, features, lateness, reserved_bytes=1 << 12):
+    def __init__(self, features, lateness, zone="UTC", reserved_bytes=1 << 12):
         self.layout = make_layout()
         self.specs = make_specs(features, self.layout)
-        self.windows = Windows(self.specs, self.layout, lateness, reserved_bytes=reserved_bytes)
+        self.windows = Windows(
+            self.specs, self.layout, lateness, zone, reserved_bytes=reserved_bytes
+        )
 
     def feed(self, rows):
         frame, filters, facts = make_frame(self.layout, rows)

@@ -61,12 +61,13 @@ class EventLog:
         layout: "Layout",
         kept_us: int,
         lateness_us: int,
+        zone: str,
         *,
         reserved_bytes: int = RESERVED_BYTES,
     ) -> None:
         self.keys = tuple(keys)
         self.reserved_bytes = reserved_bytes
-        self.plan: I8 = Builder(specs).build(keys, layout, kept_us, lateness_us)
+        self.plan: I8 = Builder(specs).build(keys, layout, kept_us, lateness_us, zone)
         self.width = int(self.plan[at.WIDTH])
         self.event_width = int(self.plan[at.EVENT_WIDTH])
         self.levels = len(keys) - 1

@@ -44,9 +44,10 @@ class Windows:
     """Exact aggregates over sliding windows, for all features of one stratum.
 
     An event counts in a window (e.time - w, e.time - lag] of its key if it came no later than e; ties in time are
-    ordered by seq. A missing key makes a feature missing, a missing argument is skipped. Numbers are taken in fixed
-    point. An `AMEND` reaches features over all as long as its event is younger than core time minus the longest
-    window of its key and the lateness; windows have no use for older ones.
+    ordered by seq. A calendar window begins with the day, week or month of `zone` that e is in. A missing key makes a
+    feature missing, a missing argument is skipped. Numbers are taken in fixed point. An `AMEND` reaches features over
+    all as long as its event is younger than core time minus the longest window of its key and the lateness (a calendar
+    window counts 8 hours more than its usual length); windows have no use for older ones.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Windows:
         specs: Sequence["WindowSpec"],
         layout: "Layout",
         lateness_us: int,
+        zone: str,
         *,
         reserved_bytes: int = RESERVED_BYTES,
     ) -> None:
@@ -65,7 +67,13 @@ class Windows:
             kept_us = keep_us(same_key, lateness_us)
             for part, some in enumerate(split(same_key)):
                 self.logs[f"{'+'.join(keys)}.{part}"] = EventLog(
-                    keys, some, layout, kept_us, lateness_us, reserved_bytes=reserved_bytes
+                    keys,
+                    some,
+                    layout,
+                    kept_us,
+                    lateness_us,
+                    zone,
+                    reserved_bytes=reserved_bytes,
                 )
 
     def apply(self, frame: "Frame", filters: NDArray[np.bool_], rows: Rows) -> None:

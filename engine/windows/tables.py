@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from config.errors import ConfigError
+from engine.windows import calendar
 from engine.windows.kernels import layout as at
 from engine.windows.kernels.layout import I8
 
 if TYPE_CHECKING:
     from rules.columns import Layout
+    from rules.definitions import Window
     from rules.ruleset import WindowSpec
 
 T = TypeVar("T")
@@ -95,7 +97,7 @@ def split(specs: Sequence["WindowSpec"]) -> list[list["WindowSpec"]]:
         bit, _ = bits_of(spec, columns)
         more: set[tuple[object, ...]] = {bit}
         if spec.aggregate.function == "count_distinct":
-            more.add((bit, spec.aggregate.window.lag_us))
+            more.add((bit, spec.aggregate.window.lag_us, spec.aggregate.window.calendar))
         if len(flags | more) > at.FLAGS:
             parts.append([])
             flags = set()
@@ -104,10 +106,19 @@ def split(specs: Sequence["WindowSpec"]) -> list[list["WindowSpec"]]:
     return parts
 
 
+def length(window: "Window") -> int:
+    """A window as a horizon: microseconds; for a calendar window -1, -2, -3 (day, week, month); 0 for `over all`."""
+    return ~calendar.UNITS.index(window.calendar) if window.calendar else window.width_us or 0
+
+
 def keep_us(specs: Iterable["WindowSpec"], lateness_us: int) -> int:
     """How long an event of this key may still be asked for: the longest window or lag, and the lateness."""
     windows = [spec.aggregate.window for spec in specs]
-    return max((max(w.width_us or 0, w.lag_us) for w in windows), default=0) + lateness_us
+    lengths = [
+        calendar.kept_us(w.calendar) if w.calendar else max(w.width_us or 0, w.lag_us)
+        for w in windows
+    ]
+    return max(lengths, default=0) + lateness_us
 
 
 class Builder:
@@ -119,10 +130,12 @@ class Builder:
         self.columns: list[tuple[int, int, int]] = []
         self.bits: list[Bit] = []
         windows = [spec.aggregate.window for spec in specs]
-        lengths = {w.width_us for w in windows} | {w.lag_us for w in windows}
-        self.horizons = sorted(h for h in lengths if h)
+        lengths = {length(w) for w in windows} | {w.lag_us for w in windows}
+        self.horizons = sorted(h for h in lengths if h)  # calendar windows are negative
+        self.calendars = [calendar.UNITS[~h] for h in self.horizons if h < 0]
         self.cells: dict[tuple[int, int, int], int] = {}  # horizon, bit, column -> kind
-        self.groups: dict[tuple[int, int, int], set[int]] = {}  # bit, column, lag -> horizons
+        # bit, column, lag, calendar or 0 -> horizons; the last one holds the others, so a calendar window stands alone
+        self.groups: dict[tuple[int, int, int, int], set[int]] = {}
         self.orders: list[tuple[int, int, int, int]] = []  # bit, column, lag, horizon
         self.latest: list[tuple[int, int]] = []  # bit, lag
         self.earliest: list[tuple[int, int]] = []  # bit, horizon
@@ -135,9 +148,9 @@ class Builder:
         for spec in self.specs:
             self._collect(spec)
 
-    def horizon(self, length_us: int | None) -> int:
+    def horizon(self, length_us: int) -> int:
         """Index of a window length; of `over all` the one past the last."""
-        return len(self.horizons) if length_us is None else self.horizons.index(length_us)
+        return self.horizons.index(length_us) if length_us else len(self.horizons)
 
     def parts(self, spec: "WindowSpec") -> tuple[int, int, int, int]:
         """Indices of bit and column, horizon of the window, horizon of the lag or -1."""
@@ -146,7 +159,11 @@ class Builder:
         if key not in self.bits:
             self.bits.append(key)
         lag = self.horizon(window.lag_us) if window.lag_us else -1
-        return self.bits.index(key), column, self.horizon(window.width_us), lag
+        return self.bits.index(key), column, self.horizon(length(window)), lag
+
+    def group(self, bit: int, column: int, lag: int, horizon: int) -> tuple[int, int, int, int]:
+        """The group of a distinct count."""
+        return bit, column, lag, min(self.horizons[horizon], 0)
 
     def _collect(self, spec: "WindowSpec") -> None:
         bit, column, horizon, lag = self.parts(spec)
@@ -158,7 +175,7 @@ class Builder:
                     kind = max(self.cells.get((h, bit, column), 0), kinds[function])
                     self.cells[h, bit, column] = kind
         elif function == "count_distinct":
-            self.groups.setdefault((bit, column, lag), set()).add(horizon)
+            self.groups.setdefault(self.group(bit, column, lag, horizon), set()).add(horizon)
         elif function == "quantile":
             _once(self.orders, (bit, column, lag, horizon))
         elif function in {"last", "time_since_last"}:
@@ -168,7 +185,9 @@ class Builder:
         if horizon == len(self.horizons) and function not in {*kinds, "count"}:
             _once(self.frozen, (bit, column))
 
-    def build(self, keys: Sequence[str], layout: "Layout", kept_us: int, lateness_us: int) -> I8:
+    def build(
+        self, keys: Sequence[str], layout: "Layout", kept_us: int, lateness_us: int, zone: str
+    ) -> I8:
         """The tables; counts come last, because they may share the cell of a sum."""
         for spec in self.specs:
             if spec.aggregate.function == "count":
@@ -190,6 +209,7 @@ class Builder:
         n_horizons = len(self.horizons)
         hooks = self._hooks(distinct)
         priors = self.specs[: self.n_prior]
+        periods = [calendar.period_starts(zone, unit) for unit in self.calendars]
         tables: dict[int, tuple[int, int]] = {  # header word -> rows, width
             at.KEYS: (len(keys), 1),
             at.BITS: (len(self.bits), at.BIT_ROW),
@@ -207,20 +227,23 @@ class Builder:
             at.FROZENS: (len(self.frozen), at.FROZEN_ROW),
             at.PRIORS: (len(priors), at.FEATURE_ROW),
             at.FEATURES: (len(self.specs) - len(priors), at.FEATURE_ROW),
+            at.PERIODS: (sum(2 + len(starts) for starts in periods), 1),
         }
         starts, end = _places(at.HEADER, [n * width for n, width in tables.values()])
         self.row_at = {
             (name, k): start + k * width
             for start, (name, (n, width)) in zip(starts, tables.items(), strict=True)
-            for k in range(n + 1)
+            for k in (range(n + 1) if name != at.PERIODS else (0, n))
         }
+        period_at, _ = _places(self.row_at[at.PERIODS, 0], [2 + len(starts) for starts in periods])
         self.distinct_at = dict(zip(distinct, distinct_at, strict=True))
         row_at = self.row_at
         content: dict[int, Sequence[tuple[int, ...]]] = {
             at.KEYS: [(layout[key].row,) for key in keys],
             at.BITS: self.bits,
             at.COLUMNS: [(coded, row, 10**decimals) for coded, row, decimals in self.columns],
-            at.HORIZONS: [(h,) for h in self.horizons],
+            at.HORIZONS: [(-p,) for p in period_at]
+            + [(h,) for h in self.horizons[len(self.calendars) :]],
             at.CELLS: [
                 (b, c, k, p) for ((_, b, c), k), p in zip(cells.items(), cell_at, strict=True)
             ],
@@ -242,7 +265,7 @@ class Builder:
                     row_at[at.DISTINCTS, first],
                     row_at[at.DISTINCTS, last],
                 )
-                for g, (((b, c, lag), hs), p, first, last) in enumerate(
+                for g, (((b, c, lag, _), hs), p, first, last) in enumerate(
                     zip(
                         self.groups.items(),
                         group_at,
@@ -264,9 +287,15 @@ class Builder:
         }
         plan = np.zeros(end, np.int64)
         plan[[at.WIDTH, at.EVENT_WIDTH]] = record, at.VALUE + len(self.columns)
-        plan[[at.KEEP_US, at.LATENESS_US, at.N_HORIZONS]] = kept_us, lateness_us, n_horizons
+        plan[[at.KEEP_US, at.LATENESS_US]] = kept_us, lateness_us
+        plan[[at.N_HORIZONS, at.N_CALENDARS]] = n_horizons, len(self.calendars)
+        for place, instants in zip(period_at, periods, strict=True):
+            plan[[place, place + 1]] = len(instants), _mean(instants)
+            plan[place + 2 : place + 2 + len(instants)] = instants
         for name, (n, width) in tables.items():
             plan[name], plan[name + 1] = row_at[name, 0], row_at[name, n]
+            if name == at.PERIODS:
+                continue
             plan[row_at[name, 0] : row_at[name, n]] = np.array(content[name], np.int64).reshape(
                 n * width
             )
@@ -277,7 +306,7 @@ class Builder:
         arrival = len(self.horizons)
         hooks = [
             (lag if lag >= 0 else arrival, at.GROUP_ENTER, g)
-            for g, (_, _, lag) in enumerate(self.groups)
+            for g, (_, _, lag, _) in enumerate(self.groups)
         ]
         hooks += [(h, at.GROUP_LEAVE, d) for d, (_, h) in enumerate(distinct)]
         hooks += [
@@ -298,7 +327,8 @@ class Builder:
             q = self._cell(lag, bit, column, function) if lag >= 0 else -1
             level = 10**spec.decimals
         elif function == "count_distinct":
-            p = self.distinct_at[list(self.groups).index((bit, column, lag)), horizon]
+            group = self.group(bit, column, lag, horizon)
+            p = self.distinct_at[list(self.groups).index(group), horizon]
         elif function == "quantile":
             p = self.row_at[at.ORDERS, self.orders.index((bit, column, lag, horizon))]
             level = round(spec.aggregate.quantile * at.LEVEL_ONE)
@@ -309,15 +339,19 @@ class Builder:
         if (bit, column) in self.frozen and window.width_us is None:
             frozen = self.row_at[at.FROZENS, self.frozen.index((bit, column))]
         tail = -1 if window.width_us is None else horizon
-        lengths = (window.width_us or 0, window.lag_us)
         out = (int(spec.out.is_code), spec.out.row)
-        return OPERATIONS[function], p, q, column, *lengths, lag, tail, frozen, *out, level
+        return OPERATIONS[function], p, q, column, window.lag_us, lag, tail, frozen, *out, level
 
     def _cell(self, horizon: int, bit: int, column: int, function: str) -> int:
         """Where the accumulator is; a count takes any of its horizon and bit."""
         if function != "count":
             return self.cell_at[horizon, bit, column]
         return next(place for key, place in self.cell_at.items() if key[:2] == (horizon, bit))
+
+
+def _mean(starts: I8) -> int:
+    """Mean length of periods, the last of which never ends."""
+    return int(starts[-2] - starts[0]) // (len(starts) - 2)
 
 
 def _once(items: list[T], item: T) -> None:

@@ -173,7 +173,10 @@ PAGES: Final[dict[str, Page]] = {
     ),
     "WR126": Page("error", "Bad template", "Holes are {expression} or {expression|format}."),
     "WR127": Page(
-        "error", "The window does not fit the aggregate", "`over all` is for first and last seen."
+        "error",
+        "The window does not fit the aggregate",
+        "`over all` is for first and last seen. `until` belongs to durations: what a calendar window holds begins with "
+        "the day, week or month of the event, and a lag could reach behind that beginning.",
     ),
     "WR128": Page("error", "Not a condition", "Something that is true or false is wanted here."),
     "WR129": Page(

@@ -66,7 +66,7 @@ def seen(shared):
     rows = merge({name: table[name].to_numpy() for name in names})
     n, layout = len(rows["time_us"]), Layout()
     specs = declare(layout)
-    windows = Windows(list(specs.values()), layout, 0)
+    windows = Windows(list(specs.values()), layout, 0, "UTC")
     out = np.full((len(specs), n), np.nan)
     amount = np.rint(rows["TX_AMOUNT"] * 100)
     action = np.where(rows["is_label"], PUT, EVENT).astype(np.int8)

@@ -11,19 +11,24 @@ Conditions and expressions are tuples:
 
 import math
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from functools import lru_cache
+from zoneinfo import ZoneInfo
 
 NEVER = -(10**18)
 FRACTIONS = 6  # decimals that a number argument keeps
 LIMIT = 2**62  # a fixed-point argument from here on is missing
 HOUR_US = 3_600_000_000
+ZONE = "zone of the pack"  # stands among the fields of a message, for hour(x)
 
 
 @dataclass(frozen=True)
 class Aggregate:
     """`function(argument) [of domain] by keys over width [until lag ago] [where where] [prior]`.
 
-    kind : of the argument: number, money, duration, time or code; `width` None is over all
+    kind     : of the argument: number, money, duration, time or code; `width` None is over all
+    calendar : day, week or month in place of a width
     """
 
     function: str
@@ -36,6 +41,7 @@ class Aggregate:
     level: str = ""
     where: tuple | None = None
     prior: bool = False
+    calendar: str = ""
 
 
 @dataclass(frozen=True)
@@ -106,7 +112,7 @@ def value(tree, fields):
         case "not":
             return not parts[0]
         case "hour":
-            return parts[0] // HOUR_US % 24
+            return local(parts[0], fields[ZONE]).hour
         case "between":
             return parts[1] <= parts[0] <= parts[2]
         case "+":
@@ -130,6 +136,30 @@ def value(tree, fields):
         case ">=":
             return parts[0] >= parts[1]
     raise AssertionError(op)
+
+
+def local(time, zone):
+    """A moment by the clocks of a zone."""
+    at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time)
+    return at.astimezone(ZoneInfo(zone))
+
+
+@lru_cache(maxsize=100_000)
+def period(time, unit, zone):
+    """The local day, or the first day of the local week or month, of a moment."""
+    day = local(time, zone).date()
+    if unit == "week":
+        return day - timedelta(days=day.weekday())
+    return day.replace(day=1) if unit == "month" else day
+
+
+def kept_for(aggregate):
+    """How long windows keep an event: a calendar window 8 hours more than usual, for clocks are put back."""
+    if aggregate.calendar:
+        return {"day": 24, "week": 7 * 24, "month": 31 * 24}[
+            aggregate.calendar
+        ] * HOUR_US + 8 * HOUR_US
+    return aggregate.width or 0
 
 
 def decimals(aggregate):
@@ -179,8 +209,8 @@ def reduce(aggregate, now, events):
 class Oracle:
     """`take` the messages in their order; it gives the features of each transaction and activity, None for others."""
 
-    def __init__(self, declared, lateness, jump):
-        self.declared, self.lateness, self.jump = declared, lateness, jump
+    def __init__(self, declared, lateness, jump, zone="UTC"):
+        self.declared, self.lateness, self.jump, self.zone = declared, lateness, jump, zone
         self.core = self.windows_core = NEVER
         self.history = []
         self.known = {}
@@ -193,7 +223,7 @@ class Oracle:
         for name, f in declared.items():
             if isinstance(f, Aggregate):
                 log = self.level[name], f.keys
-                self.kept[log] = max(self.kept.get(log, 0), (f.width or 0) + lateness)
+                self.kept[log] = max(self.kept.get(log, 0), kept_for(f) + lateness)
         self.counts = {}
 
     def _sort(self, name):
@@ -267,7 +297,7 @@ class Oracle:
         self._takes(new)
         for name, feature in self.declared.items():
             # state of `over all` is constant: what is older than anything kept for windows stays as it was
-            if isinstance(feature, Aggregate) and feature.width is None:
+            if isinstance(feature, Aggregate) and feature.width is None and not feature.calendar:
                 kept = self.kept[self.level[name], feature.keys]
                 if old.time <= self.windows_core - kept:
                     new.takes.pop(name, None)
@@ -317,7 +347,7 @@ class Oracle:
         return known
 
     def _filled(self, message):
-        fields = dict(message)
+        fields = {**message, ZONE: self.zone}
 
         def fill(name, *sources):
             for entity, attribute in sources:
@@ -358,11 +388,13 @@ class Oracle:
         if None in owner:
             return None
         begin = NEVER if feature.width is None else at.time - feature.width
+        unit, zone = feature.calendar, self.zone
         inside = [
             (e.time, e.seq, e.takes[name])
             for e in self.history
             if name in e.takes
             and begin < e.time <= at.time - feature.lag
+            and (not unit or period(e.time, unit, zone) == period(at.time, unit, zone))
             and [e.fields.get(key) for key in feature.keys] == owner
         ]
         if itself and not feature.prior and not feature.lag and name in at.takes:

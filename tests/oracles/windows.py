@@ -1,5 +1,7 @@
 """What a window feature is, by its definition: look at the whole history for each row. Plain Python, exact numbers.
 
+Days, weeks and months are those of the standard library's calendar.
+
 Shares nothing with engine/windows but the wording of the feature contract.
 """
 
@@ -7,14 +9,21 @@ import math
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from functools import lru_cache
+from zoneinfo import ZoneInfo
 
+HOUR = 3_600_000_000
 LIMIT = 2**62  # a fixed-point argument from here on is missing
 
 
 @dataclass(frozen=True)
 class Declared:
-    """One feature. `width` None is over all; `argument` names a value of the rows; `decimals` None means a code."""
+    """One feature. `width` None is over all; `argument` names a value of the rows; `decimals` None means a code.
+
+    `calendar` is day, week or month; `width` is then not looked at.
+    """
 
     function: str
     keys: tuple[str, ...]
@@ -25,6 +34,7 @@ class Declared:
     decimals: int | None = 0
     filter: int = 0
     level: str = "0"
+    calendar: str = ""
 
 
 @dataclass
@@ -94,15 +104,42 @@ def evaluate(feature, time, inside):
     raise AssertionError(feature.function)
 
 
+@lru_cache(maxsize=100_000)
+def period(time, unit, zone):
+    """The local day, the Monday of the week, or the first of the month, of a moment."""
+    at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time)
+    day = at.astimezone(ZoneInfo(zone)).date()
+    if unit == "week":
+        return day - timedelta(days=day.weekday())
+    return day.replace(day=1) if unit == "month" else day
+
+
+def first_of(feature, events, now, zone):
+    """How many of the events lie before the window that ends now."""
+    if feature.calendar:
+        this = period(now, feature.calendar, zone)
+        return bisect_left(events, this, key=lambda e: period(e.time, feature.calendar, zone))
+    if feature.width is None:
+        return 0
+    return bisect_right(events, now - feature.width, key=lambda e: e.time)
+
+
+def kept_for(feature):
+    """How long an event may still be asked for; clocks never moved by more than 8 hours in a day."""
+    if feature.calendar:
+        return {"day": 24, "week": 168, "month": 744}[feature.calendar] * HOUR + 8 * HOUR
+    return max(feature.width or 0, feature.lag)
+
+
 def order(row):
     return row.time, row.seq
 
 
-def replay(features, rows, lateness):
+def replay(features, rows, lateness, zone="UTC"):
     """Results of each row, one a feature: "unread" for rows that are not read, None for missing."""
     kept = {}
     for f in features:
-        kept[f.keys] = max(kept.get(f.keys, 0), (f.width or 0) + lateness, f.lag + lateness)
+        kept[f.keys] = max(kept.get(f.keys, 0), kept_for(f) + lateness)
     history = {
         keys: defaultdict(list) for keys in kept
     }  # keys -> values of the keys -> rows by (time, seq)
@@ -121,22 +158,18 @@ def replay(features, rows, lateness):
                 results.append(None)
                 continue
             events = history[f.keys][owner[f.keys]]
-            first = (
-                0
-                if f.width is None
-                else bisect_right(events, row.time - f.width, key=lambda e: e.time)
-            )
+            first = first_of(f, events, row.time, zone)
             until = bisect_right(events, row.time - f.lag, key=lambda e: e.time)
             inside = events[first:until]
             if row.action == "event" and not f.prior and f.lag == 0:
                 inside = [*inside, row]
             results.append(evaluate(f, row.time, inside))
         out.append(results)
-        for keys, kept_for in kept.items():
+        for keys, kept_us in kept.items():
             events = history[keys][owner[keys]]
             if row.action in ("event", "put") and known[keys]:
                 insort(events, row, key=order)
-            elif row.action == "amend" and known[keys] and row.time > core - kept_for:
+            elif row.action == "amend" and known[keys] and row.time > core - kept_us:
                 as_if = Row(row.original_seq, row.time, "event", row.keys, row.values, row.passes)
                 at = bisect_left(events, order(as_if), key=order)
                 if at < len(events) and order(events[at]) == order(as_if):

@@ -40,7 +40,7 @@ def agrees(feature, got, want):
 def differences(case, folder):
     """(message, feature, got, want) wherever core and oracle disagree; and what the oracle saw."""
     got = seen(folder, case)
-    oracle = Oracle(case.declared, case.lateness, JUMP)
+    oracle = Oracle(case.declared, case.lateness, JUMP, case.zone)
     found, compared = [], Counter()
     for i, message in enumerate(case.messages):
         want = oracle.take(i, message)

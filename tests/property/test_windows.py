@@ -28,8 +28,12 @@ def agrees(feature, got, want):
     return got == want and type(got) is type(want)
 
 
+def runner(case, reserved_bytes=1 << 12):
+    return Runner(case.features, case.lateness, case.zone, reserved_bytes)
+
+
 def assert_as_declared(case, got):
-    want = replay(case.features, case.rows, case.lateness)
+    want = replay(case.features, case.rows, case.lateness, case.zone)
     for i, (g, w) in enumerate(zip(got, want, strict=True)):
         for feature, a, b in zip(case.features, g, w, strict=True):
             assert agrees(feature, a, b), (
@@ -42,14 +46,14 @@ def assert_as_declared(case, got):
 def test_every_feature_is_what_its_declaration_says(seed, n_rows):
     """Late, tied, amended and too late rows; missing keys and arguments; ages of exactly one window."""
     case = random_case(seed, n_rows)
-    assert_as_declared(case, Runner(case.features, case.lateness).feed(case.rows))
+    assert_as_declared(case, runner(case).feed(case.rows))
 
 
 @some
 @given(SEEDS, st.lists(st.integers(0, 400), max_size=8))
 def test_batch_cuts_change_no_result_and_no_byte_of_state(seed, cuts):
     case = random_case(seed)
-    whole, cut = Runner(case.features, case.lateness), Runner(case.features, case.lateness, 1 << 16)
+    whole, cut = runner(case), runner(case, 1 << 16)
     at = [0, *sorted(cuts), 400]
     parts = [cut.feed(case.rows[a:b]) for a, b in pairwise(at)]
     assert [row for part in parts for row in part] == whole.feed(case.rows)
@@ -60,7 +64,7 @@ def test_batch_cuts_change_no_result_and_no_byte_of_state(seed, cuts):
 @given(SEEDS)
 def test_rows_one_by_one_are_as_one_batch(seed):
     case = random_case(seed, 120)
-    whole, single = Runner(case.features, case.lateness), Runner(case.features, case.lateness)
+    whole, single = runner(case), runner(case)
     assert [single.feed([row])[0] for row in case.rows] == whole.feed(case.rows)
     assert single.saved() == whole.saved()
 
@@ -69,8 +73,8 @@ def test_rows_one_by_one_are_as_one_batch(seed):
 @given(SEEDS, st.integers(0, 400))
 def test_saved_and_loaded_windows_go_on_as_if_nothing_had_happened(seed, cut):
     case = random_case(seed)
-    calm, before = Runner(case.features, case.lateness), Runner(case.features, case.lateness)
-    after = Runner(case.features, case.lateness)
+    calm, before = runner(case), runner(case)
+    after = runner(case)
     calm.feed(case.rows[:cut])
     before.feed(case.rows[:cut])
     after.windows.load(before.windows.save())
@@ -98,7 +102,7 @@ def test_busy_entities_with_many_values_are_exact_too(seed):
         Declared("count_distinct", ("account",), 20, **of),
         Declared("quantile", ("account",), width, argument="amount", level="0.95"),
     ]
-    assert_as_declared(case, Runner(case.features, case.lateness).feed(case.rows))
+    assert_as_declared(case, runner(case).feed(case.rows))
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False), st.integers(0, 9))

@@ -162,7 +162,7 @@ def test_keys_in_another_order_share_their_log():
 def test_more_filters_than_an_event_has_flags_go_into_a_second_log():
     features = [Declared("count", KEYS[:1], 100, filter=f) for f in range(40)]
     made = make_layout()
-    assert len(Windows(make_specs(features, made), made, 0).logs) == 3
+    assert len(Windows(make_specs(features, made), made, 0, "UTC").logs) == 3
 
 
 def test_a_row_older_than_the_lateness_is_a_broken_invariant():

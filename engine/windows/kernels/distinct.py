@@ -10,6 +10,7 @@ value itself is read from the event, so a value costs 8 bytes and the table grow
 import numpy as np
 from numba import njit
 
+from engine.windows.kernels.horizons import limit_of
 from engine.windows.kernels.keys import mix
 from engine.windows.kernels.layout import (
     BASE,
@@ -327,7 +328,8 @@ def count_distinct_at(plan: I8, record: I8, log: I8, r: int, g: int, time_us: in
     bit, word, horizons = plan[g + G_BIT], VALUE + plan[g + G_COLUMN], plan[HORIZONS]
     lag_us = plan[horizons + plan[g + G_LAG]] if plan[g + G_LAG] >= 0 else 0
     until = count_until(plan, record, log, r, time_us - lag_us)
-    first = count_until(plan, record, log, r, time_us - plan[horizons + plan[g + G_LONGEST]])
+    longest_limit = limit_of(plan, plan[horizons + plan[g + G_LONGEST]], time_us)
+    first = count_until(plan, record, log, r, longest_limit)
     for d in range(plan[g + G_FIRST], plan[g + G_END], DISTINCT_ROW):
         acc[plan[d + D_AT]] = 0
     size = 4
@@ -346,5 +348,5 @@ def count_distinct_at(plan: I8, record: I8, log: I8, r: int, g: int, time_us: in
             continue
         seen[q] = j + 1
         for d in range(plan[g + G_FIRST], plan[g + G_END], DISTINCT_ROW):
-            if log[e + TIME] > time_us - plan[horizons + plan[d + D_HORIZON]]:
+            if log[e + TIME] > limit_of(plan, plan[horizons + plan[d + D_HORIZON]], time_us):
                 acc[plan[d + D_AT]] += 1

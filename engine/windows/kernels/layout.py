@@ -5,7 +5,8 @@ in one segment of an arena. A record a slot says where the segment is and carrie
 
     START CLASS LENGTH BASE AS_OF NEXT | one tail a horizon | pointers | frozen | tables | orders | distinct | cells
 
-- A *horizon* is a distinct window length or lag. Its tail is the position of the oldest event younger than that.
+- A *horizon* is a distinct window length or lag, or the local day, week or month of the moment (horizons.py). Its tail
+  is the position of the oldest event younger than that.
 - A *bit* is a distinct pair of filter and argument that must be present; an event carries a mask of them.
 - A *cell* is an accumulator over the events of one bit inside one horizon: count, sums, sums of squares. A window with
   a lag is the difference of two cells.
@@ -33,13 +34,13 @@ B1: TypeAlias = NDArray[np.bool_]
 SKIP, EVENT, READ, AMEND, PUT = range(5)
 
 # Header of a plan. From KEYS on: begin and end of a table.
-WIDTH, EVENT_WIDTH, KEEP_US, LATENESS_US, N_HORIZONS = range(
-    5
-)  # widths in words, of a record and of an event
+WIDTH, EVENT_WIDTH, KEEP_US, LATENESS_US, N_HORIZONS, N_CALENDARS = range(
+    6
+)  # widths in words, of a record and of an event; how many horizons are calendar windows
 KEYS: Final = 6  # rows of the code plane whose codes make the key
 BITS: Final = 8
 COLUMNS: Final = 10
-HORIZONS: Final = 12  # ascending, microseconds, > 0
+HORIZONS: Final = 12  # ascending: first calendar windows (< 0, see horizons.py), then microseconds
 CELLS: Final = 14  # sorted by horizon, those over all last
 CELL_OF: Final = 16  # cells of horizon h: from plan[plan[CELL_OF] + h] to the next; N_HORIZONS stands for over all
 HOOKS: Final = 18
@@ -52,7 +53,8 @@ EARLIESTS: Final = 30
 FROZENS: Final = 32
 PRIORS: Final = 34  # features that do not see the row itself
 FEATURES: Final = 36  # the others; they follow on the priors
-HEADER: Final = 38
+PERIODS: Final = 38  # tables of periods, one after the other
+HEADER: Final = 40
 
 # Rows of its tables: width, then columns. A column named _AT is a place in the record.
 BIT_ROW, B_FILTER, B_COLUMN = 2, 0, 1  # B_COLUMN: index of the column that must be present, or -1
@@ -103,10 +105,8 @@ FROZEN_ROW, Z_BIT, Z_COLUMN, Z_AT = (
     1,
     2,
 )  # Z_AT: known, first time and value, last time and value, of dropped
-FEATURE_ROW: Final = 12
-F_OP, F_P, F_Q, F_COLUMN, F_WINDOW, F_LAG, F_LAG_TAIL, F_TAIL, F_FROZEN, F_CODED, F_OUT, F_LEVEL = (
-    range(12)
-)
+FEATURE_ROW: Final = 11
+F_OP, F_P, F_Q, F_COLUMN, F_LAG, F_LAG_TAIL, F_TAIL, F_FROZEN, F_CODED, F_OUT, F_LEVEL = range(11)
 # F_P, F_Q: places in the record (F_Q -1: no lag), or rows of ORDERS, LATESTS, EARLIESTS; F_FROZEN: a row or -1
 # F_LEVEL: of a quantile, in billionths; of a sum, what it is divided by
 

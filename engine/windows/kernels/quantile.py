@@ -6,6 +6,7 @@ one window share the array.
 
 from numba import njit
 
+from engine.windows.kernels.horizons import limit_of
 from engine.windows.kernels.layout import (
     EVENT_WIDTH,
     HORIZONS,
@@ -102,8 +103,8 @@ def shift_order(
     tail, head, lag_us = record[r + TAIL + plan[o + O_HORIZON]], record[r + LENGTH], 0
     if plan[o + O_LAG] >= 0:
         head, lag_us = record[r + TAIL + plan[o + O_LAG]], plan[plan[HORIZONS] + plan[o + O_LAG]]
-    width_us = plan[plan[HORIZONS] + plan[o + O_HORIZON]]
-    first = count_until(plan, record, log, r, time_us - width_us)
+    horizon = plan[plan[HORIZONS] + plan[o + O_HORIZON]]
+    first = count_until(plan, record, log, r, limit_of(plan, horizon, time_us))
     until = count_until(plan, record, log, r, time_us - lag_us)
     for j in range(max(until, tail), head):
         change_order(plan, record, log, pool, note, r, o, j, -sign)

@@ -18,6 +18,7 @@ from engine.windows.kernels.distinct import (
     take_from_group,
 )
 from engine.windows.kernels.exact import SAFE, add_square, deviation, fixed_point, quotient
+from engine.windows.kernels.horizons import leaves_at, limit_of
 from engine.windows.kernels.keys import NO_ROOM, mix, number_of_pair
 from engine.windows.kernels.layout import (
     AMEND,
@@ -62,7 +63,6 @@ from engine.windows.kernels.layout import (
     F_P,
     F_Q,
     F_TAIL,
-    F_WINDOW,
     FEATURE_ROW,
     FEATURES,
     FIRST,
@@ -98,6 +98,7 @@ from engine.windows.kernels.layout import (
     LOW,
     META,
     MISSING,
+    N_CALENDARS,
     N_HORIZONS,
     NEED_LOG,
     NEED_PAIRS,
@@ -198,8 +199,8 @@ def advance(plan: I8, record: I8, log: I8, pool: I8, note: I8, r: int, time_us: 
     begin = record[r + START] * width
     end = begin + n * width
     for h in range(plan[N_HORIZONS]):
-        length_us, tail = plan[plan[HORIZONS] + h], record[r + TAIL + h]
-        e, limit = begin + tail * width, time_us - length_us
+        horizon, tail = plan[plan[HORIZONS] + h], record[r + TAIL + h]
+        e, limit = begin + tail * width, limit_of(plan, horizon, time_us)
         if e < end and log[e + TIME] <= limit:
             j, low, high = tail, plan[plan[CELL_OF] + h], plan[plan[CELL_OF] + h + 1]
             while e < end and log[e + TIME] <= limit:
@@ -210,7 +211,7 @@ def advance(plan: I8, record: I8, log: I8, pool: I8, note: I8, r: int, time_us: 
                 cross(plan, record, log, pool, note, r, h, tail, j)
             record[r + TAIL + h] = j
         if e < end:
-            soonest = min(soonest, log[e + TIME] + length_us)
+            soonest = min(soonest, leaves_at(plan, horizon, log[e + TIME]))
     record[r + NEXT] = soonest
     record[r + AS_OF] = time_us
 
@@ -273,8 +274,9 @@ def insert(
     for c in range(width - VALUE):
         log[e + VALUE + c] = value[c, i]
     record[r + LENGTH] = n + 1
-    for h in range(plan[N_HORIZONS] + 1):
-        if h < plan[N_HORIZONS] and time_us <= record[r + AS_OF] - plan[plan[HORIZONS] + h]:
+    horizons, as_of_us = plan[N_HORIZONS], record[r + AS_OF]
+    for h in range(horizons + 1):
+        if h < horizons and time_us <= limit_of(plan, plan[plan[HORIZONS] + h], as_of_us):
             record[r + TAIL + h] += 1
         else:
             low, high = plan[plan[CELL_OF] + h], plan[plan[CELL_OF] + h + 1]
@@ -399,8 +401,11 @@ def rewind(plan: I8, record: I8, log: I8, r: int, time_us: int, acc: I8) -> None
         low, high = plan[plan[CELL_OF] + h], plan[plan[CELL_OF] + h + 1]
         if low == high:
             continue
-        j = record[r + TAIL + h] - 1 if h < horizons else -1
-        while j >= 0 and log[(start + j) * width] > time_us - plan[plan[HORIZONS] + h]:
+        j, limit = -1, 0
+        if h < horizons:
+            j = record[r + TAIL + h] - 1
+            limit = limit_of(plan, plan[plan[HORIZONS] + h], time_us)
+        while j >= 0 and log[(start + j) * width] > limit:
             e = (start + j) * width
             change_cells(plan, log, e, log[e + META], low, high, acc, 0, 1)
             j -= 1
@@ -431,7 +436,8 @@ def locate(plan: I8, record: I8, log: I8, r: int, f: int, time_us: int, is_late:
     if is_late:
         until = count_until(plan, record, log, r, time_us - plan[f + F_LAG])
         if tail >= 0:
-            first = count_until(plan, record, log, r, time_us - plan[f + F_WINDOW])
+            limit = limit_of(plan, plan[plan[HORIZONS] + tail], time_us)
+            first = count_until(plan, record, log, r, limit)
     else:
         if lag >= 0:
             until = int(record[r + TAIL + lag])
@@ -696,7 +702,8 @@ def slide(
     all_cells, end_of_cells = plan[CELLS], plan[CELLS + 1]
     on_arrival = plan[plan[HOOK_OF] + horizons] < plan[plan[HOOK_OF] + horizons + 1]
     prior, others, features_end = plan[PRIORS], plan[FEATURES], plan[FEATURES + 1]
-    shortest_us = plan[plan[HORIZONS]] if horizons else NEVER
+    calendars = plan[N_CALENDARS]
+    shortest_us = plan[plan[HORIZONS] + calendars] if calendars < horizons else NEVER
     values = event_width - VALUE
     mask, slot, value = (
         np.empty(n, np.int64),
@@ -799,6 +806,9 @@ def slide(
             if on_arrival:
                 cross(plan, record, log, pool, note, r, horizons, at, at + 1)
             record[r + NEXT] = min(record[r + NEXT], t + shortest_us)
+            for h in range(calendars):
+                next_us = leaves_at(plan, plan[plan[HORIZONS] + h], t)
+                record[r + NEXT] = min(record[r + NEXT], next_us)
         if reads:
             read(
                 plan, record, log, pool, r, seen, features_end, t, False, record, r, number, code, i
