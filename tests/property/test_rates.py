@@ -2,6 +2,7 @@
 
 import datetime as dt
 import itertools
+from fractions import Fraction
 
 import numpy as np
 from hypothesis import given
@@ -30,8 +31,8 @@ TABLES = st.dictionaries(
 AMOUNTS = st.one_of(
     st.integers(-1_000_000, 1_000_000), st.integers(-MINOR_MAX, MINOR_MAX), st.integers(-9, 9)
 )
-START = dt.datetime(2024, 12, 25, tzinfo=dt.UTC)
-TIMES = st.integers(0, 120 * 86_400).map(lambda s: START + dt.timedelta(seconds=s))
+START = dt.datetime(2025, 1, 2, tzinfo=dt.UTC)
+TIMES = st.integers(0, 100 * 86_400).map(lambda s: START + dt.timedelta(seconds=s))
 
 
 def table_of(entries, valid_days):
@@ -76,3 +77,20 @@ def test_a_column_is_converted_as_long_division_says(entries, valid_days, pair, 
         assert known == (exact is not None)
         assert large == (exact is not None and abs(exact) > MINOR_MAX)
         assert amount == (exact if known and not large else 0)
+
+
+@given(PRICES, PRICES, st.lists(AMOUNTS, min_size=1, max_size=12))
+def test_an_amount_of_any_size_is_exact_at_any_price(price, wanted, amounts):
+    """Products beyond 64 bits included."""
+    table = rates.Rates.constant("CNY", {"USD": Fraction(price), "JPY": Fraction(wanted)})
+    constant = [(dt.date(2025, 1, 1), {"USD": price, "JPY": wanted})]
+    for source, target in (("USD", "CNY"), ("CNY", "JPY"), ("USD", "JPY")):
+        exact = [
+            exchange.converted(constant, "CNY", amount, source, target, START, valid_days=999)
+            for amount in amounts
+        ]
+        out, _, is_large = table.converted(
+            np.array(amounts, np.int64), source, target, np.zeros(len(amounts), np.int64)
+        )
+        assert is_large.tolist() == [abs(amount) > MINOR_MAX for amount in exact]
+        assert out.tolist() == [0 if abs(amount) > MINOR_MAX else amount for amount in exact]
