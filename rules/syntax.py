@@ -949,7 +949,8 @@ class _Parser:
     def last_or_calendar(self, start: int) -> WindowText | None:
         """Read what follows `over` in `over last 5 events` and `over calendar day`."""
         kind = self.take().text
-        count, words = 0, CALENDAR_UNITS
+        count = 0
+        words: tuple[str, ...] = CALENDAR_UNITS
         hint = "write calendar day, calendar week or calendar month"
         if kind == "last":
             words, hint = ("events",), "write for instance: over last 5 events"
