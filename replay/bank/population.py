@@ -41,11 +41,11 @@ DEVICES_A_CUSTOMER: Final = (
 FRESH: Final = 500_000_000  # devices and addresses from here on belong to attempts
 # Activity of an account by segment of its owner, relative to the bank's average.
 _ACTIVITY: Final[F8] = np.array([1.05, 1.25, 0.75, 0.48, 2.2, 0.4])
-_INCOME_MEDIAN: Final[F8] = np.array([8_600.0, 72_000.0, 2_700.0, 4_300.0, 65_000.0, 900_000.0])
+_INCOME_MEDIAN: Final[F8] = np.array([8_600.0, 72_000.0, 3_000.0, 4_300.0, 65_000.0, 900_000.0])
 _INCOME_SIGMA: Final[F8] = np.array([0.38, 0.45, 0.25, 0.30, 0.75, 0.50])
 _INCOME_LOW: Final[F8] = np.array([4_500.0, 40_000.0, 1_500.0, 2_000.0, 15_000.0, 300_000.0])
 _INCOME_HIGH: Final[F8] = np.array([30_000.0, 200_000.0, 4_500.0, 9_000.0, 600_000.0, 5e6])
-MEAN_ROW_FEN: Final = 5_500.0  # spent at shops per row of an account, at spending level 1
+MEAN_ROW_FEN: Final = 8_000.0  # spent at shops per row of an account, at spending level 1
 TYPICAL_FEN: Final = 5_000.0  # `amount_typical` at spending level 1
 
 

@@ -137,7 +137,7 @@ def _debited(today: Today, due: tuple[int, ...], kind: int) -> Table:
     """0 electricity, gas and water; 1 telephone; 2 mortgage; 3 taxes of firms."""
     p, lives = today.population, today.lives
     number = np.arange(p.n_accounts)
-    day = (8 + number * 5 % 13, 1 + number * 3 % 6, 18 + number % 5, np.full_like(number, 15))[kind]
+    day = (8 + number * 5 % 13, 1 + number % 6, 18 + number % 5, np.full_like(number, 15))[kind]
     lot = number * 2_654_435_761 // 11 % 100
     agreed: Flags = lives.is_main & lives.is_alive
     if kind == 0:

@@ -16,7 +16,6 @@ from replay.bank.merchants import (
     CLOTHING,
     COURSES,
     DEPARTMENT_STORES,
-    ELECTRONICS,
     FUEL,
     HOSPITALS,
     HOTELS,
@@ -45,8 +44,7 @@ _DECLINED: Final = 0.013  # for reasons that have nothing to do with fraud or mo
 _LARGEST: Final = 6_000_000  # fen
 # how the price level of the customer bears on the category: 0 not at all, 1 a little, 2 in full
 _ELASTIC: Final[I8] = np.full(len(CATEGORIES), 1, np.int64)
-_ELASTIC[[CLOTHING, DEPARTMENT_STORES, RESTAURANTS, ELECTRONICS, HOTELS, JEWELLERS, COURSES]] = 2
-_ELASTIC[TRAVEL_AGENCIES] = 2
+_ELASTIC[[HOTELS, JEWELLERS, COURSES, TRAVEL_AGENCIES]] = 2
 _ELASTIC[[LOCAL_TRANSPORT, HOSPITALS, RAILWAYS, TAXIS]] = 0
 _WEEKDAY: Final = (0.95, 0.94, 0.95, 0.97, 1.08, 1.18, 1.08)
 

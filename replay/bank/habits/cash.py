@@ -93,8 +93,8 @@ def _takings(today: Today) -> Table:
     often = 0.55 if today.date.is_working_day else 0.3
     account = today.accounts(rng, np.where(takes_cash & lives.is_alive, often, 0.0))
     n = len(account)
-    yuan = lives.income[account] / 100.0 * 0.022 * np.exp(0.6 * rng.standard_normal(n))
-    yuan = np.clip(yuan, 500.0, 30_000.0)
+    yuan = lives.income[account] / 100.0 * 0.03 * np.exp(0.75 * rng.standard_normal(n))
+    yuan = np.clip(yuan, 500.0, 60_000.0)
     machine = (rng.random(n) < 0.55) & (yuan < _MACHINE_MOST)
     step = np.where(machine, 100.0, 10.0)
     fen = (np.maximum(np.rint(yuan / step), 1.0) * step * 100.0).astype(np.int64)
@@ -121,7 +121,9 @@ def _savings(today: Today) -> Table:
     likely &= today.where.city == p.account_city
     account = today.accounts(rng, np.where(likely, often, 0.0))
     n = len(account)
-    yuan = np.clip(2_600.0 * np.exp(0.95 * rng.standard_normal(n)), 200.0, 120_000.0)
+    yuan = np.clip(2_600.0 * np.exp(0.95 * rng.standard_normal(n)), 200.0, 40_000.0)
+    sold = rng.random(n) < 0.03  # a car, or what lay in the house for years
+    yuan = np.where(sold, rng.uniform(20_000.0, 150_000.0, n), yuan)
     machine = (rng.random(n) < 0.6) & (yuan < _MACHINE_MOST)
     fen = np.maximum(np.rint(yuan / 100.0), 1.0).astype(np.int64) * 10_000
     return Table.transactions(

@@ -195,7 +195,7 @@ def topups(today: Today) -> Table:
     account = today.accounts(rng, p.per_day * _TOPUPS * share * today.eagerness * lives.is_current)
     n = len(account)
     owner = today.owner(rng, account)
-    base = np.where(p.account_segment[account] == STUDENT, 60.0, 170.0)
+    base = np.where(p.account_segment[account] == STUDENT, 60.0, 130.0)
     yuan = base * lives.levels[account, 1] * np.exp(0.8 * rng.standard_normal(n))
     step = np.where(yuan > 500.0, 100.0, np.where(yuan > 60.0, 50.0, 10.0))
     fen = (np.clip(np.rint(yuan / step), 1, 100) * step * _FEN_A_YUAN).astype(np.int64)

@@ -69,7 +69,7 @@ class Lives:
         self.is_elderly: Flags = segment == ELDERLY
         level = p.amount_typical / TYPICAL_FEN
         # prices that are the same for everybody, that rise a little with wealth, and that rise in full
-        self.levels: F8 = np.stack([np.ones(p.n_accounts), np.sqrt(level), level], axis=1)
+        self.levels: F8 = np.stack([np.ones(p.n_accounts), level**0.7, level], axis=1)
         self.shift_us: I8 = ((p.hour[p.customer] - 14.5) * 0.5 * HOUR_US).astype(np.int64)
         self.income: I8 = p.income[p.customer]
         rng = np.random.default_rng([seed, 102])
@@ -93,9 +93,7 @@ class Today:
     start_us: int
     date: Date
     where: Whereabouts
-    eagerness: (
-        F8  # (n_accounts) how much more or less is spent today than on average, after the payday
-    )
+    eagerness: F8  # (n_accounts) how much more or less than on average is spent today: after payday, with a full purse
 
     @classmethod
     def of(cls, lives: Lives, day: int, where: Whereabouts) -> "Today":
@@ -104,7 +102,9 @@ class Today:
         date = look_up(date_of(start_us))
         since = (date.date.day - np.minimum(p.payday, 30)) % 30
         eager = (0.94 + 0.50 * np.exp(-np.arange(30) / 2.5))[since]
-        return cls(lives, day, start_us, date, where, eager[p.customer])
+        # who has little left goes out less
+        thrift = np.clip(0.55 + 0.9 * p.balance / lives.income, 0.55, 1.1)
+        return cls(lives, day, start_us, date, where, eager[p.customer] * thrift)
 
     @property
     def population(self) -> Population:
