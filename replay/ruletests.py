@@ -2,7 +2,7 @@
 
 A test starts with an empty history that is taken as complete; nothing is required of its events; what the bank decides
 about a rule (mode, effective dates, rollout, caps) is set aside, so that only its logic is tested. Each test has a core
-of its own that knows one rule, or variants of one. Not here: which numbers of a rule its tests pin (replay/mutation.py).
+of its own that knows one rule, or variants of one. Which numbers of a rule its tests pin: replay/mutation.py.
 """
 
 import json
@@ -63,6 +63,13 @@ def run(
     pack has errors.
     """
     setup = read_setup(config, pack_paths=packs)
+    rules = chosen(setup, packs, only)
+    results = [run_test(setup, rule, test) for rule in rules for test in rule.tests]
+    return results, [rule.id for rule in rules if not rule.tests]
+
+
+def chosen(setup: Setup, packs: Sequence[Path], only: Collection[str] = ()) -> list[Rule]:
+    """The rules named `only`, else those of the packs named, not of packs that these extend."""
     unknown = sorted(set(only) - {rule.id for rule in setup.pack.rules})
     if unknown:
         raise ConfigError(
@@ -70,9 +77,7 @@ def run(
         )
     given = {path.resolve() for path in packs}
     named = {member.name for member in setup.pack.members if member.root.resolve() in given}
-    rules = [rule for rule in setup.pack.rules if (rule.id in only if only else rule.pack in named)]
-    results = [run_test(setup, rule, test) for rule in rules for test in rule.tests]
-    return results, [rule.id for rule in rules if not rule.tests]
+    return [rule for rule in setup.pack.rules if (rule.id in only if only else rule.pack in named)]
 
 
 def run_test(setup: Setup, rule: Rule, test: RuleTest) -> Result:

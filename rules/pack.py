@@ -62,6 +62,7 @@ class Loaded:
     n_rules: int = 0
     n_features: int = 0
     n_lists: int = 0
+    workshop: "Workshop | None" = field(default=None, compare=False)
 
     @property
     def n_errors(self) -> int:
@@ -70,6 +71,24 @@ class Loaded:
     @property
     def n_warnings(self) -> int:
         return len(self.findings) - self.n_errors
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """Reads single rules again after a change to their text; everything else of the packs stays as it is."""
+
+    nodes: dict[str, marks.MapNode]  # of the rules, by id
+    head: Head
+
+    def remake(self, node: marks.MapNode) -> tuple[Rule, dict[str, Feature]] | None:
+        """The rule that `node` says, and its own features; None where it has an error."""
+        findings = Findings()
+        head = replace(self.head, findings=findings)
+        part = draft(node, head, {})
+        rule = finish(part, head) if part is not None else None
+        if part is None or rule is None or findings.n_errors:
+            return None
+        return rule, part.names.features
 
 
 @dataclass(slots=True)
@@ -135,7 +154,7 @@ def _load(paths: Sequence[Path], schema: SchemaLike, rates: Rates | None) -> Loa
         reads = frozenset({"labels", "models"}) if source.kind == "macro" else frozenset()
         source.scope = replace(scope, reads=reads)
     names.type_all()
-    rules, features = _rules(content, names, scope, findings)
+    rules, features, workshop = _rules(content, names, scope, findings)
     if not content.rules:
         by_head = sorted(files, key=lambda f: f.relative != HEAD_FILE)
         read = [f.reader.node.source for f in by_head if f.reader is not None]
@@ -165,7 +184,7 @@ def _load(paths: Sequence[Path], schema: SchemaLike, rates: Rates | None) -> Loa
         files=dict(sorted(content.hashes.items())),
         sha256=_hash_of(content.hashes),
     )
-    return Loaded(pack, found, *counts)
+    return Loaded(pack, found, *counts, workshop)
 
 
 # ---- files
@@ -453,7 +472,7 @@ def _sentences(r: Reader, *, wanted: Sequence[str]) -> dict[str, str]:
 
 def _rules(
     content: _Content, names: Names, scope: Scope, findings: Findings
-) -> tuple[list[Rule], dict[str, Feature]]:
+) -> tuple[list[Rule], dict[str, Feature], Workshop]:
     head = Head(findings, names, replace(scope, reads=frozenset({"models"})), content.reasons)
     ids: dict[str, marks.TextNode] = {}
     drafts = [
@@ -467,7 +486,8 @@ def _rules(
     presence = Presence(features)
     for rule, d in zip(rules, drafts, strict=True):
         check_keys(rule, d, head, presence)
-    return rules, features
+    nodes = {d.id: d.reader.node for d in drafts if isinstance(d.reader.node, marks.MapNode)}
+    return rules, features, Workshop(nodes, head)
 
 
 def _share_names(drafts: Iterable[Draft], scope: Scope, findings: Findings) -> None:

@@ -166,7 +166,7 @@ def bank(tmp_path):
     folder = tmp_path / "bank"
     shutil.copytree(BANK, folder, ignore=shutil.ignore_patterns("packs"))
     (folder / "models.yaml").write_text(
-        "champion: plain\nmodels:\n  plain: {kind: robust_z, inputs: [amount]}\n"
+        "champion: plain\nmodels:\n  plain: {kind: half_space_trees, inputs: [amount]}\n"
     )
     test = """    tests:
       - name: a large one

@@ -1,0 +1,191 @@
+"""Which numbers tests pin: what a test notices, what it does not, and what the command makes of it."""
+
+import shutil
+
+import pytest
+
+from config.settings import BANK
+from engine import cli
+from replay import mutation, ruletests
+from tests.ruling import HEAD, write
+
+HEADER = """\
+rules:
+  - id: BIG-001
+    name: A big payment
+    version: 1
+    owner: payments
+    severity: high
+    reason: TEST
+    on: payment
+    mode: shadow
+"""
+SMALL_MODEL = "champion: only\nmodels:\n  only: {kind: half_space_trees, inputs: [amount], params: {trees: 1}}\n"
+
+
+@pytest.fixture
+def bank(tmp_path):
+    """A configuration with one pack; `go` writes its rules and tries their numbers."""
+    folder = tmp_path / "bank"
+    shutil.copytree(BANK, folder, ignore=shutil.ignore_patterns("packs"))
+    (folder / "models.yaml").write_text(SMALL_MODEL)
+
+    def go(body, *, files=None, only=()):
+        pack = folder / "packs" / "one"
+        head = HEAD.replace("EUR", "CNY").replace("Europe/Berlin", "Asia/Shanghai")
+        write(pack, {"pack.yaml": head, "r.yaml": HEADER + body, **(files or {})})
+        return mutation.run([pack], folder, only)
+
+    go.folder = folder
+    return go
+
+
+def body(when, *events, params="", features=""):
+    lines = "\n".join(f"          - {{{event}}}" for event in events)
+    return f"""\
+    params: {{{params}}}
+    features: {{{features}}}
+    when: {when}
+    score: 100
+    actions: [{{tag: big}}]
+    tests:
+      - name: the edge
+        start: 2026-03-02T10:00:00Z
+        defaults: {{type: payment, direction: out, status: booked, account: A1}}
+        events:
+{lines}
+"""
+
+
+def cells(verdict):
+    return {t.number.text: tuple(zip(t.moved, t.noticed, strict=True)) for t in verdict.trials}
+
+
+def test_a_test_on_each_side_pins_a_number_both_ways(bank):
+    """1,000 fires and 999 does not: 800 and 1,200 are noticed."""
+    (verdict,) = bank(
+        body("amount >= 1_000 CNY", "at: 0m, amount: 1000, expect: fires", "at: 1m, amount: 999")
+    )
+    assert cells(verdict) == {"1_000 CNY": (("800 CNY", True), ("1_200 CNY", True))}
+    (trial,) = verdict.trials
+    assert (trial.is_pinned, trial.is_pinned_both_ways, verdict.is_fine) == (True, True, True)
+
+
+def test_a_test_on_one_side_pins_one_way(bank):
+    (verdict,) = bank(
+        body("amount >= 1_000 CNY", "at: 0m, amount: 1100, expect: fires", "at: 1m, amount: 10")
+    )
+    assert cells(verdict) == {"1_000 CNY": (("800 CNY", False), ("1_200 CNY", True))}
+    assert (verdict.trials[0].is_pinned, verdict.trials[0].is_pinned_both_ways) == (True, False)
+    assert "BIG-001  when 1_000 CNY" in mutation.report([verdict])
+    assert "800 CNY goes unnoticed" in mutation.report([verdict])
+
+
+def test_tests_far_away_pin_nothing(bank):
+    """The rule passes all its tests, and nobody would notice 20 % more."""
+    (verdict,) = bank(
+        body("amount >= 1_000 CNY", "at: 0m, amount: 5000, expect: fires", "at: 1m, amount: 10")
+    )
+    assert cells(verdict) == {"1_000 CNY": (("800 CNY", False), ("1_200 CNY", False))}
+    assert not verdict.is_fine
+
+
+def test_params_and_the_rules_own_features_are_moved_windows_included(bank):
+    """Each variant sees its own window: the third payment within 10 minutes, the first 9 minutes ago."""
+    (verdict,) = bank(
+        body(
+            "n_big >= $times",
+            "at: 0m, amount: 101",
+            "at: 4m, amount: 101",
+            "at: 5m, amount: 99",
+            "at: 9m, amount: 101, expect: fires, expect_features: {n_big: 3}",
+            params="times: {value: 3, why: w}",
+            features="n_big: count() by account over 10m where amount > 100 CNY",
+        )
+    )
+    assert cells(verdict) == {
+        "3": (("2", True), ("4", True)),
+        "10m": (("8m", True), ("12m", False)),
+        "100 CNY": (("80 CNY", True), ("120 CNY", True)),
+    }
+
+
+def test_a_variant_says_what_the_rule_would_say_alone(bank):
+    """Side by side in one core or each in a core of its own: the same verdict, alerts and freezes included."""
+    from dataclasses import replace
+
+    from engine.setup import read_setup
+    from rules import pack as packs
+    from rules.numbers import changed, numbers_of
+
+    text = body(
+        "amount >= $large and amount < 9_000 CNY",
+        "at: 0m, amount: 1000, expect: fires, expect_actions: [alert, freeze]",
+        "at: 1m, amount: 2000, expect: deduplicated",
+        "at: 2m, amount: 999, expect: quiet",
+        "at: 61m, amount: 8999, expect: fires",
+        params="large: 1_000 CNY",
+    ).replace(
+        "actions: [{tag: big}]",
+        "actions: [{alert: {queue: l1, title: '{amount}'}}, {freeze: {scope: account, for: 1h, max_per_hour: 1}}]\n"
+        "    dedup: {by: account, for: 1h}",
+    )
+    (verdict,) = bank(text)
+    setup = read_setup(bank.folder, pack_paths=[bank.folder / "packs" / "one"])
+    workshop = packs.load([bank.folder / "packs" / "one"], setup.schema).workshop
+    node, (rule,) = workshop.nodes["BIG-001"], setup.pack.rules
+    for trial, number in zip(verdict.trials, numbers_of(node), strict=True):
+        for side, up in ((0, False), (1, True)):
+            made, own = workshop.remake(changed(node, number, number.moved(up=up)))
+            features = {**setup.pack.features, **own}
+            alone = replace(setup, pack=replace(setup.pack, features=features, rules=(made,)))
+            failed = [not ruletests.run_test(alone, made, test).is_fine for test in rule.tests]
+            assert trial.noticed[side] == any(failed), (number, side)
+    assert verdict.trials[0].is_pinned_both_ways
+
+
+def test_a_rule_whose_tests_fail_is_not_tried(bank):
+    """A test that fails anyway would pin everything."""
+    (verdict,) = bank(body("amount >= 1_000 CNY", "at: 0m, amount: 10, expect: fires"))
+    assert (verdict.failures, verdict.is_fine) == (1, False)
+    assert verdict.trials[0].noticed == [None, None]
+    assert "fail as it is" in mutation.report([verdict])
+    assert "1 rules, 0 numbers" in mutation.report([verdict])
+
+
+def test_a_rule_without_a_number_is_listed_as_such(bank):
+    (verdict,) = bank(body('direction == "out"', "at: 0m, amount: 10, expect: fires"))
+    assert verdict.is_fine
+    assert "BIG-001                  1 tests  no number" in mutation.report([verdict])
+    assert "Rules without a number: 1, without a pinned one: 0." in mutation.report([verdict])
+
+
+def test_a_number_that_cannot_be_moved_one_way_says_so(bank):
+    (verdict,) = bank(
+        body("amount between 95 CNY and 100 CNY", "at: 0m, amount: 96, expect: fires")
+    )
+    report = mutation.report([verdict])
+    assert cells(verdict)["95 CNY"] == (("76 CNY", False), (None, None))
+    assert "down 76 CNY NOT PINNED  up -" in report
+
+
+def test_the_command_prints_the_table_and_fails_where_nothing_is_pinned(bank, capsys):
+    """Exit code 1 when a rule has numbers and none of them is pinned."""
+    pack = bank.folder / "packs" / "one"
+    arguments = ["rules", "test", str(pack), "--config", str(bank.folder), "--mutate"]
+    bank(body("amount >= 1_000 CNY", "at: 0m, amount: 1000, expect: fires"))
+    assert cli.main(arguments) == 0
+    out = capsys.readouterr().out.replace(str(pack), "one")
+    assert out.splitlines() == [
+        "BIG-001                  1 tests  ok  1 of 1 numbers pinned",
+        "    when  one/r.yaml:12:21  1_000 CNY  down 800 CNY NOT PINNED  up 1_200 CNY pinned",
+        "For information, pinned one way only (a test just on the other side is missing):",
+        "    BIG-001  when 1_000 CNY  one/r.yaml:12:21  800 CNY goes unnoticed",
+        (
+            "1 rules, 1 numbers: 1 pinned, 0 of them both ways, 0 not pinned.  "
+            "Rules without a number: 0, without a pinned one: 0."
+        ),
+    ]
+    bank(body("amount >= 1_000 CNY", "at: 0m, amount: 5000, expect: fires"))
+    assert cli.main(arguments) == 1
+    assert "without a pinned one: 1." in capsys.readouterr().out
