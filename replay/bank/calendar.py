@@ -97,7 +97,7 @@ def paid_on(day: date) -> tuple[int, ...]:
     while not is_working_day(due[-1] + _DAY):
         due.append(due[-1] + _DAY)
     days = [each.day for each in due if each.day != LAST_WORKING_DAY]
-    if due[-1].month != day.month or (due[-1] + _DAY).month != day.month:
+    if (due[-1] + _DAY).month != day.month:
         days.append(LAST_WORKING_DAY)
     return tuple(days)
 

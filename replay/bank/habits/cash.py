@@ -6,7 +6,7 @@ import numpy as np
 
 from replay.bank import places, table
 from replay.bank.habits.today import CASH, Today
-from replay.bank.merchants import CLINICS, ERRANDS, MALLS, cash_machine
+from replay.bank.merchants import ERRANDS, MALLS, cash_machine
 from replay.bank.population import PAYROLL_BUREAU, SMALL_BUSINESS, STUDENT
 from replay.bank.table import Table
 
@@ -129,7 +129,7 @@ def _savings(today: Today) -> Table:
     return Table.transactions(
         n,
         time_us=np.where(
-            machine, today.moments(rng, account, MALLS), today.moments(rng, account, CLINICS)
+            machine, today.moments(rng, account, MALLS), today.between(rng, n, 9.0, 16.8)
         ),
         type=table.CASH_DEPOSIT,
         account=account,
