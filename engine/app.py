@@ -161,6 +161,7 @@ def summary_table(summary: dict[str, Any]) -> str:
         ("messages", _counts(summary.get("messages", {}), skip="all")),
         ("decisions", _counts(summary.get("decisions", {}))),
         ("rules fired", _counts(summary.get("fired", {}), most=6)),
+        ("reports", _counts(summary.get("reports", {}), most=6)),
         ("undecided", _counts(summary.get("undecided", {}), most=6)),
         ("dead letters", _counts(summary.get("dead_letters", {}), most=6)),
         *(
