@@ -150,10 +150,10 @@ def values(found):
     if EXPONENTS.get(currency) is None:
         out.pop("currency", None)
         bad |= {"currency"}
-        bad |= {k for k in ("amount", "balance_before") if found.get(k) is not None}
+        bad |= {"amount"} if found.get("amount") is not None else set()
     else:
         read("amount", amount, EXPONENTS[currency])
-        read("balance_before", amount, EXPONENTS[currency], signed=True)
+    read("balance_before", amount, EXPONENTS["EUR"], signed=True)
     if out.get("type") in ACTIVITIES:
         out[""] = "wrong_kind"
     reasons = {REASON.get(k, "wrong_field") for k in bad if k in REQUIRED}

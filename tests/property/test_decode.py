@@ -1,7 +1,9 @@
 """Laws of decoding: the fast way is the exact way, cuts change nothing, nothing raises, secrets go nowhere."""
 
+import datetime as dt
 import itertools
 import json
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -9,15 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.money import minor_units
+from config.rates import Rates
 from engine.batch import DEAD, KIND_NAMES, TRANSACTION
 from engine.decode import REASONS
 from engine.quantities import FEW, read_money, read_times, time_us
 from engine.scrub import Scrubber
 from tests import strategies
 from tests.factories import SCHEMA, decoder, line, message
-from tests.oracles import decoding
+from tests.oracles import decoding, exchange
 
 TEXT_COLUMN = "purpose"
+NOW = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
 
 
 def outcome(batch, using):
@@ -42,9 +46,13 @@ def outcome(batch, using):
     return rows
 
 
+PRICES = {"USD": "0.9137", "JPY": "0.0061"}  # and none for KWD
+RATES = Rates.constant("EUR", {name: Fraction(text) for name, text in PRICES.items()})
+
+
 def run(stream, cuts=()):
     """Decode `stream` cut at `cuts` with a fresh decoder; return its rows and the state it leaves."""
-    using, rows = decoder(), []
+    using, rows = decoder(rates=RATES), []
     edges = [0, *sorted(cuts), len(stream)]
     for start, stop in itertools.pairwise(edges):
         part = stream[start:stop]
@@ -135,9 +143,18 @@ def test_a_transaction_means_what_the_naive_reader_says(fields, variant):
         "direction",
     ):
         assert fields_read[key] == wanted.get(key), key
-    assert row[2] == (wanted["currency"] != "EUR")
-    in_euro = wanted["currency"] == "EUR"
-    assert columns["amount"] == (wanted["amount"] if in_euro else None)
+    assert row[2] == (wanted["currency"] not in ("EUR", *PRICES))
+    start = dt.date(1970, 1, 1)
+    in_euro = exchange.converted(
+        [(start, PRICES)],
+        "EUR",
+        wanted["amount"],
+        wanted["currency"],
+        "EUR",
+        NOW,
+        valid_days=99_999,
+    )
+    assert columns["amount"] == in_euro
     assert columns["event_time"] == wanted["event_time"]
 
 
