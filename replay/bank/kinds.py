@@ -116,5 +116,6 @@ def with_card(p: Population, day: int = 0) -> Flags:
 
 
 def holding(p: Population, yuan: float) -> Flags:
-    """With at least that much on the account when the recording starts."""
-    return np.asarray(p.balance >= yuan * YUAN)
+    """With at least that much when the recording starts, and, where it is in use, an income that keeps it there."""
+    keeps = (p.is_dormant == 1) | (p.income[p.customer] >= 0.8 * yuan * YUAN)
+    return np.asarray((p.balance >= yuan * YUAN) & keeps)

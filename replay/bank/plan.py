@@ -158,7 +158,8 @@ class _Planner:
         return able & variant.eligible(self._population, day) if variant.eligible else able
 
     def _place(self, kind: Kind, variant: Variant, k: int) -> None:
-        last = max(self._days - variant.days - (1 if self._days > 14 else 0), self._first)
+        # a few days are left for attempts that do not find their opportunity at once
+        last = max(self._days - variant.days - min(4, self._days // 14), self._first)
         for turn in range(_N_TRIES):
             day = int(self._rng.integers(self._first, last + 1))
             end = day + variant.days - 1

@@ -254,6 +254,7 @@ class Scene:
         online = shops.city[merchant] < 0
         terminal = shops.terminal(merchant, self.rng.random(n))
         columns: dict[str, Any] = {
+            "status": table.REQUESTED,
             "card": 2 * account,
             "channel": np.where(online, table.ONLINE, table.POS),
             "entry_mode": np.where(
@@ -274,7 +275,6 @@ class Scene:
             amount_cny=worth,
             currency=currency,
             merchant=merchant,
-            status=table.REQUESTED,
             **(columns | more),
         )
 
@@ -414,8 +414,10 @@ class Scene:
         self, time_us: I8, account: int, merchant: I8, amount: I8, original: I8, **more: int
     ) -> None:
         """Add refunds in yuan to the first card of the account; see `original` of replay/bank/table.py."""
+        n, shops = len(time_us), self.merchants
+        online = shops.city[merchant] < 0
         self._add(
-            len(time_us),
+            n,
             time_us,
             table.REFUND,
             account,
@@ -424,7 +426,9 @@ class Scene:
             status=table.BOOKED,
             card=2 * account,
             merchant=merchant,
-            channel=np.where(self.merchants.city[merchant] < 0, table.ONLINE, table.POS),
+            terminal=np.where(online, -1, shops.terminal(merchant, self.rng.random(n))),
+            channel=np.where(online, table.ONLINE, table.POS),
+            city=np.where(online, self.city_of(account), shops.city[merchant]),
             original=original,
             **more,
         )

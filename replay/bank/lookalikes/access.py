@@ -18,15 +18,17 @@ def new_phone(scene: Scene) -> bool:
     account, room = scene.account, scene.available(scene.account)
     if room < 1_500 * YUAN:
         return False
-    me = scene.home(account)
-    mine, t_us = me | {"device": scene.own_device(account, 2)}, scene.hour(9, 18)
+    me, usual, before_us = scene.home(account), scene.friend(account), scene.hour(9, 21)
+    scene.session(before_us, account)
+    scene.send(before_us, account, int(scene.yuan(20, 200)[0]), usual, attempt=-1)
+    mine, day = me | {"device": scene.own_device(account, 2)}, scene.days(3, 5) - 1
+    t_us = scene.hour(9, 18, day) if day else before_us + HOUR_US
     change = table.PHONE_CHANGE if scene.is_so(0.6) else table.PASSWORD_RESET
     scene.act(t_us, change, account, **(me if scene.is_so(0.5) else mine))
     t_us += scene.pause(3 * MINUTE_US, 30 * MINUTE_US)
     scene.act(t_us, table.DEVICE_ENROLLED, account, **mine)
     t_us += scene.pause(20 * MINUTE_US, 3 * HOUR_US)
     scene.session(t_us, account, **mine)
-    usual = scene.friend(account)
     most = max(min(3_000.0, 0.35 * room / YUAN), 120.0)
     scene.send(t_us, account, int(scene.yuan(100, most)[0]), usual, **mine)
     t_us += scene.pause(30 * MINUTE_US, 5 * HOUR_US)
@@ -167,7 +169,7 @@ KINDS = (
         "new_phone",
         True,
         lambda p, day: kinds.person(p, day) & kinds.holding(p, 3_000),
-        (Variant("", new_phone, 2, 2.3, 2.3),),
+        (Variant("", new_phone, 6, 2.3, 2.3),),
     ),
     Kind(
         "returnee",

@@ -111,10 +111,10 @@ def loan_repaid(scene: Scene) -> bool:
     """Like a round trip: a friend is lent money and gives the same back after one to three weeks."""
     account = scene.account
     room = 0.5 * scene.available(account) / YUAN
-    if room < 8_000 or not len(scene.others):
+    if room < 4_500 or not len(scene.others):
         return False
     friend, days = int(scene.others[0]), scene.days(7, 20)
-    sum_ = int(scene.yuan(6_000, min(60_000.0, room), 1, (0.7, 0.3, 0.0, 0.0))[0])
+    sum_ = int(scene.yuan(4_000, min(60_000.0, room), 1, (0.7, 0.3, 0.0, 0.0))[0])
     t_us = scene.hour(9, 21)
     scene.session(t_us, account, friend)
     scene.send(t_us, account, sum_, friend, purpose=table.FOR_LOAN)
@@ -248,7 +248,7 @@ KINDS = (
     Kind(
         "loan_repaid",
         True,
-        _persons(20_000),
+        _persons(12_000),
         (Variant("", loan_repaid, 20, 5.0, 5.0, (1, 1)),),
         _friend_here,
     ),

@@ -98,6 +98,6 @@ def hard(scene: Scene) -> bool:
 CARD_TESTING = Kind(
     "card_testing",
     False,
-    lambda p, day: kinds.with_card(p, day) & kinds.holding(p, 6_000),
+    lambda p, day: kinds.with_card(p, day) & kinds.holding(p, 9_000),
     (Variant(EASY, easy, 2, 11.0, 8.0), Variant(HARD, hard, 3, 5.5, 4.0)),
 )

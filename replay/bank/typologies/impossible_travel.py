@@ -53,7 +53,7 @@ def _spend(scene: Scene, time_us: I8, city: int, low: float, high: float) -> Non
 
 def easy(scene: Scene) -> bool:
     used = _last_use(scene)
-    if used is None or scene.available(scene.account) < 2_000 * YUAN:
+    if used is None or scene.available(scene.account) < 1_600 * YUAN:
         return False
     n = scene.count(2, 4)
     first_us = used[0] + scene.pause(25 * MINUTE_US, 100 * MINUTE_US)
@@ -79,6 +79,6 @@ def hard(scene: Scene) -> bool:
 IMPOSSIBLE_TRAVEL = Kind(
     "impossible_travel",
     False,
-    lambda p, day: kinds.with_card(p, day) & (p.per_day > 2.0) & kinds.holding(p, 3_500),
-    (Variant(EASY, easy, 1, 3.0, 2.0), Variant(HARD, hard, 1, 1.5, 1.0)),
+    lambda p, day: kinds.with_card(p, day) & (p.per_day > 3.0) & kinds.holding(p, 6_000),
+    (Variant(EASY, easy, 2, 3.0, 2.0), Variant(HARD, hard, 2, 1.5, 1.0)),
 )

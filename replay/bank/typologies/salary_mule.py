@@ -104,5 +104,5 @@ SALARY_MULE = Kind(
     "salary_mule",
     False,
     _eligible,
-    (Variant(EASY, easy, 14, 10.0, 8.0), Variant(HARD, hard, 14, 10.0, 8.0)),
+    (Variant(EASY, easy, 14, 10.0, 8.0), Variant(HARD, hard, 14, 7.5, 6.0)),
 )

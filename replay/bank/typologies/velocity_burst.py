@@ -55,6 +55,6 @@ def hard(scene: Scene) -> bool:
 VELOCITY_BURST = Kind(
     "velocity_burst",
     False,
-    lambda p, day: kinds.with_card(p, day) & kinds.holding(p, 4_000),
+    lambda p, day: kinds.with_card(p, day) & kinds.holding(p, 6_000),
     (Variant(EASY, easy, 1, 17.0, 13.5), Variant(HARD, hard, 1, 8.5, 7.5)),
 )
