@@ -1004,9 +1004,8 @@ class Checker:
         scope = self.scope
         known = {scope.currency, *scope.currencies}
         if tree.op != "string":
-            hint = f'write "{tree.value}"' if tree.op == "name" and tree.value in known else ""
             what = f"{self.source(tree)} must be a currency that is written out"
-            self.report("WR124", tree.span, what, hint or f"for instance {CONVERT_EXAMPLE}")
+            self.report("WR124", tree.span, what, f"for instance {CONVERT_EXAMPLE}")
             return ""
         name: str = tree.value
         if name in known:

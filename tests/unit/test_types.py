@@ -9,6 +9,7 @@ from rules.types import date_us
 from tests.ruling import SCHEMA, Schema, scope, shown, typed
 
 HOUR = 3_600_000_000
+RATED = frozenset({"EUR", "USD", "JPY"})
 
 
 @pytest.mark.parametrize(
@@ -177,6 +178,65 @@ def test_features_read_no_models_and_no_verdicts_outside_their_where():
     _, found = typed("model.score > 0.5", scope(reads=frozenset()))
     assert found[0][0] == "WR107"
     assert typed('label == "fraud"', scope(reads=frozenset({"labels"})))[1] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "tree"),
+    [
+        ('convert(amount, "USD") > 10_000 USD', '>(convert(amount, "USD"), 1000000.0)'),
+        ('10.5 USD <= convert(amount, "USD")', '<=(1050.0, convert(amount, "USD"))'),
+        ('convert(amount, "JPY") between 1 JPY and 5 JPY', 'between(convert(amount, "JPY"), 1.0, 5.0)'),
+        ('convert(amount, "USD") in [1 USD, 2 USD]', 'in [100.0, 200.0](convert(amount, "USD"))'),
+        ('max(convert(amount, "USD"), 1 USD) > 2 * convert(amount, "USD")', '>(call max(convert(amount, "USD"), 100.0), *(2.0, convert(amount, "USD")))'),
+        ('convert(amount, "USD") / 1 USD > 3', '>(/(convert(amount, "USD"), 100.0), 3.0)'),
+        ('(convert(amount, "USD") ?? 0 USD) == 0 USD', '==(??(convert(amount, "USD"), 0.0), 0.0)'),
+        ('convert(amount, "EUR") > 5', ">(amount, 500.0)"),  # which it is in already
+        ('convert(amount, "USD") is missing', 'missing(convert(amount, "USD"))'),
+    ],
+)  # fmt: skip
+def test_amounts_of_one_currency_meet(text, tree):
+    """A converted amount is a column of its own, of money in that currency."""
+    node, found = typed(text, scope(currencies=RATED))
+    assert (found, shown(node)) == ([], tree)
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "part", "what", "hint"),
+    [
+        ("amount > 5 USD", "WR122", "5 USD", "amount is money (EUR), 5 USD is money (USD)", 'write convert(amount, "USD")'),
+        ("amount > 5 KWD", "WR122", "5 KWD", "amount is money (EUR), 5 KWD is money (KWD)", "write the amount in EUR"),
+        ("sum_1h > 5 USD", "WR122", "5 USD", "sum_1h is money (EUR), 5 USD is money (USD)", 'convert the amount inside sum_1h, as in sum(convert(amount, "USD"))'),
+        ('convert(amount, "USD") > 5 EUR', "WR122", "5 EUR", 'convert(amount, "USD") is money (USD), 5 EUR is money (EUR)', "amount is in EUR by itself"),
+        ('convert(amount, "USD") > amount', "WR122", 'convert(amount, "USD") > amount', 'convert(amount, "USD") is money (USD), amount is money (EUR)', "amount is in EUR by itself"),
+        ('convert(amount, "USD") > 5', "WR120", 'convert(amount, "USD") > 5', 'convert(amount, "USD") is money (USD), 5 is a number', "write 5 USD"),
+        ('convert(amount, "USD") + 1 JPY > 5 USD', "WR122", "1 JPY", 'convert(amount, "USD") is money (USD), 1 JPY is money (JPY): they cannot be added', 'write convert(amount, "JPY")'),
+        ("amount between 1 USD and 2 USD", "WR122", "1 USD", "amount is money (EUR), 1 USD is money (USD)", 'write convert(amount, "USD")'),
+        ("amount in [1 EUR, 2 USD]", "WR122", "2 USD", "amount is money (EUR), 2 USD is money (USD)", 'write convert(amount, "USD")'),
+        ('convert(amount, "USB") > 5 USD', "WR122", '"USB"', "USB is not an ISO 4217 currency", "did you mean USD?"),
+        ('convert(amount, "KWD") > 5 KWD', "WR122", '"KWD"', "the configuration has no rates for KWD", "there are rates for EUR, JPY, USD"),
+        ("convert(amount, channel) > 5 USD", "WR124", "channel", "channel must be a currency that is written out", 'for instance convert(amount, "USD")'),
+        ("convert(amount) > 5 USD", "WR124", "convert(amount)", "convert is called with an amount and a currency", 'for instance convert(amount, "USD")'),
+        ('convert(n_items, "USD") > 5 USD', "WR124", "n_items", "n_items is a number, convert wants an amount", 'for instance convert(amount, "USD")'),
+        ('convert(sum_1h, "USD") > 5 USD', "WR124", "sum_1h", "convert wants a field of the message, sum_1h is computed", 'convert what it is computed from, as in sum(convert(amount, "USD"))'),
+        ('convert(amount + 1, "USD") > 5 USD', "WR124", "amount + 1", "convert wants a field of the message, amount + 1 is computed", 'convert what it is computed from, as in sum(convert(amount, "USD"))'),
+    ],
+)  # fmt: skip
+def test_amounts_of_two_currencies_never_meet(text, code, part, what, hint):
+    """The message says how they come to one."""
+    _, found = typed(text, scope(currencies=RATED))
+    assert found == [(code, part, what, hint)]
+
+
+def test_without_rates_nothing_is_converted():
+    _, found = typed('convert(amount, "USD") > 5 USD')
+    assert found == [
+        (
+            "WR122",
+            '"USD"',
+            "convert needs exchange rates, and there are none here",
+            "name a table under `rates:` in weir.yaml",
+        )
+    ]
 
 
 def test_money_in_a_currency_without_decimals_is_whole():
