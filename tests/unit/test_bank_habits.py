@@ -394,3 +394,31 @@ def test_travellers_pay_abroad_in_the_money_of_the_place_after_the_flight():
     assert (rows["attempt"][second] == -1).all()
     assert first.any()
     assert second.any()
+
+
+def test_nobody_is_in_two_cities_on_one_day(lived: Lived):
+    rows = lived.rows
+    at_place = np.isin(rows["channel"], [table.POS, table.ATM, table.BRANCH_CASH])
+    at_place &= rows["card"] >= 0
+    owner = lived.bank.customer[rows["account"][at_place]]
+    seen = np.unique(np.stack([owner, lived.day[at_place], rows["city"][at_place]]), axis=1)
+    who_when = np.unique(seen[:2], axis=1)
+    assert seen.shape == (3, who_when.shape[1])
+    away = seen[2] != lived.bank.city[seen[0]]
+    assert 0.005 < away.mean() < 0.08
+    # and between two cities lies at least a day on the way
+    place = {(int(c), int(d)): int(city) for c, d, city in seen.T}
+    neighbours = [(place[c, d], place[c, d + 1]) for c, d in place if (c, d + 1) in place]
+    assert len(neighbours) > 10_000
+    assert all(today == tomorrow for today, tomorrow in neighbours)
+
+
+def test_nobody_gives_most_of_what_they_have_to_somebody_new():
+    bank = make_population(13, 4_000, 4.0, _start(FIRST))
+    rows, acts = Habits(bank, 13, 3).day(1)
+    new = acts["payee"][acts["type"] == table.PAYEE_ADDED]
+    private = bank.is_legal[bank.customer[rows["account"]]] == 0
+    paid = np.flatnonzero(np.isin(rows["counterparty"], new) & private)
+    assert len(paid) > 20
+    most = np.maximum(bank.balance[rows["account"][paid]] // 5, 2_000)
+    assert (rows["amount"][paid] <= most).mean() > 0.97

@@ -29,6 +29,7 @@ def _at_machines(today: Today) -> Table:
     n = len(account)
     share, pick, fate = rng.random((3, n))
     city = where.city[account]
+    second = (p.n_cards[account] > 1) & (share < 0.2) & ~where.partner_stays[account]
     yuan = 700.0 * lives.levels[account, 1] * np.exp(0.75 * rng.standard_normal(n))
     fen = np.clip(np.rint(yuan / 100.0), 1, 50).astype(np.int64) * 10_000
     fen = np.where(fen > p.balance[account], 10_000, fen)
@@ -44,7 +45,7 @@ def _at_machines(today: Today) -> Table:
         time_us=today.moments(rng, account, ERRANDS),
         type=table.CASH_WITHDRAWAL,
         account=account,
-        card=2 * account + ((p.n_cards[account] > 1) & (share < 0.2)),
+        card=2 * account + second,
         amount=np.where(is_home, fen, notes),
         currency=currency,
         amount_cny=np.where(is_home, fen, worth),

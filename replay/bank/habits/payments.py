@@ -72,7 +72,8 @@ def _sent(today: Today) -> Table:
     fen = _people_amounts(rng, today, account)
     # most of what is paid to the family is more than a share of a dinner
     fen = np.where((payee == p.payees[account, 1]) & ~is_new, 2 * fen, fen)
-    can = p.balance[account] * 7 // 10
+    # nobody gives most of what they have to somebody they never paid before
+    can = p.balance[account] * np.where(is_new, 2, 5) // 10
     short = fen > can
     fen = np.where(short, np.maximum(can // 1_000 * 1_000, 1_000), fen)
     owner = today.owner(rng, account)

@@ -49,37 +49,40 @@ class Whereabouts:
 
 
 class Journeys:
-    """All journeys of a recording; of an account that travels twice at a time the later one in the list counts."""
+    """All journeys of a recording. Whoever travels takes the cards of all their accounts along."""
 
     def __init__(
         self, population: Population, seed: int, days: int, trips: tuple[Trip, ...]
     ) -> None:
-        self._home = population.account_city
-        account, first, last, city = _ordinary(population, seed, days)
-        busy = np.isin(account, [trip.account for trip in trips])
-        self._account = np.append(account[~busy], [t.account for t in trips]).astype(np.int64)
-        self._first = np.append(first[~busy], [t.first_day for t in trips]).astype(np.int64)
-        self._last = np.append(last[~busy], [t.last_day for t in trips]).astype(np.int64)
-        self._city = np.append(city[~busy], [t.city for t in trips]).astype(np.int64)
-        n = len(self._account) - len(trips)
+        self._population = population
+        customer, first, last, city = _ordinary(population, seed, days)
+        asked = np.array([population.customer[trip.account] for trip in trips], np.int64)
+        others = ~np.isin(customer, asked)
+        self._customer = np.append(customer[others], asked)
+        self._first = np.append(first[others], [t.first_day for t in trips]).astype(np.int64)
+        self._last = np.append(last[others], [t.last_day for t in trips]).astype(np.int64)
+        self._city = np.append(city[others], [t.city for t in trips]).astype(np.int64)
+        n = int(others.sum())
         self._attempt = np.append(np.full(n, -1), [t.attempt for t in trips]).astype(np.int64)
         self._stays = np.append(np.zeros(n), [t.partner_stays for t in trips]).astype(np.bool_)
 
     def on(self, day: int) -> Whereabouts:
+        """Where everybody is on a day; of two journeys of one customer at a time the later in the list counts."""
+        p, n = self._population, self._population.n_customers
         now = np.flatnonzero((self._first <= day) & (day <= self._last))
-        account, n = self._account[now], len(self._home)
-        city, attempt = self._home.copy(), np.full(n, -1)
+        customer = self._customer[now]
+        city, attempt = p.city.copy(), np.full(n, -1)
         on_the_way, stays = np.zeros(n, np.bool_), np.zeros(n, np.bool_)
-        on_the_way[account] = (self._first[now] == day) | (self._last[now] == day)
-        away = account[~on_the_way[account]]
-        city[away] = self._city[now][~on_the_way[account]]
-        attempt[away] = self._attempt[now][~on_the_way[account]]
-        stays[account] = self._stays[now]
-        return Whereabouts(city, attempt, on_the_way, stays)
+        city[customer], attempt[customer] = self._city[now], self._attempt[now]
+        stays[customer] = self._stays[now]
+        moving = customer[(self._first[now] == day) | (self._last[now] == day)]
+        on_the_way[moving], city[moving], attempt[moving] = True, p.city[moving], -1
+        of = p.customer
+        return Whereabouts(city[of], attempt[of], on_the_way[of], stays[of])
 
 
 def _ordinary(population: Population, seed: int, days: int) -> tuple[I8, I8, I8, I8]:
-    """Account, first day, last day, city of journeys: one in some 80 days each, far more on long holidays."""
+    """Customer, first day, last day, city of journeys: one in some 80 days each, far more on long holidays."""
     rng = np.random.default_rng([seed, _STREAM])
     segment = population.segment
     often = np.array([1.0, 3.0, 0.8, 0.4, 0.6, 0.0])[segment] / 80.0
@@ -102,6 +105,6 @@ def _ordinary(population: Population, seed: int, days: int) -> tuple[I8, I8, I8,
         city = np.where(fate < abroad, far, near)
         stay = np.where(fate < abroad, stay + 2, stay)
         parts.append(np.stack([left, np.full(len(left), day), day + stay, city]))
-    account, first, last, city = np.concatenate(parts, axis=1)
-    keep = city != population.city[account]
-    return account[keep], first[keep], last[keep], city[keep]
+    customer, first, last, city = np.concatenate(parts, axis=1)
+    keep = city != population.city[customer]
+    return customer[keep], first[keep], last[keep], city[keep]
