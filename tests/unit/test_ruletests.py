@@ -130,3 +130,54 @@ def test_an_amount_with_too_many_decimals_fails_its_test(run):
     """4.000 CNY may be meant as four thousand."""
     (result,) = run("at: +0m, amount: 4.000 CNY, expect: quiet")
     assert "wrong_amount" in result.failures[0].got
+
+
+DOLLARS = """\
+        rates: {USD: 7}
+"""
+
+
+def test_a_test_may_bring_its_own_rates(run):
+    """An amount names its currency, and is converted with them alone."""
+    events = (
+        "at: +0m, amount: 142.86 USD, expect: fires, expect_features: {out_48h: 1_000.02 CNY}",
+        "at: +1m, amount: 142.85 USD, expect: quiet",
+        "at: +2m, amount: 900 EUR, expect: undecided, expect_features: {out_48h: 1_999.97 CNY}",
+    )
+    (result,) = run(*events, more=DOLLARS)
+    assert result.is_fine, result.failures
+
+
+def test_a_test_without_rates_has_those_of_the_configuration(run):
+    """One dollar is 7.0621 yuan then."""
+    (result,) = run(
+        "at: +0m, amount: 142.86 USD, expect: fires, expect_features: {out_48h: 1_008.89 CNY}"
+    )
+    assert result.is_fine, result.failures
+
+
+def test_an_amount_expected_in_another_currency_is_not_met(run):
+    (result,) = run(
+        "at: +0m, amount: 1_000 CNY, expect: fires, expect_features: {out_48h: 1_000 USD}"
+    )
+    assert [(f.expected, f.got) for f in result.failures] == [
+        ("out_48h = 1_000 USD", "1000.00 CNY")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("event", "more", "message"),
+    [
+        ("amount: 5 USB", "", "USB is not an ISO 4217 currency"),
+        ("amount: 5, balance_before: 5 USD", "", "balance_before is in CNY, 5 USD is not"),
+        (
+            "amount: 5",
+            "        rates: {USD: 0}\n",
+            "the rate of `USD` must be a decimal above zero",
+        ),
+        ("amount: 5", "        rates: {CNY: 1}\n", "`CNY` has a rate in itself"),
+    ],
+)
+def test_wrong_currencies_of_a_test_are_told(run, event, more, message):
+    with pytest.raises(ConfigError, match=message):
+        run(f"at: +0m, {event}", more=more)
