@@ -21,7 +21,7 @@ _NEVER: Final = 0.15  # share of the attempts that nobody ever reports
 _TYPOLOGY_TOLD: Final = 0.60
 _MEDIAN_HOURS: Final = 72.0
 _SIGMA: Final = 1.2
-_LONGEST_HOURS: Final = 120 * 24.0
+_LONGEST_HOURS: Final = 100 * 24.0  # and up to a fifth more for some victims
 _CHECKED: Final = 0.007  # share of everyday transactions that an analyst finds in order
 _LOOKED_INTO: Final = 0.30  # share of the look-alikes
 _FIRST_WRONG: Final = 0.04  # share of the frauds that were called genuine at first
@@ -75,7 +75,7 @@ class Verdicts:
         hours = _MEDIAN_HOURS * np.exp(_SIGMA * rng.standard_normal(n))
         source = np.array([_source(rng, each.typology) for each in attempts], np.int64)
         late = source == table.CHARGEBACK
-        hours = np.where(late, rng.uniform(20.0, 90.0, n) * 24.0, hours)
+        hours = np.where(late, rng.uniform(25.0, 75.0, n) * 24.0, hours)
         self._delay_us = (np.clip(hours, 3.0, _LONGEST_HOURS) * HOUR_US).astype(np.int64)
         self._source = source
         self.fraud = np.append([not each.is_honest for each in attempts], [False]).astype(np.bool_)
@@ -132,7 +132,7 @@ class Verdicts:
         attempt = rows["attempt"]
         day = np.array([self._attempts[k].day for k in attempt.tolist()], np.int64)
         lot = (attempt * 2_654_435_761 + rows["account"] * 40_503) % 10_007 / 10_007
-        delay_us = (self._delay_us[attempt] * (0.5 + lot)).astype(np.int64)
+        delay_us = (self._delay_us[attempt] * (0.8 + 0.4 * lot)).astype(np.int64)
         reported = self._start_us + (day + 1) * DAY_US + delay_us
         # nobody reports what is still to come
         soonest = rows["time_us"] + 2 * HOUR_US
