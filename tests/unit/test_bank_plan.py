@@ -211,8 +211,30 @@ def test_mules_are_young_on_the_day_they_begin(bank):
             assert (age < 60) if a.variant == "easy" else (60 <= age < 401)
 
 
+def test_an_attempt_that_finds_no_opportunity_leaves_nothing_behind():
+    """Victims without money are left out; when too few are left, their everyday purchases are not made either."""
+    population = make_population(3, 2_500, 4.0, MIDNIGHT)
+    plan = make_plan(population, 3, 30)
+    attempt = next(a for a in plan if a.typology == "merchant_compromise")
+    for rich, is_staged in ((population.n_accounts, True), (0, False)):
+        balance = np.where(np.arange(population.n_accounts) < rich, population.balance, 0)
+        balance[[attempt.account, *attempt.others[:3]]] = 10_000_00
+        scene = Scene(
+            population=population,
+            rng=np.random.default_rng(2),
+            attempt=attempt.number,
+            account=attempt.account,
+            start_us=MIDNIGHT,
+            balance=balance,
+            honest=Table.transactions(0),
+            others=np.array(attempt.others, np.int64),
+        )
+        assert attempt.stage(scene) == is_staged
+        assert bool(scene.transactions) == is_staged
+
+
 def test_journeys_are_those_of_the_plan_and_fit_their_attempts(bank):
-    _, plan, marks, _ = bank
+    population, plan, marks, _ = bank
     made = trips(plan)
     assert {plan[trip.attempt].typology for trip in made} == {"family_holiday", "business_trip"}
     for trip in made:
@@ -220,4 +242,5 @@ def test_journeys_are_those_of_the_plan_and_fit_their_attempts(bank):
         assert (trip.account, trip.first_day) == (attempt.account, attempt.day)
         assert trip.first_day < trip.last_day <= attempt.day + 8
         rows = marks.take(marks["attempt"] == trip.attempt)
-        assert set(rows["account"].tolist()) <= {trip.account}
+        assert set(rows["account"].tolist()) <= set(attempt.accounts)
+        assert len(set(population.customer[list(attempt.accounts)])) == 1

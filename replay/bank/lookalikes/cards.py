@@ -149,6 +149,13 @@ def _buyers(casting: Casting) -> I8 | None:
     return casting.drawn(kinds.with_card(p, casting.day) & kinds.holding(p, 1_500))
 
 
+def _wallet(casting: Casting) -> I8 | None:
+    """The owner's other accounts: whoever travels takes all cards along."""
+    p, me = casting.population, casting.account
+    own = np.flatnonzero((p.customer == p.customer[me]) & (np.arange(p.n_accounts) != me))
+    return own if casting.free[own].all() else None
+
+
 def _cardholders(yuan: float) -> Eligible:
     return lambda p, day: kinds.with_card(p, day) & kinds.holding(p, yuan)
 
@@ -186,6 +193,7 @@ KINDS = (
         True,
         _travellers,
         (Variant("", None, 9, 12.0, 12.0),),
+        _wallet,
         journey=_on_holiday,
     ),
     Kind(
@@ -193,6 +201,7 @@ KINDS = (
         True,
         _travellers,
         (Variant("", business_trip, 5, 8.0, 8.0),),
+        _wallet,
         journey=_on_business,
     ),
 )
