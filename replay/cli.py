@@ -85,14 +85,50 @@ def add_commands(commands: Parsers) -> None:
     _add_size(demo)
     demo.set_defaults(command=_demo)
 
-    generate = commands.add_parser("generate", help="write seeded traffic with known frauds")
-    generate.add_argument(
-        "--out", required=True, type=Path, metavar="FILE", help=".ndjson, .ndjson.gz or .ndjson.zst"
+    _add_generate(commands)
+
+
+def _add_generate(commands: Parsers) -> None:
+    generate = commands.add_parser(
+        "generate",
+        help="write seeded traffic with known frauds, or describe a recording",
+        description="Write a recording of a generated bank, and beside it what really happened (NAME.truth.ndjson). "
+        "What the bank is and assumes: replay/bank/README.md.",
     )
-    _add_size(generate)
-    generate.add_argument(
-        "--rate", type=float, default=4.0, metavar="N", help="transactions of an account a day"
+    to = generate.add_mutually_exclusive_group()
+    to.add_argument(
+        "--out", type=Path, metavar="FILE", help=".ndjson, .ndjson.gz, .ndjson.zst or .parquet"
     )
+    to.add_argument(
+        "--describe", type=Path, metavar="FILE", help="print what a recording holds, write nothing"
+    )
+    size = generate.add_mutually_exclusive_group()
+    size.add_argument(
+        "--accounts",
+        type=int,
+        default=1_000,
+        metavar="N",
+        help="accounts of the bank, five for four customers; 1,000 unless given",
+    )
+    size.add_argument("--customers", type=int, metavar="N", help="customers instead of accounts")
+    for name, kind, default, mark, meaning in (
+        ("days", int, 28, "N", "days of traffic; 28 unless given"),
+        ("rate", float, 4.0, "N", "transactions of an account a day; 4 unless given"),
+        ("seed", int, 1, "N", "the same seed draws the same traffic; 1 unless given"),
+        ("start", str, "2026-03-02", "DATE", "first day, in Shanghai; 2026-03-02 unless given"),
+        (
+            "fraud-share",
+            float,
+            0.0006,
+            "X",
+            "of the transactions; 0 or 0.0002 to 0.001, else 0.0006",
+        ),
+        ("out-of-order", float, 0.01, "X", "share that comes up to 14 minutes late; else 0.01"),
+        ("late", float, 0.0, "X", "share that comes later than the shipped lateness; else none"),
+        ("duplicates", float, 0.0, "X", "share that comes twice; else none"),
+        ("bad-lines", float, 0.0, "X", "share that also comes broken, not in Parquet; else none"),
+    ):
+        generate.add_argument(f"--{name}", type=kind, default=default, metavar=mark, help=meaning)
     generate.set_defaults(command=_generate)
 
 
@@ -151,20 +187,9 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _generate(arguments: argparse.Namespace) -> int:
-    from replay.generate import generate
+    from replay import generating
 
-    truth = generate(
-        arguments.out,
-        accounts=arguments.accounts,
-        days=arguments.days,
-        rate=arguments.rate,
-        seed=arguments.seed,
-    )
-    print(
-        f"{arguments.out}: {truth.n_lines:,} lines, {truth.n_transactions:,} transactions",
-        file=sys.stderr,
-    )
-    return 0
+    return generating.run(arguments)
 
 
 def _rules_test(arguments: argparse.Namespace) -> int:

@@ -12,7 +12,15 @@ from engine.core import Core
 from engine.setup import read_setup
 from replay.generate import generate
 
-STREAMS = ("decisions", "alerts", "commands", "resolutions", "reports", "dead_letters", "duplicates")
+STREAMS = (
+    "decisions",
+    "alerts",
+    "commands",
+    "resolutions",
+    "reports",
+    "dead_letters",
+    "duplicates",
+)
 
 
 @functools.cache
@@ -20,7 +28,7 @@ def shipped_setup():
     return read_setup(BANK)
 
 
-def traffic(folder: Path, seed: int, *, accounts: int = 60, days: int = 10) -> list[bytes]:
+def traffic(folder: Path, seed: int, *, accounts: int = 300, days: int = 5) -> list[bytes]:
     """A stream with everything that goes wrong on the way."""
     path = folder / f"traffic{seed}-{accounts}-{days}.ndjson"
     if not path.exists():
@@ -28,8 +36,8 @@ def traffic(folder: Path, seed: int, *, accounts: int = 60, days: int = 10) -> l
             path,
             accounts=accounts,
             days=days,
+            rate=2.0,
             seed=seed,
-            attempts=1,
             out_of_order=0.05,
             late=0.01,
             duplicates=0.01,
