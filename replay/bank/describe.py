@@ -493,6 +493,6 @@ def _amount(value: float) -> str:
 
 def _span(seconds: float) -> str:
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= size:
+        if seconds >= 0.9975 * size:  # as near as the bins are
             return f"{seconds / size:.1f} {unit}"
     return f"{seconds:.1f} s"
