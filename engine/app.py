@@ -19,6 +19,7 @@ from engine.metrics import Metrics
 from engine.output import OutputFolder
 from engine.ports import Source
 from engine.progress import Progress
+from engine.quality import FLAWS, of_run, table
 from engine.runner import Observer, Runner, StopRequest
 from engine.setup import Setup
 
@@ -52,7 +53,11 @@ def summarise(
         "pack": {"name": setup.pack.name, "version": setup.pack.version},
         "packs": [{"name": p.name, "version": p.version} for p in setup.pack.members],
         "inputs": list(inputs),
-        **{group: dict(sorted(counts.items())) for group, counts in sorted(totals.items())},
+        **{
+            group: dict(sorted(counts.items()))
+            for group, counts in sorted(totals.items())
+            if group not in FLAWS  # they stand under `quality`
+        },
         "speed": {
             "seconds": round(seconds, 3),
             "warm_up_seconds": round(warm_up_seconds, 3),
@@ -141,12 +146,9 @@ def execute(
             latency_ms=runner.latency_ms(),
             inputs=job.inputs,
         )
-        quality = core.decoder.quality
-        odd = {"unknown": quality.unknown, "invalid": quality.invalid, "unseen": quality.unseen}
-        summary["fields"] = {
-            what: {name: n for name, n in sorted(counts.items()) if n}
-            for what, counts in odd.items()
-        }
+        summary["quality"] = of_run(
+            job.setup.feed.name, job.setup.schema, core.decoder.quality, runner.totals.counts
+        )
         out.summarise(summary)
     finally:
         out.close()
@@ -164,10 +166,7 @@ def summary_table(summary: dict[str, Any]) -> str:
         ("reports", _counts(summary.get("reports", {}), most=6)),
         ("undecided", _counts(summary.get("undecided", {}), most=6)),
         ("dead letters", _counts(summary.get("dead_letters", {}), most=6)),
-        *(
-            (f"{what} fields", _counts(counts, most=6))
-            for what, counts in summary.get("fields", {}).items()
-        ),
+        ("unknown fields", _counts(summary["quality"]["unknown_fields"], most=6)),
         (
             "speed",
             (
@@ -181,7 +180,9 @@ def summary_table(summary: dict[str, Any]) -> str:
         ),
         ("memory", f"{summary['memory_mb_max']:,.0f} MB at most"),
     ]
-    return "\n".join(f"{name:14s} {text}" for name, text in rows if text)
+    shown = "\n".join(f"{name:14s} {text}" for name, text in rows if text)
+    quality = table(summary["quality"])
+    return f"{shown}\n\n{quality}" if quality else shown
 
 
 def _counts(counts: dict[str, int], most: int = 12, skip: str = "") -> str:

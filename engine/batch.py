@@ -4,6 +4,7 @@ Everything here is plain data; engine/decode.py fills it, the core and the stage
 """
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -76,9 +77,11 @@ class Batch:
 
     frame          : the columns that somebody reads; all missing in dead rows
     kind           : (n,) int8, see the constants of this module
+    read_as        : (n,) int8, what each row was before it was found to be dead or a repeat; DEAD: unreadable
     event_time_us  : (n,) int64 microseconds UTC; -1 for none
     currency       : what the money columns of the frame are in: that of the books
     foreign        : (n,) bool, the row has money in a currency without a rate; it is missing in the frame
+    keys           : keys of the schema that messages have had so far
     currencies     : row -> the currency of its message, where that is not the books'; the record holds its minor units
     lines          : the messages, without the fields that must never be stored; what the journal writes
     position       : where each came from, such as "day1.ndjson:17"
@@ -97,6 +100,7 @@ class Batch:
     seq0: int
     frame: Frame
     kind: I1
+    read_as: I1
     event_time_us: I8
     currency: str
     foreign: B1
@@ -109,6 +113,7 @@ class Batch:
     dead: dict[int, Dead] = field(default_factory=dict)
     objects: dict[int, dict[str, Any]] = field(default_factory=dict)
     profiles: list[Profile] = field(default_factory=list)
+    keys: AbstractSet[str] = frozenset()
     currencies: dict[int, str] = field(default_factory=dict)
 
     def bury(self, row: int, dead: Dead) -> None:

@@ -35,6 +35,7 @@ from engine.exchange import Exchange
 from engine.labels import Labels
 from engine.links import Links
 from engine.outcomes import dead_letter_line
+from engine.quality import flaws
 from engine.remembered import APPLIED, Remembered
 from engine.scoring import Scoring
 from engine.setup import Setup
@@ -316,6 +317,7 @@ class Core:
                 dead_letter_line(batch.seq0 + row, batch.position[row], dead, batch.lines[row])
             )
         counts = {"messages": messages, "dead_letters": dead_letters, **decided.counts}
+        counts |= flaws(batch, admitted, self.remembered)
         streams = {**decided.streams, "dead_letters": b"".join(lines)}
         return Outcome(
             streams,

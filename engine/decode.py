@@ -316,11 +316,13 @@ class Decoder:
         n = len(lines)
         work = _Work(list(lines), positions)
         self._read(work)
+        kind = self._kinds(work)
         batch = Batch(
             n=n,
             seq0=seq0,
             frame=Frame.empty(self.layout, n),
-            kind=self._kinds(work),
+            kind=kind,
+            read_as=kind.copy(),
             event_time_us=np.full(n, -1, np.int64),
             currency=self.currency,
             foreign=np.zeros(n, np.bool_),
@@ -332,6 +334,7 @@ class Decoder:
             digest=[0] * n,
             dead=work.dead,
             objects=work.objects,
+            keys=self._known,
         )
         columns: Mapping[str, Sequence[Any]] = {}
         kinds = np.unique(batch.kind).tolist()
@@ -613,6 +616,10 @@ class Decoder:
             self.quality.n_transactions += len(rows)
             for key, absent in group.absent.items():
                 self.quality.present[key] += len(rows) - absent
+            for row, fields in work.wrong.items():  # there, but no value that a column could take
+                for key in fields if batch.kind[row] == TRANSACTION else ():
+                    if key in self.quality.present:  # not the envelope
+                        self.quality.present[key] += 1
         self._check_categories(group)
         self._convert(group)
         self._require(group)

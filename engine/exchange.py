@@ -173,7 +173,8 @@ class Exchange:
 def _updates(batch: Batch, admitted: Admitted) -> I8:
     """Rows of updates, ascending."""
     links = np.array(admitted.links, np.int64)
-    return links[batch.kind[links] == UPDATE]
+    updates: I8 = links[batch.kind[links] == UPDATE]
+    return updates
 
 
 def _packed(currency: str | None) -> int:

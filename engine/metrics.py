@@ -77,6 +77,14 @@ CATALOGUE: Final[tuple[Definition, ...]] = (
         "the reasons in REASONS.md",
     ),
     Definition(
+        "weir_unlinked_total",
+        COUNTER,
+        "messages",
+        "Messages about a transaction that nobody remembers: labels, updates, and refunds of unknown originals.",
+        "kind",
+        "label, update, transaction, activity",
+    ),
+    Definition(
         "weir_fields_present_total",
         COUNTER,
         "values",
@@ -227,6 +235,7 @@ CATALOGUE: Final[tuple[Definition, ...]] = (
 GROUPS: Final[Mapping[str, str]] = {
     "messages": "weir_messages_total",
     "dead_letters": "weir_dead_letters_total",
+    "unlinked": "weir_unlinked_total",
     "decisions": "weir_decisions_total",
     "fired": "weir_rules_fired_total",
     "shadow": "weir_rules_shadow_total",
@@ -239,6 +248,10 @@ GROUPS: Final[Mapping[str, str]] = {
     "reports": "weir_reports_total",
     "commands": "weir_commands_total",
 }
+
+
+# Groups that say of which kind the late, repeated and dead messages were; they are counted as such already.
+BREAKDOWNS: Final = frozenset({"late", "duplicates", "dead"})
 
 
 @dataclass(slots=True)
@@ -344,10 +357,13 @@ class Metrics:
     def count(self, counts: Mapping[str, Mapping[str, int]], n_rows: int) -> None:
         """Add what became of one batch: `counts["fired"]["R-1"]` goes to `weir_rules_fired_total{rule="R-1"}`.
 
-        Of the messages, `all` is their sum and `late` stands beside the kind: neither is a kind.
+        Of the messages, `all` is their sum and `late` stands beside the kind: neither is a kind. Groups that break
+        down what another counts already have no metric.
         """
         self.observe("weir_batch_rows", n_rows)
         for group, by_label in counts.items():
+            if group in BREAKDOWNS:
+                continue
             name = GROUPS[group]
             for label, n in by_label.items():
                 if group == "messages" and label == "late":

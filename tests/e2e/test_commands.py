@@ -16,6 +16,7 @@ import replay
 from config.settings import BANK
 from engine.cli import main
 from engine.output import STREAMS
+from engine.quality import FLAWS
 from engine.runner import Runner
 from tests import banking, factories
 from tests.banking import shipped_setup
@@ -134,9 +135,11 @@ def test_the_summary_is_a_table_or_json_and_adds_up(day, calm, weir, tmp_path):
     assert told["messages"]["all"] == len(day.read_bytes().splitlines())
     assert sum(told["dead_letters"].values()) == streams(calm)["dead_letters"].count(b"\n")
     status, out, _ = weir("replay", day, "--out", tmp_path / "b")
-    heads = [line.split("  ")[0] for line in out.splitlines()]
+    numbers, _, quality = out.partition("\n\n")
+    heads = [line.split("  ")[0] for line in numbers.splitlines()]
     assert heads[:2] == ["messages", "decisions"]
     assert heads[-3:] == ["speed", "batch latency", "memory"]
+    assert quality.splitlines()[0].split() == ["messages", "read", *FLAWS]
 
 
 def test_from_and_to_leave_out_what_lies_outside(day, weir, tmp_path):
