@@ -172,6 +172,17 @@ class Scene:
         moments: I8 = first_us + (span_us * ends / max(ends[-1], 1e-9)).astype(np.int64)
         return moments
 
+    def awake(self, time_us: I8) -> I8:
+        """Moments (n,) in order, those of the dead of night put off to the morning."""
+        since_us = (time_us - self.start_us) % DAY_US
+        morning_us = self.rng.uniform(7, 10, len(time_us)) * HOUR_US
+        moved = np.where(since_us < 6.5 * HOUR_US, time_us - since_us + morning_us, time_us)
+        return np.sort(moved.astype(np.int64))
+
+    def later(self, time_us: int, shortest_us: float, longest_us: float) -> int:
+        """A moment after a pause, at an hour when people are awake."""
+        return int(self.awake(np.array([time_us + self.pause(shortest_us, longest_us)]))[0])
+
     def days(self, low: int, high: int) -> int:
         """How many days to take: `low` to `high`, but no longer than the recording goes on."""
         left = int((self.end_us - self.start_us) // DAY_US)
@@ -209,16 +220,38 @@ class Scene:
         km = distance_km(np.full(len(cities), far_from), cities)
         return cities[(km >= low_km) & (km <= high_km)]
 
-    def online_shops(self, n: int, foreign: float) -> I8:
-        """`n` different online shops, a share of about `foreign` of them abroad; fewer if there are not so many."""
-        abroad = self.merchants.foreign_online
+    def online_shops(self, n: int, foreign: float, *, is_dear: bool = False) -> I8:
+        """`n` different online shops, a share of about `foreign` of them abroad; fewer if there are not so many.
+
+        is_dear : only of the dearer third, for sums that would be odd at a grocer's
+        """
+        here, abroad = self.merchants.online, self.merchants.foreign_online
+        if is_dear:
+            here, abroad = self._dearer(here), self._dearer(abroad)
         k = min(int(self.rng.binomial(n, foreign)), len(abroad))
-        here = self.rng.choice(
-            self.merchants.online, min(n - k, len(self.merchants.online)), replace=False
-        )
+        chosen = self.rng.choice(here, min(n - k, len(here)), replace=False)
         return self.rng.permutation(
-            np.concatenate([here, self.rng.choice(abroad, k, replace=False)])
+            np.concatenate([chosen, self.rng.choice(abroad, k, replace=False)])
         )
+
+    def _dearer(self, shops: I8) -> I8:
+        """The third of `shops` with the highest prices."""
+        order = np.argsort(self.merchants.price[shops], kind="stable")
+        return shops[order[len(shops) * 2 // 3 :]]
+
+    def counters(self, n: int, city: int, *, is_dear: bool = False) -> I8:
+        """`n` shops with a counter in `city`, the busy ones more often; of the dearer third only, or any."""
+        if is_dear:
+            start = self.merchants.start
+            near = self.merchants.by_city[start[city] : start[city + 1]]
+            dear: I8 = self.rng.choice(self._dearer(near), n)
+            return dear
+        return self.merchants.anywhere_in(np.full(n, city), self.rng.random(n))
+
+    def usual_prices(self, shops: I8) -> I8:
+        """What is paid at each of `shops` (m,) on an ordinary day, in fen."""
+        yuan = self.merchants.price[shops] * np.exp(self.rng.normal(0.0, 0.4, len(shops)))
+        return np.concatenate([self.prices(max(0.8 * each, 1), 1.2 * each + 1) for each in yuan])
 
     # what they do
 

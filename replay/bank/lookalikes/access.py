@@ -31,7 +31,7 @@ def new_phone(scene: Scene) -> bool:
     scene.session(t_us, account, **mine)
     most = max(min(3_000.0, 0.35 * room / YUAN), 120.0)
     scene.send(t_us, account, int(scene.yuan(100, most)[0]), usual, **mine)
-    t_us += scene.pause(30 * MINUTE_US, 5 * HOUR_US)
+    t_us = scene.later(t_us, 30 * MINUTE_US, 5 * HOUR_US)
     scene.session(t_us, account, scene.outsider(), **mine)
     scene.send(t_us, account, int(scene.yuan(20, 400)[0]), scene.outsider(), **mine)
     return True
@@ -51,7 +51,7 @@ def returnee(scene: Scene) -> bool:
         type_ = table.TRANSFER if payee == own else table.PAYMENT
         fen = int(scene.typed(np.array([room * share]))[0])
         scene.send(t_us, account, fen, payee, type=type_)
-        t_us += scene.pause(20 * MINUTE_US, 30 * HOUR_US)
+        t_us = scene.later(t_us, 20 * MINUTE_US, 30 * HOUR_US)
     return True
 
 
@@ -93,12 +93,12 @@ def hospital_bill(scene: Scene) -> bool:
         else:
             scene.session(t_us, account)
         scene.send(t_us, account, fen, hospital, purpose=table.FOR_MEDICAL)
-        t_us += scene.pause(2 * HOUR_US, 30 * HOUR_US)
+        t_us = scene.later(t_us, 2 * HOUR_US, 30 * HOUR_US)
     return True
 
 
 def _visits(
-    scene: Scene, account: I8, times: I8, who: dict[str, int], low: float, high: float
+    scene: Scene, account: I8, times: I8, who: dict[str, int], low: float, high: float, **how: int
 ) -> None:
     """Each signs in at one device and pays somebody usual: a payee or the waterworks."""
     for each, at_us in zip(account.tolist(), times.tolist(), strict=True):
@@ -108,7 +108,7 @@ def _visits(
         water = UTILITIES + 4 * scene.city_of(each)
         payee = scene.friend(each) if scene.is_so(0.5) else water
         scene.session(at_us, each, **who)
-        scene.send(at_us, each, int(scene.yuan(low, most)[0]), payee, **who)
+        scene.send(at_us, each, int(scene.yuan(low, most)[0]), payee, **who, **how)
 
 
 def family_tablet(scene: Scene) -> bool:
@@ -133,8 +133,11 @@ def branch_kiosk(scene: Scene) -> bool:
     number = scene.city % N_KIOSKS
     address = int(places.mobile_address(np.array([scene.city]), np.array([0.5]), 1)[0])
     who = {"device": KIOSK + number, "ip": address, "ip_country": places.CN, "city": scene.city}
+    web = {"channel": table.WEB, "auth_method": table.PASSWORD}
     span_us = scene.pause(4 * HOUR_US, 7.5 * HOUR_US)
-    _visits(scene, account, scene.spread(scene.hour(9, 9.5), span_us, len(account)), who, 40, 900)
+    _visits(
+        scene, account, scene.spread(scene.hour(9, 9.5), span_us, len(account)), who, 40, 900, **web
+    )
     return True
 
 

@@ -93,10 +93,12 @@ def clothes_returns(scene: Scene) -> bool:
     scene.buy_online(times, scene.account, shop, paid)
     back = np.sort(scene.rng.choice(n, min(int(scene.rng.integers(3, 6)), n - 1), replace=False))
     left_us = max(scene.end_us - int(times[-1]) - HOUR_US, 2 * DAY_US)
-    waits = scene.rng.uniform(2 * DAY_US, max(min(9 * DAY_US, left_us), 2.1 * DAY_US), len(back))
-    scene.refund(
-        times[back] + waits.astype(np.int64), scene.account, shop[back], paid[back], -2 - back
+    wait = scene.rng.uniform(2, max(min(9, left_us / DAY_US), 2.1), len(back)).astype(np.int64)
+    midnight = (times[back] - scene.start_us) // DAY_US * DAY_US + scene.start_us
+    back_us = (
+        midnight + wait * DAY_US + (scene.rng.uniform(9, 20, len(back)) * HOUR_US).astype(np.int64)
     )
+    scene.refund(back_us, scene.account, shop[back], paid[back], -2 - back)
     return True
 
 
@@ -125,9 +127,10 @@ def business_trip(scene: Scene) -> bool:
     """
     first, later = scene.share(6.5, 9), scene.share(5, 9)
     for hour, city in ((first, scene.city), (first + later, scene.destination)):
-        shop = scene.merchants.anywhere_in(np.array([city]), scene.rng.random(1))
+        shop = scene.counters(1, city)
         at_us = np.array([scene.start_us + int(hour * HOUR_US)])
-        scene.purchase(at_us, scene.account, shop, scene.prices(15, 200))
+        price = np.minimum(scene.usual_prices(shop), 300 * YUAN)
+        scene.purchase(at_us, scene.account, shop, price)
     return True
 
 

@@ -39,7 +39,7 @@ def wedding_collection(scene: Scene) -> bool:
         entry_mode=table.CHIP,
         auth_method=table.PIN,
     )
-    later_us = feast_us + scene.pause(10 * HOUR_US, 40 * HOUR_US)
+    later_us = scene.later(feast_us, 10 * HOUR_US, 40 * HOUR_US)
     scene.session(later_us, account)
     fen = int(scene.typed(np.array([total * scene.share(0.15, 0.35)]))[0])
     scene.send(later_us, account, fen, scene.friend(account), purpose=table.FOR_GIFT)
@@ -53,12 +53,13 @@ def crowd_purchase(scene: Scene) -> bool:
     before_us = scene.hour(9, 20)
     scene.session(before_us, account)
     scene.send(before_us, account, int(scene.yuan(100, 300)[0]), supplier, attempt=-1)
-    first_us = scene.hour(9, 18, scene.days(4, 7) - 1) + 2 * HOUR_US
-    price = scene.prices(30, 300, 2)
+    day, n_days = scene.days(4, 7) - 1, scene.days(1, 2)
+    price = scene.rng.integers(30, 300, 2) * YUAN - scene.rng.choice([0, 10, 20, 50], 2)
     amount = price[scene.rng.integers(0, 2, n)] * scene.rng.integers(1, 3, n)
-    times = scene.spread(first_us, scene.pause(2 * HOUR_US, 20 * HOUR_US), n)
+    times = day * DAY_US + scene.on_days(n, n_days, 13 if day == 0 else 8, 21)
+    times = np.maximum(times, before_us + 30 * MINUTE_US)
     scene.receive(times, account, amount, scene.strangers(n), purpose=table.FOR_GOODS)
-    pay_us = int(times[-1]) + scene.pause(1 * HOUR_US, 20 * HOUR_US)
+    pay_us = scene.later(int(times[-1]), 20 * MINUTE_US, 2 * HOUR_US)
     scene.session(pay_us, account)
     fen = int(scene.typed(np.array([float(amount.sum()) * scene.share(0.8, 0.97)]))[0])
     scene.send(pay_us, account, fen, supplier, purpose=table.FOR_GOODS)
@@ -100,7 +101,7 @@ def two_jobs(scene: Scene) -> bool:
     wage = scene.yuan(2_500, 8_000, n)
     more = {"type": table.SALARY, "purpose": table.FOR_SALARY}
     scene.receive(times, account, wage, firm, **more)
-    pay_us = int(times[-1]) + scene.pause(4 * HOUR_US, 40 * HOUR_US)
+    pay_us = scene.later(int(times[-1]), 4 * HOUR_US, 40 * HOUR_US)
     scene.session(pay_us, account)
     fen = int(scene.typed(np.array([float(wage[-1]) * scene.share(0.1, 0.25)]))[0])
     scene.send(pay_us, account, fen, scene.friend(account))
@@ -118,7 +119,7 @@ def loan_repaid(scene: Scene) -> bool:
     t_us = scene.hour(9, 21)
     scene.session(t_us, account, friend)
     scene.send(t_us, account, sum_, friend, purpose=table.FOR_LOAN)
-    n, back_us = int(scene.rng.integers(1, 3)), scene.hour(9, 21, days - 1) + 2 * HOUR_US
+    n, back_us = int(scene.rng.integers(1, 3)), max(scene.hour(9, 21, days - 1), t_us + HOUR_US)
     halves = [sum_] if n == 1 else [sum_ // 2, sum_ - sum_ // 2]
     for k, fen in enumerate(halves):
         at_us = back_us + k * scene.pause(5 * MINUTE_US, 40 * MINUTE_US)
@@ -138,7 +139,7 @@ def savings_move(scene: Scene) -> bool:
     t_us = scene.hour(8, 22)
     scene.session(t_us, account)
     scene.send(t_us, account, sum_, other, type=table.TRANSFER)
-    back_us = scene.hour(8, 22, days - 1) + 3 * HOUR_US
+    back_us = max(scene.hour(8, 22, days - 1), t_us + HOUR_US)
     scene.session(back_us, other)
     part = (
         sum_ if scene.is_so(0.5) else int(sum_ * scene.share(0.3, 0.8)) // (100 * YUAN) * 100 * YUAN

@@ -30,7 +30,7 @@ def _spend(scene: Scene, first_us: int, n: int, low: float, high: float, foreign
     scene.purchase(
         scene.spread(first_us, scene.pause(2 * MINUTE_US, 12 * MINUTE_US) * (n - 1), n),
         scene.account,
-        scene.online_shops(n, foreign),
+        scene.online_shops(n, foreign, is_dear=True),
         scene.prices(low, most, n),
         is_money=1,
         auth_method=table.NONE,

@@ -21,7 +21,7 @@ from replay.bank.kinds import EASY, HARD, Kind, Variant
 from replay.bank.population import ELDERLY
 from replay.bank.scene import MINUTE_US, YUAN, Scene
 
-LEAST: Final = 2_500 * YUAN
+LEAST: Final = 4_000 * YUAN
 
 
 def _call(scene: Scene, start_us: int, minutes: float, seen: float) -> int:
@@ -106,6 +106,6 @@ def hard(scene: Scene) -> bool:
 ELDERLY_PERSUADED = Kind(
     "elderly_persuaded",
     False,
-    lambda p, day: kinds.person(p, day) & (p.account_segment == ELDERLY) & kinds.holding(p, 5_000),
+    lambda p, day: kinds.person(p, day) & (p.account_segment == ELDERLY) & kinds.holding(p, 6_500),
     (Variant(EASY, easy, 1, 2.5, 1.5), Variant(HARD, hard, 3, 3.0, 2.0)),
 )

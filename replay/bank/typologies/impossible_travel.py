@@ -41,7 +41,7 @@ def _last_use(scene: Scene) -> tuple[int, int] | None:
 
 def _spend(scene: Scene, time_us: I8, city: int, low: float, high: float) -> None:
     n, room = len(time_us), 0.8 * scene.available(scene.account) / YUAN
-    shops = scene.merchants.anywhere_in(np.full(n, city), scene.rng.random(n))
+    shops = scene.counters(n, city, is_dear=True)
     scene.purchase(
         time_us,
         scene.account,

@@ -60,8 +60,8 @@ def _lost(scene: Scene, n_most: int, days: int) -> tuple[I8, int, int]:
 
 def _elsewhere(scene: Scene, n: int, shop: int) -> I8:
     """`n` online shops with honest customers, but not the one that lost the numbers."""
-    shops = scene.merchants.online[scene.merchants.online != shop]
-    chosen: I8 = scene.rng.choice(shops, n, replace=False)
+    shops = scene.online_shops(n + 1, 0.0, is_dear=True)
+    chosen: I8 = shops[shops != shop][:n]
     return chosen
 
 

@@ -83,7 +83,7 @@ def hard(scene: Scene) -> bool:
     is_cash &= bool(scene.population.n_cards[account] > 0)
     part = np.where(is_cash, part // CASH_STEP * CASH_STEP, part)
     first_us = int(in_us[-1]) + scene.pause(30 * MINUTE_US, 6 * HOUR_US)
-    times = scene.spread(first_us, scene.pause(3 * HOUR_US, 18 * HOUR_US), n_out)
+    times = scene.awake(scene.spread(first_us, scene.pause(3 * HOUR_US, 18 * HOUR_US), n_out))
     n_payees = scene.count(2, 3)
     payee = scene.outsider() + np.arange(n_out) % n_payees
     for k in np.flatnonzero(~is_cash).tolist():

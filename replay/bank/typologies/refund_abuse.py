@@ -43,12 +43,14 @@ def hard(scene: Scene) -> bool:
     if scene.available(scene.account) < LEAST:
         return False
     n, days = scene.count(3, 4), max(scene.days(6, 7), 3)
-    shop = np.full(n, scene.online_shops(1, 0.0)[0])
+    shop = np.full(n, scene.online_shops(1, 0.0, is_dear=True)[0])
     most = 0.8 * scene.available(scene.account) / YUAN / n
-    bought_us = scene.spread(scene.hour(9, 20), (days - 2) * DAY_US, n)
+    bought_us = scene.awake(scene.spread(scene.hour(9, 20), (days - 2) * DAY_US, n))
     paid = scene.prices(300, min(1_800, most), n)
     scene.buy_online(bought_us, np.full(n, scene.account), shop, paid)
-    back_us = bought_us + (scene.rng.uniform(5, 30, n) * HOUR_US).astype(np.int64)
+    # on the day after, when the shop is at work
+    midnight = (bought_us - scene.start_us) // DAY_US * DAY_US + scene.start_us
+    back_us = midnight + DAY_US + (scene.rng.uniform(9, 20, n) * HOUR_US).astype(np.int64)
     more = (paid * scene.rng.uniform(1.2, 1.8, n)).astype(np.int64) + 1
     scene.refund(back_us, scene.account, shop, more, -2 - np.arange(n), is_money=1)
     return True

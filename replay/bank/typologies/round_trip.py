@@ -58,12 +58,14 @@ def hard(scene: Scene) -> bool:
     total = float(scene.yuan(LEAST, min(200_000, room))[0])
     days = scene.days(3, 5)
     first_us = scene.hour(9, 15)
-    starts = scene.spread(first_us, (days - 1) * DAY_US + scene.pause(0, 5 * HOUR_US), 4)
-    for k in range(4):
-        n = scene.count(1, 2)
+    n_parts = [scene.count(1, 2) for _ in ring]
+    span_us = (days - 1) * DAY_US + scene.pause(2 * HOUR_US, 6 * HOUR_US)
+    times = scene.awake(scene.spread(first_us, span_us, sum(n_parts)))
+    times += np.arange(len(times)) * 5 * MINUTE_US  # nobody passes on what has not come yet
+    for k, n in enumerate(n_parts):
         amount = scene.parts(int(total), n)
-        times = scene.spread(int(starts[k]), scene.pause(20 * MINUTE_US, 4 * HOUR_US), n)
-        _hop(scene, times, ring[k], ring[(k + 1) % 4], amount, True)
+        _hop(scene, times[:n], ring[k], ring[(k + 1) % 4], amount, True)
+        times = times[n:]
         total = float(amount.sum()) * (1 - scene.share(0.0, 0.015))
     return True
 

@@ -59,7 +59,7 @@ def easy(scene: Scene) -> bool:
     n = scene.count(4, 6)
     times, amount = _wages(scene, n, scene.days(9, 14))
     n_payees = scene.count(2, n)
-    country = [int(scene.rng.choice(ABROAD)) if scene.is_so(0.3) else places.CN for _ in range(n)]
+    country = [int(scene.rng.choice(ABROAD)) if scene.is_so(0.3) else -1 for _ in range(n)]
     for k in range(n):
         payee = min(k, n_payees - 1)
         kept = scene.share(0.031, 0.08)  # what is typed is a little less still
@@ -74,7 +74,7 @@ def easy(scene: Scene) -> bool:
 def hard(scene: Scene) -> bool:
     n = scene.count(2, 3)
     times, amount = _wages(scene, n, scene.days(8, 14))
-    country = [int(scene.rng.choice(ABROAD)) if scene.is_so(0.2) else places.CN for _ in range(2)]
+    country = [int(scene.rng.choice(ABROAD)) if scene.is_so(0.2) else -1 for _ in range(2)]
     for k in range(n):
         kept, cut = scene.share(0.031, 0.08), scene.share(0.35, 0.65)
         at_us = int(times[k]) + scene.pause(2 * HOUR_US, 10 * HOUR_US)
@@ -89,7 +89,7 @@ def hard(scene: Scene) -> bool:
                 is_new,
                 country[payee],
             )
-            at_us += scene.pause(5 * HOUR_US, 30 * HOUR_US)
+            at_us = scene.later(at_us, 5 * HOUR_US, 30 * HOUR_US)
     return True
 
 
