@@ -46,7 +46,7 @@ class Aggregate:
     in 0..1 of a quantile, else 0. `prior` is set when a lag implies it too.
     """
 
-    function: str  # count sum avg stddev count_distinct quantile first last time_since_first time_since_last
+    function: str  # one of rules/syntax.py AGGREGATES
     keys: tuple[str, ...]  # column names of id or category fields
     window: Window
     domain: str = "event"

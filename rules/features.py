@@ -29,7 +29,7 @@ from rules.tree import (
 )
 from rules.types import UNKNOWN, Checker, Named, Scope, column_type, is_label
 
-LATER: Final = frozenset({"min", "max", "decayed_count", "decayed_sum"})
+LATER: Final = frozenset({"decayed_count", "decayed_sum"})
 _NUMERIC: Final = frozenset({NUMBER, MONEY, DURATION})
 _NO_ARGUMENT: Final = frozenset({"count", "time_since_first", "time_since_last"})
 _SEEN: Final = frozenset({"first", "last", "time_since_first", "time_since_last"})
@@ -233,6 +233,8 @@ def _argument(found: AggregateText, checker: Checker) -> tuple[Node | None, floa
             kind in (ID, CATEGORY) and node.op == "column"
         )
         what = "a number, amount, time, or an id or category field is wanted here"
+    elif name in ("min", "max"):
+        fits, what = kind in (*_NUMERIC, GEO, TIME), "a number, amount or time is wanted here"
     else:
         fits, what = kind in (*_NUMERIC, GEO), "a number, amount or duration is wanted here"
     if not fits and kind != UNKNOWN:

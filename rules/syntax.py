@@ -959,6 +959,8 @@ class _Parser:
         if not self.at(*words):
             what = f"{kind} what? found {self.shown(self.now)}"
             self.report("WR116", self.now.span, what, hint)
+            if self.now.kind == "word" and not self.at("until", "where", "prior"):
+                self.take()
             return None
         unit = self.take().text
         lag = self.lag() if self.at("until") else None

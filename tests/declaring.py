@@ -44,10 +44,10 @@ KEY_SETS = [
     ("account",), ("card",), ("customer",), ("device",), ("merchant",), ("terminal",), ("account", "payee"),
     ("card", "merchant"), ("device", "account"), ("customer", "channel"), ("segment", "country", "direction"),
 ]  # fmt: skip
-NUMERIC = ("sum", "avg", "stddev", "quantile")
+NUMERIC = ("sum", "avg", "stddev", "quantile", "min", "max")
 FUNCTIONS = (
     "count", "count", "sum", "avg", "stddev", "count_distinct", "quantile", "first", "last", "time_since_first",
-    "time_since_last",
+    "time_since_last", "min", "max",
 )  # fmt: skip
 FIELD_KINDS = {
     "amount": "money", "balance_before": "money", "duration": "duration", "account_age": "duration", "lat": "number",

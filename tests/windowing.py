@@ -22,11 +22,12 @@ ARGUMENTS = {
     "merchant": None,
 }  # name -> decimals; None is a code
 N_FILTERS = 5  # the last one passes labels only, the others events only
-NUMERIC = ("sum", "avg", "stddev", "quantile")
+NUMERIC = ("sum", "avg", "stddev", "quantile", "min", "max")
 FUNCTIONS = (
     "count", "sum", "avg", "stddev", "count_distinct", "quantile", "first", "last", "time_since_first",
-    "time_since_last",
+    "time_since_last", "min", "max",
 )  # fmt: skip
+BOUNDED = ("count_distinct", "quantile", "min", "max")
 ANY = ("first", "last", "count_distinct")
 LEVELS = ("0", "0.07", "0.25", "0.5", "0.9", "0.95", "0.999", "1")
 
@@ -80,7 +81,7 @@ def random_features(rng, n, unit=1):
         calendar = ""
         if unit > 1 and rng.random() < 0.5:
             calendar, lag = str(rng.choice(["day", "week", "month"])), 0
-        elif rng.random() < 0.2 and function not in ("count_distinct", "quantile"):
+        elif rng.random() < 0.2 and function not in BOUNDED:
             width = None
         argument = None
         if function in NUMERIC:

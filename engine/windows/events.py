@@ -76,7 +76,7 @@ class EventLog:
     def _nothing(self) -> State:
         """State in which nothing has happened yet."""
         pairs = max(self.reserved_bytes // 64, 2) if self.levels else 0
-        uses_pool = self.plan[at.GROUPS] < self.plan[at.ORDERS + 1]
+        uses_pool = self.plan[at.GROUPS] < self.plan[at.CHAINS + 1]
         return State(
             reserve(self.width, self.reserved_bytes),
             reserve(2 * self.event_width, self.reserved_bytes),

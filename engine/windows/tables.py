@@ -33,6 +33,8 @@ OPERATIONS = {
     "last": at.LAST,
     "time_since_first": at.SINCE_FIRST,
     "time_since_last": at.SINCE_LAST,
+    "min": at.MIN,
+    "max": at.MAX,
 }
 TABLE_OF = {
     at.GROUP_ENTER: at.GROUPS,
@@ -40,8 +42,11 @@ TABLE_OF = {
     at.ORDER_ENTER: at.ORDERS,
     at.ORDER_LEAVE: at.ORDERS,
     at.LATEST_ENTER: at.LATESTS,
+    at.CHAIN_ENTER: at.CHAINS,
+    at.CHAIN_LEAVE: at.CHAINS,
 }
-BOUNDED_ONLY = ("count_distinct", "quantile")
+BOUNDED_ONLY = ("count_distinct", "quantile", "min", "max")
+SIGNS = {"min": -1, "max": 1}
 
 
 def check(spec: "WindowSpec") -> None:
@@ -137,6 +142,8 @@ class Builder:
         # bit, column, lag, calendar or 0 -> horizons; the last one holds the others, so a calendar window stands alone
         self.groups: dict[tuple[int, int, int, int], set[int]] = {}
         self.orders: list[tuple[int, int, int, int]] = []  # bit, column, lag, horizon
+        # bit, column, lag, calendar or 0, sign -> the longest of its horizons
+        self.chains: dict[tuple[int, int, int, int, int], int] = {}
         self.latest: list[tuple[int, int]] = []  # bit, lag
         self.earliest: list[tuple[int, int]] = []  # bit, horizon
         self.frozen: list[tuple[int, int]] = []  # bit, column
@@ -162,7 +169,7 @@ class Builder:
         return self.bits.index(key), column, self.horizon(length(window)), lag
 
     def group(self, bit: int, column: int, lag: int, horizon: int) -> tuple[int, int, int, int]:
-        """The group of a distinct count."""
+        """What the distinct counts or extremes of windows of several lengths have in common."""
         return bit, column, lag, min(self.horizons[horizon], 0)
 
     def _collect(self, spec: "WindowSpec") -> None:
@@ -176,6 +183,9 @@ class Builder:
                     self.cells[h, bit, column] = kind
         elif function == "count_distinct":
             self.groups.setdefault(self.group(bit, column, lag, horizon), set()).add(horizon)
+        elif function in SIGNS:
+            chain = (*self.group(bit, column, lag, horizon), SIGNS[function])
+            self.chains[chain] = max(self.chains.get(chain, 0), horizon)
         elif function == "quantile":
             _once(self.orders, (bit, column, lag, horizon))
         elif function in {"last", "time_since_last"}:
@@ -201,6 +211,7 @@ class Builder:
         frozen_at, record = _places(record, [5] * len(self.frozen))
         group_at, record = _places(record, [3] * len(self.groups))
         order_at, record = _places(record, [3] * len(self.orders))
+        chain_at, record = _places(record, [4] * len(self.chains))
         distinct = [(g, h) for g, hs in enumerate(self.groups.values()) for h in sorted(hs)]
         distinct_at, record = _places(record, [1] * len(distinct))
         cells = dict(sorted(self.cells.items()))
@@ -222,6 +233,7 @@ class Builder:
             at.GROUPS: (len(self.groups), at.GROUP_ROW),
             at.DISTINCTS: (len(distinct), at.DISTINCT_ROW),
             at.ORDERS: (len(self.orders), at.ORDER_ROW),
+            at.CHAINS: (len(self.chains), at.CHAIN_ROW),
             at.LATESTS: (len(self.latest), at.LATEST_ROW),
             at.EARLIESTS: (len(self.earliest), at.EARLIEST_ROW),
             at.FROZENS: (len(self.frozen), at.FROZEN_ROW),
@@ -279,6 +291,12 @@ class Builder:
                 for (g, h), p in zip(distinct, distinct_at, strict=True)
             ],
             at.ORDERS: [(*o, p) for o, p in zip(self.orders, order_at, strict=True)],
+            at.CHAINS: [
+                (b, c, lag, longest, sign, p)
+                for ((b, c, lag, _, sign), longest), p in zip(
+                    self.chains.items(), chain_at, strict=True
+                )
+            ],
             at.LATESTS: [(*l, p) for l, p in zip(self.latest, latest_at, strict=True)],
             at.EARLIESTS: [(e[0], p) for e, p in zip(self.earliest, earliest_at, strict=True)],
             at.FROZENS: [(*z, p) for z, p in zip(self.frozen, frozen_at, strict=True)],
@@ -314,6 +332,10 @@ class Builder:
         ]
         hooks += [(o[3], at.ORDER_LEAVE, k) for k, o in enumerate(self.orders)]
         hooks += [
+            (c[2] if c[2] >= 0 else arrival, at.CHAIN_ENTER, k) for k, c in enumerate(self.chains)
+        ]
+        hooks += [(h, at.CHAIN_LEAVE, k) for k, h in enumerate(self.chains.values())]
+        hooks += [
             (l[1] if l[1] >= 0 else arrival, at.LATEST_ENTER, k) for k, l in enumerate(self.latest)
         ]
         return sorted(hooks)
@@ -332,6 +354,9 @@ class Builder:
         elif function == "quantile":
             p = self.row_at[at.ORDERS, self.orders.index((bit, column, lag, horizon))]
             level = round(spec.aggregate.quantile * at.LEVEL_ONE)
+        elif function in SIGNS:
+            chain = (*self.group(bit, column, lag, horizon), SIGNS[function])
+            p = self.row_at[at.CHAINS, list(self.chains).index(chain)]
         elif function in {"last", "time_since_last"}:
             p = self.row_at[at.LATESTS, self.latest.index((bit, lag))]
         else:

@@ -195,6 +195,10 @@ def reduce(aggregate, now, events):
         case "quantile":
             rank = max(math.ceil(Fraction(aggregate.level) * n), 1)
             return float(Fraction(sorted(values)[rank - 1], scale))
+        case "min":
+            return float(Fraction(min(values), scale))
+        case "max":
+            return float(Fraction(max(values), scale))
         case "first":
             return values[0] if coded else float(Fraction(values[0], scale))
         case "last":

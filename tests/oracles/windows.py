@@ -93,6 +93,10 @@ def evaluate(feature, time, inside):
         case "quantile":
             rank = max(math.ceil(Fraction(feature.level) * n), 1)
             return unscaled(sorted(values)[rank - 1], d)
+        case "min":
+            return unscaled(min(values), d)
+        case "max":
+            return unscaled(max(values), d)
         case "first":
             return values[0] if d is None else unscaled(values[0], d)
         case "last":

@@ -86,14 +86,16 @@ def test_saved_and_loaded_windows_go_on_as_if_nothing_had_happened(seed, cut):
 @settings(max_examples=max(PLANS // 10, 1), deadline=None)
 @given(SEEDS)
 def test_busy_entities_with_many_values_are_exact_too(seed):
-    """Long enough for tables of distinct values to grow, to lose values, and to go."""
+    """Long enough for tables of distinct values and chains of extremes to grow, to lose values, and to go."""
     rng = np.random.default_rng(seed)
     case = random_case(seed, 900)
     for row in case.rows:
         row.keys = dict.fromkeys(row.keys, 0)
         if row.values["merchant"] is not None and row.action != "amend":
             row.values["merchant"] = int(rng.integers(0, 300))
-    width, lag = int(rng.integers(20, 400)) * 10, int(rng.integers(1, 19)) * 10
+        if rng.random() < 0.9:  # mostly falling, so that chains of maxima are long
+            row.values["amount"] = float(10_000 - 10 * row.seq + int(rng.integers(0, 30)))
+    width, lag = int(rng.integers(60, 400)) * 10, int(rng.integers(1, 19)) * 10
     of = {"argument": "merchant", "decimals": None}
     case.features = [
         Declared("count_distinct", ("account",), width, **of),
@@ -101,6 +103,10 @@ def test_busy_entities_with_many_values_are_exact_too(seed):
         Declared("count_distinct", ("account",), width, lag, prior=True, **of),
         Declared("count_distinct", ("account",), 20, **of),
         Declared("quantile", ("account",), width, argument="amount", level="0.95"),
+        Declared("max", ("account",), width, argument="amount"),
+        Declared("max", ("account",), width // 3 // 10 * 10, lag, prior=True, argument="amount"),
+        Declared("max", ("account",), 200, argument="amount", filter=1),
+        Declared("min", ("account",), width, argument="amount", prior=True),
     ]
     assert_as_declared(case, runner(case).feed(case.rows))
 

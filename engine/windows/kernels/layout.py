@@ -3,7 +3,8 @@
 An *event log* belongs to one tuple of key columns and holds, for each entity (slot), its events in (time, seq) order
 in one segment of an arena. A record a slot says where the segment is and carries the running state of all features:
 
-    START CLASS LENGTH BASE AS_OF NEXT | one tail a horizon | pointers | frozen | tables | orders | distinct | cells
+    START CLASS LENGTH BASE AS_OF NEXT | one tail a horizon | pointers | frozen | tables | orders | chains | distinct |
+    cells
 
 - A *horizon* is a distinct window length or lag, or the local day, week or month of the moment (horizons.py). Its tail
   is the position of the oldest event younger than that.
@@ -54,7 +55,8 @@ FROZENS: Final = 32
 PRIORS: Final = 34  # features that do not see the row itself
 FEATURES: Final = 36  # the others; they follow on the priors
 PERIODS: Final = 38  # tables of periods, one after the other
-HEADER: Final = 40
+CHAINS: Final = 40
+HEADER: Final = 42
 
 # Rows of its tables: width, then columns. A column named _AT is a place in the record.
 BIT_ROW, B_FILTER, B_COLUMN = 2, 0, 1  # B_COLUMN: index of the column that must be present, or -1
@@ -66,7 +68,9 @@ COUNT_ONLY, WITH_SUM, WITH_SQUARES = (
     2,
 )  # kinds of cell; words: count; high, low; four limbs of squares
 HOOK_ROW, H_KIND, H_ROW = 2, 0, 1
-GROUP_ENTER, GROUP_LEAVE, ORDER_ENTER, ORDER_LEAVE, LATEST_ENTER = range(5)
+GROUP_ENTER, GROUP_LEAVE, ORDER_ENTER, ORDER_LEAVE, LATEST_ENTER, CHAIN_ENTER, CHAIN_LEAVE = range(
+    7
+)
 GROUP_ROW, G_BIT, G_COLUMN, G_LAG, G_LONGEST, G_FLAG, G_AT, G_FIRST, G_END = (
     8,
     0,
@@ -88,6 +92,8 @@ ORDER_ROW, O_BIT, O_COLUMN, O_LAG, O_HORIZON, O_AT = (
     3,
     4,
 )  # O_AT: start, class, length of sorted values
+CHAIN_ROW, X_BIT, X_COLUMN, X_LAG, X_LONGEST, X_SIGN, X_AT = 6, 0, 1, 2, 3, 4, 5
+# X_SIGN: 1 for maxima, -1 for minima; X_AT: start, class, entries gone, entries
 LATEST_ROW, L_BIT, L_LAG, L_AT = (
     3,
     0,
@@ -107,11 +113,13 @@ FROZEN_ROW, Z_BIT, Z_COLUMN, Z_AT = (
 )  # Z_AT: known, first time and value, last time and value, of dropped
 FEATURE_ROW: Final = 11
 F_OP, F_P, F_Q, F_COLUMN, F_LAG, F_LAG_TAIL, F_TAIL, F_FROZEN, F_CODED, F_OUT, F_LEVEL = range(11)
-# F_P, F_Q: places in the record (F_Q -1: no lag), or rows of ORDERS, LATESTS, EARLIESTS; F_FROZEN: a row or -1
+# F_P, F_Q: places in the record (F_Q -1: no lag), or rows of ORDERS, CHAINS, LATESTS, EARLIESTS; F_FROZEN: a row or -1
 # F_LEVEL: of a quantile, in billionths; of a sum, what it is divided by
 
 # Operations of a feature.
-COUNT, SUM, AVG, STDDEV, DISTINCT, QUANTILE, FIRST, LAST, SINCE_FIRST, SINCE_LAST = range(10)
+COUNT, SUM, AVG, STDDEV, DISTINCT, QUANTILE, FIRST, LAST, SINCE_FIRST, SINCE_LAST, MIN, MAX = range(
+    12
+)
 LEVEL_ONE: Final = 1_000_000_000  # quantile levels are whole billionths: 0.07 of 100 values is the 7th, not the 8th
 
 # Columns of a record.

@@ -18,6 +18,13 @@ from engine.windows.kernels.distinct import (
     take_from_group,
 )
 from engine.windows.kernels.exact import SAFE, add_square, deviation, fixed_point, quotient
+from engine.windows.kernels.extremes import (
+    enter_chain,
+    extreme,
+    leave_chain,
+    renumber_chains,
+    take_from_chain,
+)
 from engine.windows.kernels.horizons import leaves_at, limit_of
 from engine.windows.kernels.keys import NO_ROOM, mix, number_of_pair
 from engine.windows.kernels.layout import (
@@ -38,6 +45,10 @@ from engine.windows.kernels.layout import (
     CELL_OF,
     CELL_ROW,
     CELLS,
+    CHAIN_ENTER,
+    CHAIN_LEAVE,
+    CHAIN_ROW,
+    CHAINS,
     CLASS,
     COLUMN,
     COLUMN_ROW,
@@ -96,7 +107,9 @@ from engine.windows.kernels.layout import (
     LENGTH,
     LEVEL_ONE,
     LOW,
+    MAX,
     META,
+    MIN,
     MISSING,
     N_CALENDARS,
     N_HORIZONS,
@@ -130,6 +143,8 @@ from engine.windows.kernels.layout import (
     VALUE,
     WIDTH,
     WITH_SQUARES,
+    X_AT,
+    X_LAG,
     Z_AT,
 )
 from engine.windows.kernels.memory import count_until, make_room
@@ -178,6 +193,10 @@ def cross(
                 change_order(plan, record, log, pool, note, r, k, at, 1)
             elif kind == ORDER_LEAVE:
                 change_order(plan, record, log, pool, note, r, k, at, -1)
+            elif kind == CHAIN_ENTER:
+                enter_chain(plan, record, log, pool, note, r, k, at, at + 1)
+            elif kind == CHAIN_LEAVE:
+                leave_chain(plan, record, pool, note, r, k, at)
             elif kind == LATEST_ENTER:
                 e = (record[r + START] + at) * plan[EVENT_WIDTH]
                 if (log[e + META] >> plan[k + L_BIT]) & 1:
@@ -220,12 +239,12 @@ def advance(plan: I8, record: I8, log: I8, pool: I8, note: I8, r: int, time_us: 
 def enter_structures(
     plan: I8, record: I8, log: I8, pool: I8, note: I8, r: int, at: int, sign: int
 ) -> None:
-    """Put event `at`, wherever it stands, into the groups and sorted arrays it belongs to (`sign` 1), or take it out.
+    """Put event `at`, wherever it stands, into the groups, sorted arrays and chains it belongs to, or take it out.
 
     plan, record, log, pool, note : (m,) int64  read and, but for plan, updated
     r    : int  where the record begins
     at   : int  position of the event
-    sign : int  1 or -1
+    sign : int  1 in, -1 out
     """
     for g in range(plan[GROUPS], plan[GROUPS + 1], GROUP_ROW):
         lag = plan[g + G_LAG]
@@ -239,6 +258,13 @@ def enter_structures(
         until = record[r + TAIL + lag] if lag >= 0 else record[r + LENGTH]
         if record[r + TAIL + plan[o + O_HORIZON]] <= at < until:
             change_order(plan, record, log, pool, note, r, o, at, sign)
+    for x in range(plan[CHAINS], plan[CHAINS + 1], CHAIN_ROW):
+        lag = plan[x + X_LAG]
+        until = record[r + TAIL + lag] if lag >= 0 else record[r + LENGTH]
+        if sign < 0:
+            take_from_chain(plan, record, log, pool, note, r, x, at, until)
+        else:
+            enter_chain(plan, record, log, pool, note, r, x, at, until)
 
 
 @njit(cache=True)
@@ -269,6 +295,7 @@ def insert(
             log[w + width] = log[w]
         if plan[GROUPS] < plan[GROUPS + 1]:
             renumber(plan, record, log, pool, r, j)
+    renumber_chains(plan, record, pool, r, at)
     e = (start + at) * width
     log[e + TIME], log[e + META] = time_us, meta
     for c in range(width - VALUE):
@@ -504,6 +531,9 @@ def read_far(
         rank = max((plan[f + F_LEVEL] * n + LEVEL_ONE - 1) // LEVEL_ONE, 1)
         value = pool[record[h] + rank - 1]
         return quotient(value >> 32, value & LOW, scale), -1
+    if op in (MIN, MAX):
+        value = extreme(plan, record, log, pool, r, f, time_us, is_late)
+        return (np.nan if value == MISSING else quotient(value >> 32, value & LOW, scale)), -1
     j = locate(plan, record, log, r, f, time_us, is_late)
     if j == -1:
         return np.nan, -1
@@ -698,7 +728,8 @@ def slide(
     """
     n, width, event_width, horizons = seq.shape[0], plan[WIDTH], plan[EVENT_WIDTH], plan[N_HORIZONS]
     groups, orders = plan[GROUPS + 1] - plan[GROUPS], plan[ORDERS + 1] - plan[ORDERS]
-    structures = groups // GROUP_ROW + orders // ORDER_ROW
+    chains = plan[CHAINS + 1] - plan[CHAINS]
+    structures = groups // GROUP_ROW + orders // ORDER_ROW + chains // CHAIN_ROW
     all_cells, end_of_cells = plan[CELLS], plan[CELLS + 1]
     on_arrival = plan[plan[HOOK_OF] + horizons] < plan[plan[HOOK_OF] + horizons + 1]
     prior, others, features_end = plan[PRIORS], plan[FEATURES], plan[FEATURES + 1]
@@ -731,6 +762,10 @@ def slide(
                     h = s * width + plan[o + O_AT]
                     if record[h + 2]:
                         warm ^= pool[record[h] + (record[h + 2] >> 1)]
+                for x in range(plan[CHAINS], plan[CHAINS + 1], CHAIN_ROW):
+                    h = s * width + plan[x + X_AT]
+                    if record[h + 3]:
+                        warm ^= pool[record[h] + 2 * (record[h + 2] + record[h + 3] - 1)]
                 for g in range(plan[GROUPS], plan[GROUPS + 1], GROUP_ROW):
                     h = s * width + plan[g + G_AT]
                     if record[h + 1]:
