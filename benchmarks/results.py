@@ -158,6 +158,31 @@ SECTIONS = {
             )
         },
     ),
+    "generate": Section(
+        "The generated bank",
+        "Drawn, booked, sorted, rendered and on disk, each form in a process of its own. A message is a transaction, "
+        "an activity, an update, a label or a profile; events are the first two. Memory is the most that the process "
+        "ever held. Below: a transaction from columns to text, beside dicts and json.dumps of the same columns; the "
+        "result is the hash of these lines.",
+        {
+            "rows": (
+                Column("form", "form"),
+                Column("messages", "messages", "{:,}"),
+                Column("messages_per_second", "messages/s", "{:,}"),
+                Column("events_per_second", "events/s", "{:,}"),
+                Column("cpu_us", "CPU, us a message", "{:.2f}"),
+                Column("memory_mb", "memory, MB", "{:,.0f}"),
+                Column("bytes_a_message", "bytes a message", "{:.0f}"),
+                HASH,
+            ),
+            "rendering": (
+                Column("rows", "transactions", "{:,}"),
+                Column("bytes_a_line", "bytes a line", "{:.0f}"),
+                Column("kernel_us", "kernel, us a line", "{:.2f}"),
+                Column("dumps_us", "json.dumps, us a line", "{:.1f}"),
+            ),
+        },
+    ),
 }  # fmt: skip
 
 
@@ -229,6 +254,13 @@ def more(name, result):
         median = result["median"]
         return [
             f"Median: {median['tx_per_second']:,.0f} tx/s, {median['messages_per_second']:,.0f} messages/s."
+        ]
+    if name == "generate":
+        return [
+            (
+                f"Asked for: {result['events_a_second_asked']:,} events/s in {result['memory_mb_asked']:,} MB. "
+                f"Result `{result['sha256']}`."
+            )
         ]
     return [f"Result `{result['sha256']}`."] if "sha256" in result else []
 
@@ -330,6 +362,21 @@ def of_decode(result):
     ]
 
 
+def of_generate(result):
+    row, alone = result["rows"][0], result["rendering"][0]
+    yield [
+        f"{result['workload']}, {row['form']}",
+        (
+            f"**{few(row['events_per_second'])} events/s**, {few(row['messages_per_second'])} messages/s, "
+            f"{few(row['memory_mb'])} MB"
+        ),
+        (
+            f"asked for: {result['events_a_second_asked']:,} events/s; a line {few(alone['kernel_us'])} us, "
+            f"by json.dumps {few(alone['dumps_us'])} us"
+        ),
+    ]
+
+
 HEADLINES = {
     "handbook": of_handbook,
     "quality": of_quality,
@@ -337,6 +384,7 @@ HEADLINES = {
     "windows": of_windows,
     "models": of_models,
     "decode": of_decode,
+    "generate": of_generate,
 }
 
 
