@@ -101,6 +101,6 @@ def hard(scene: Scene) -> bool:
 ACCOUNT_TAKEOVER = Kind(
     "account_takeover",
     False,
-    lambda p, day: kinds.person(p, day) & kinds.holding(p, 7_000),
+    lambda p, day: kinds.person(p, day) & kinds.holding(p, 9_000),
     (Variant(EASY, easy, 2, 2.0, 1.0), Variant(HARD, hard, 5, 4.0, 3.0)),
 )

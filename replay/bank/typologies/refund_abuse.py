@@ -59,6 +59,6 @@ def hard(scene: Scene) -> bool:
 REFUND_ABUSE = Kind(
     "refund_abuse",
     False,
-    lambda p, day: kinds.with_card(p, day) & kinds.holding(p, 4_500),
+    lambda p, day: kinds.with_card(p, day) & kinds.holding(p, 6_500),
     (Variant(EASY, easy, 2, 5.5, 4.5), Variant(HARD, hard, 8, 7.0, 6.0)),
 )
