@@ -82,7 +82,7 @@ def add_commands(commands: Parsers) -> None:
     demo.add_argument(
         "--out", type=Path, default=Path("out/demo"), metavar="DIR", help="shipped: out/demo"
     )
-    _add_size(demo)
+    _add_size(demo, customers=2_000, days=21)
     demo.set_defaults(command=_demo)
 
     _add_generate(commands)
@@ -102,19 +102,9 @@ def _add_generate(commands: Parsers) -> None:
     to.add_argument(
         "--describe", type=Path, metavar="FILE", help="print what a recording holds, write nothing"
     )
-    size = generate.add_mutually_exclusive_group()
-    size.add_argument(
-        "--accounts",
-        type=int,
-        default=1_000,
-        metavar="N",
-        help="accounts of the bank, five for four customers; 1,000 unless given",
-    )
-    size.add_argument("--customers", type=int, metavar="N", help="customers instead of accounts")
+    _add_size(generate, customers=800, days=28)
     for name, kind, default, mark, meaning in (
-        ("days", int, 28, "N", "days of traffic; 28 unless given"),
         ("rate", float, 4.0, "N", "transactions of an account a day; 4 unless given"),
-        ("seed", int, 1, "N", "the same seed draws the same traffic; 1 unless given"),
         ("start", str, "2026-03-02", "DATE", "first day, in Shanghai; 2026-03-02 unless given"),
         (
             "fraud-share",
@@ -132,11 +122,21 @@ def _add_generate(commands: Parsers) -> None:
     generate.set_defaults(command=_generate)
 
 
-def _add_size(command: argparse.ArgumentParser) -> None:
+def _add_size(command: argparse.ArgumentParser, *, customers: int, days: int) -> None:
     """Add what says how much traffic is drawn."""
+    size = command.add_mutually_exclusive_group()
+    size.add_argument(
+        "--customers",
+        type=int,
+        default=customers,
+        metavar="N",
+        help=f"customers of the bank; {customers:,} unless given",
+    )
+    size.add_argument(
+        "--accounts", type=int, metavar="N", help="accounts instead, five for four customers"
+    )
     for name, default, meaning in (
-        ("accounts", 1_000, "accounts of the bank; a tenth are second accounts of one customer"),
-        ("days", 28, "days of traffic"),
+        ("days", days, "days of traffic"),
         ("seed", 1, "the same seed draws the same traffic"),
     ):
         text = f"{meaning}; {default:,} unless given"
@@ -182,8 +182,9 @@ def _replay(arguments: argparse.Namespace) -> int:
 
 def _demo(arguments: argparse.Namespace) -> int:
     from replay import replaying
+    from replay.generating import size_of
 
-    return replaying.show_demo(arguments.out, arguments.accounts, arguments.days, arguments.seed)
+    return replaying.show_demo(arguments.out, size_of(arguments), arguments.days, arguments.seed)
 
 
 def _generate(arguments: argparse.Namespace) -> int:

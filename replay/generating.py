@@ -25,9 +25,7 @@ def run(arguments: Namespace) -> int:
             "a recording needs a file to go to",
             "add `--out bank.ndjson`, or describe a recording with `--describe FILE`",
         )
-    accounts = arguments.accounts
-    if arguments.customers is not None:
-        accounts = accounts_of(arguments.customers)
+    accounts = size_of(arguments)
     clock = SystemClock()
     began_ns = clock.monotonic_ns()
     with Progress(arguments.days, " days") as bar:
@@ -47,6 +45,11 @@ def run(arguments: Namespace) -> int:
         )
     print(summary(arguments.out, truth, (clock.monotonic_ns() - began_ns) / 1e9), file=sys.stderr)
     return 0
+
+
+def size_of(arguments: Namespace) -> int:
+    """How many accounts are asked for, directly or as customers."""
+    return arguments.accounts or accounts_of(arguments.customers)
 
 
 def summary(path: Path, truth: Truth, seconds: float) -> str:

@@ -20,6 +20,7 @@ from engine.clock import SystemClock
 from engine.core import Core, Outcome
 from engine.output import FOLDERS, STREAMS
 from engine.ports import Source
+from engine.progress import Progress
 from engine.runner import Observer
 from engine.setup import read_setup
 from replay import demo, evaluate
@@ -132,12 +133,18 @@ def show_demo(out: Path, accounts: int, days: int, seed: int) -> int:
     run = out / "run"
     _clear(run)
     print(f"generating {accounts:,} accounts over {days} days (seed {seed}) ...", file=sys.stderr)
-    truth = generate(traffic, accounts=accounts, days=days, seed=seed)
+    with Progress(days, " days") as bar:
+        truth = generate(
+            traffic, accounts=accounts, days=days, seed=seed, progress=lambda _: bar.advance(1)
+        )
     source = FileSource([traffic], setup.feed, setup.schema)
     job = Job(setup, run, setup.configuration.settings.rows_max, inputs=(str(traffic),))
     summary = execute(job, source)
     print(demo.tell(read_story(run, truth), summary, setup.pack.reasons))
-    print(f"\nEverything it said lies in {run}: decisions.ndjson, alerts.ndjson, commands.ndjson.")
+    print(
+        f"\nEverything it said lies in {run}: decisions, alerts, commands and reports (.ndjson); what really "
+        f"happened stands in {truth_path(traffic)}."
+    )
     return 0
 
 
