@@ -363,13 +363,13 @@ def test_rules_test_runs_what_stands_in_rules(weir, tmp_path):
     path = pack / "rules" / "model.yaml"
     path.write_text(
         path.read_text().replace(
-            "model.score: 0.9499, expect: quiet", "model.score: 0.9499, expect: fires"
+            "model.score: 0.8999, expect: quiet", "model.score: 0.8999, expect: fires"
         )
     )
     status, out, _ = weir("rules", "test", pack, "--rule", "MODEL-PAY-001")
     assert status == 1
     assert "expected fires, got quiet\n        " in out
-    assert "        model.score = 0.9499\n" in out
+    assert "        model.score = 0.8999\n" in out
     assert "1 failed" in out
     assert weir("rules", "test", pack, "--rule", "NO-SUCH")[0] == 2
 
