@@ -48,7 +48,7 @@ def read_money(
         kinds = set(map(type, values))
         floats = None
         if kinds == {str}:
-            floats = _plain_decimals(values)  # type: ignore[arg-type]
+            floats = _plain_decimals(values, signed)  # type: ignore[arg-type]
         elif kinds <= {int, float}:
             try:
                 floats = np.array(values, np.float64)
@@ -59,14 +59,16 @@ def read_money(
     return _one_by_one(values, lambda value: minor_units(value, digits, signed=signed))
 
 
-def _plain_decimals(values: Sequence[str]) -> F8 | None:
-    """Floats of decimal texts, or None if any of them is not plainly digits[.digits] of at most 15 digits."""
+def _plain_decimals(values: Sequence[str], signed: bool) -> F8 | None:
+    """Floats of decimal texts, or None if any of them is not plainly [-]digits[.digits] of at most 15 digits."""
     if max(map(len, values)) > DIGITS_SURE + 1:
         return None
     text = ",".join(values)
     if not text.isascii():
         return None
     raw = text.encode()
+    if signed and b"-" in raw:  # a minus is fine before the first digit, and only there
+        raw = raw.replace(b",-", b",").removeprefix(b"-")
     if raw.translate(None, b"0123456789.,") or raw.count(b",") != len(values) - 1:
         return None
     if b",." in raw or b".," in raw or raw[:1] == b"." or raw[-1:] == b".":
