@@ -27,7 +27,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """`over w [until lag ago]`, `over all` (`width_us` None), or `over calendar day` (week, month).
+    """`over w [until lag ago]`, `over all` (`width_us` None), `over calendar day` (week, month), `over last N events`.
 
     A calendar window begins with the local day, week (Monday) or month that the event is in, in the zone of the pack;
     `width_us` is then its usual greatest length, which a change of the clocks may exceed by an hour.
@@ -36,6 +36,7 @@ class Window:
     width_us: int | None
     lag_us: int = 0
     calendar: str = ""  # day, week, month
+    last: int = 0  # of the last N events: N, and `width_us` is None
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ _NUMERIC: Final = frozenset({NUMBER, MONEY, DURATION})
 _NO_ARGUMENT: Final = frozenset({"count", "time_since_first", "time_since_last"})
 _SEEN: Final = frozenset({"first", "last", "time_since_first", "time_since_last"})
 _DAY_US: Final = 86_400_000_000
+LAST_MAX: Final = 1_000  # events that a feature may look at one by one
 CALENDAR_US: Final = {"day": _DAY_US, "week": 7 * _DAY_US, "month": 31 * _DAY_US}
 
 
@@ -304,9 +305,13 @@ def _window(found: AggregateText, checker: Checker, retention_us: int) -> Window
             report("WR127", found.function_span, what, "write for instance: over 30d")
         return None
     if text.kind == "last":
-        what = 'windows over "last" are not in this version'
-        report("WR119", text.span, what, "write a duration")
-        return None
+        if text.lag_us is not None:
+            what = "over last events has no until"
+            report("WR127", text.span, what, "leave until out, or write a duration")
+        if not 0 < text.count <= LAST_MAX:
+            what = f"over last {text.count} events: from 1 to {LAST_MAX:,} can be looked at"
+            report("WR127", text.span, what, "write a duration for more")
+        return Window(None, last=text.count)
     if text.kind == "calendar":
         width_us = CALENDAR_US[text.unit]
         if text.lag_us is not None:

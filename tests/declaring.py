@@ -151,6 +151,9 @@ class Declarer:
         calendar = ""
         if width is not None and self.chance(0.2):
             calendar, width, lag = self.pick(["day", "week", "month"]), None, 0
+        last = 0
+        if self.chance(0.1):
+            calendar, width, lag, last = "", None, 0, self.pick([1, 2, 3, 8])
         argument, kind, result = None, "", "number"
         if function in NUMERIC:
             argument, kind = self.argument()
@@ -182,7 +185,7 @@ class Declarer:
         )
         prior = self.chance(0.3)
         return Aggregate(
-            function, keys, width, lag, domain, argument, kind, level, where, prior, calendar
+            function, keys, width, lag, domain, argument, kind, level, where, prior, calendar, last
         ), result
 
     def argument(self):
@@ -397,6 +400,8 @@ def feature_text(feature):
     text += f" by {', '.join(feature.keys)} over "
     if feature.calendar:
         text += f"calendar {feature.calendar}"
+    elif feature.last:
+        text += f"last {feature.last} events"
     else:
         text += "all" if feature.width is None else duration_text(feature.width)
     if feature.lag:

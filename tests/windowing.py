@@ -66,6 +66,7 @@ class Case:
     rows: list[Row]
     lateness: int
     zone: str = "UTC"
+    updates: int = 0  # how long an update reaches the last events
 
 
 def random_features(rng, n, unit=1):
@@ -78,8 +79,10 @@ def random_features(rng, n, unit=1):
         function = str(rng.choice(FUNCTIONS))
         width = int(rng.choice(widths))
         lag = int(rng.integers(1, width // ten)) * ten if width > ten and rng.random() < 0.35 else 0
-        calendar = ""
-        if unit > 1 and rng.random() < 0.5:
+        calendar, last = "", 0
+        if rng.random() < 0.15:
+            width, lag, last = None, 0, int(rng.choice([1, 2, 5, 30]))
+        elif unit > 1 and rng.random() < 0.5:
             calendar, lag = str(rng.choice(["day", "week", "month"])), 0
         elif rng.random() < 0.2 and function not in BOUNDED:
             width = None
@@ -100,6 +103,7 @@ def random_features(rng, n, unit=1):
                 filter=int(rng.integers(N_FILTERS)),
                 level=str(rng.choice(LEVELS)),
                 calendar=calendar,
+                last=last,
             )
         )
     return features
@@ -175,7 +179,8 @@ def random_case(seed, n_rows=400):
     features = random_features(rng, int(rng.integers(1, 14)), place.unit)
     entities, wild = int(rng.choice([1, 2, 5])), bool(rng.random() < 0.3)
     rows = random_rows(rng, n_rows, lateness, entities=entities, wild=wild, place=place)
-    return Case(features, rows, lateness, place.zone)
+    updates = int(rng.choice([0, 30, 300])) * place.unit
+    return Case(features, rows, lateness, place.zone, updates)
 
 
 def make_layout():
@@ -199,7 +204,7 @@ def make_specs(features, layout):
         aggregate = Aggregate(
             f.function,
             f.keys,
-            Window(f.width, f.lag, f.calendar),
+            Window(f.width, f.lag, f.calendar, f.last),
             argument=argument,
             quantile=float(f.level),
             prior=f.prior,
@@ -231,11 +236,16 @@ def make_frame(layout, rows):
 class Runner:
     """A `Windows` with its layout; `feed` gives results as the oracle does."""
 
-    def __init__(self, features, lateness, zone="UTC", reserved_bytes=1 << 12):
+    def __init__(self, features, lateness, zone="UTC", updates=0, reserved_bytes=1 << 12):
         self.layout = make_layout()
         self.specs = make_specs(features, self.layout)
         self.windows = Windows(
-            self.specs, self.layout, lateness, zone, reserved_bytes=reserved_bytes
+            self.specs,
+            self.layout,
+            lateness,
+            zone,
+            updates_us=updates,
+            reserved_bytes=reserved_bytes,
         )
 
     def feed(self, rows):

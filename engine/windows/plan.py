@@ -11,7 +11,7 @@ from config.errors import StateError
 from engine.batch import AMEND, EVENT, PUT, READ, SKIP
 from engine.state import Arrays, prefixed, under
 from engine.windows.events import RESERVED_BYTES, EventLog
-from engine.windows.tables import keep_us, split
+from engine.windows.tables import UPDATES_US, keep_us, log_of, split
 
 if TYPE_CHECKING:
     from rules.columns import Frame, Layout
@@ -47,7 +47,9 @@ class Windows:
     ordered by seq. A calendar window begins with the day, week or month of `zone` that e is in. A missing key makes a
     feature missing, a missing argument is skipped. Numbers are taken in fixed point. An `AMEND` reaches features over
     all as long as its event is younger than core time minus the longest window of its key and the lateness (a calendar
-    window counts 8 hours more than its usual length); windows have no use for older ones.
+    window counts 8 hours more than its usual length); windows have no use for older ones. It reaches `over last N
+    events` for `updates_us` and the lateness: N events before that stay as they were, so that nothing has to be kept
+    for ever.
     """
 
     def __init__(
@@ -57,16 +59,18 @@ class Windows:
         lateness_us: int,
         zone: str,
         *,
+        updates_us: int = UPDATES_US,
         reserved_bytes: int = RESERVED_BYTES,
     ) -> None:
-        by_key: dict[tuple[str, ...], list[WindowSpec]] = {}
+        by_log: dict[tuple[tuple[str, ...], int], list[WindowSpec]] = {}
         for spec in specs:
-            by_key.setdefault(tuple(sorted(set(spec.aggregate.keys))), []).append(spec)
+            by_log.setdefault(log_of(spec), []).append(spec)
         self.logs: dict[str, EventLog] = {}
-        for keys, same_key in by_key.items():
-            kept_us = keep_us(same_key, lateness_us)
-            for part, some in enumerate(split(same_key)):
-                self.logs[f"{'+'.join(keys)}.{part}"] = EventLog(
+        for (keys, last), together in by_log.items():
+            kept_us = keep_us(together, lateness_us, updates_us)
+            kind = f"last{last}." if last >= 0 else ""
+            for part, some in enumerate(split(together)):
+                self.logs[f"{'+'.join(keys)}.{kind}{part}"] = EventLog(
                     keys,
                     some,
                     layout,

@@ -3,7 +3,7 @@
 Whatever two features have in common they share: filters, accumulators, sorted values, distinct values, pointers.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -45,6 +45,8 @@ TABLE_OF = {
     at.CHAIN_ENTER: at.CHAINS,
     at.CHAIN_LEAVE: at.CHAINS,
 }
+UPDATES_US = 31 * 86_400_000_000  # how long an update reaches `over last N events`
+LAST_MAX = 1_000  # events of `over last N events`: they are looked at one by one
 BOUNDED_ONLY = ("count_distinct", "quantile", "min", "max")
 SIGNS = {"min": -1, "max": 1}
 
@@ -57,7 +59,14 @@ def check(spec: "WindowSpec") -> None:
             f"feature `{spec.name}`: `{function}` is no aggregate of windows",
             fix="use one of " + ", ".join(OPERATIONS),
         )
-    if window.width_us is None and function in BOUNDED_ONLY:
+    if window.last:
+        if not 0 < window.last <= LAST_MAX:
+            raise ConfigError(
+                f"feature `{spec.name}`: `over last {window.last} events` is out of range",
+                why="the events are looked at one by one, each time",
+                fix=f"write 1 to {LAST_MAX} events, or a duration",
+            )
+    elif window.width_us is None and function in BOUNDED_ONLY:
         raise ConfigError(
             f"feature `{spec.name}`: `{function}` cannot range `over all`",
             why="it would have to keep every value ever seen, and memory is bounded by windows",
@@ -82,7 +91,8 @@ def check(spec: "WindowSpec") -> None:
 def bits_of(spec: "WindowSpec", columns: list[tuple[int, int, int]]) -> tuple[Bit, int]:
     """The bit that says whether an event belongs to `spec`, and its argument as an index of `columns`.
 
-    A sum needs no bit of its own: what is missing adds nothing, so it shares the bit of the count.
+    A sum needs no bit of its own: what is missing adds nothing, so it shares the bit of the count. The last N events
+    are those that pass the filter, and among them a missing argument is skipped.
     """
     column = -1
     if spec.argument is not None:
@@ -90,7 +100,8 @@ def bits_of(spec: "WindowSpec", columns: list[tuple[int, int, int]]) -> tuple[Bi
         if place not in columns:
             columns.append(place)
         column = columns.index(place)
-    return (spec.filter, -1 if spec.aggregate.function == "sum" else column), column
+    is_shared = spec.aggregate.function == "sum" or spec.aggregate.window.last
+    return (spec.filter, -1 if is_shared else column), column
 
 
 def split(specs: Sequence["WindowSpec"]) -> list[list["WindowSpec"]]:
@@ -101,7 +112,7 @@ def split(specs: Sequence["WindowSpec"]) -> list[list["WindowSpec"]]:
     for spec in specs:
         bit, _ = bits_of(spec, columns)
         more: set[tuple[object, ...]] = {bit}
-        if spec.aggregate.function == "count_distinct":
+        if spec.aggregate.function == "count_distinct" and not spec.aggregate.window.last:
             more.add((bit, spec.aggregate.window.lag_us, spec.aggregate.window.calendar))
         if len(flags | more) > at.FLAGS:
             parts.append([])
@@ -116,8 +127,19 @@ def length(window: "Window") -> int:
     return ~calendar.UNITS.index(window.calendar) if window.calendar else window.width_us or 0
 
 
-def keep_us(specs: Iterable["WindowSpec"], lateness_us: int) -> int:
-    """How long an event of this key may still be asked for: the longest window or lag, and the lateness."""
+def log_of(spec: "WindowSpec") -> tuple[tuple[str, ...], int]:
+    """Features of one event log agree in this: their keys, and the filter of `over last N events`, else -1."""
+    aggregate = spec.aggregate
+    return tuple(sorted(set(aggregate.keys))), spec.filter if aggregate.window.last else -1
+
+
+def keep_us(specs: Sequence["WindowSpec"], lateness_us: int, updates_us: int) -> int:
+    """How long an event of this log may still be asked for: the longest window or lag, and the lateness.
+
+    Of `over last N events`, how long an event may change: `updates_us` and the lateness.
+    """
+    if any(spec.aggregate.window.last for spec in specs):
+        return updates_us + lateness_us
     windows = [spec.aggregate.window for spec in specs]
     lengths = [
         calendar.kept_us(w.calendar) if w.calendar else max(w.width_us or 0, w.lag_us)
@@ -175,6 +197,8 @@ class Builder:
     def _collect(self, spec: "WindowSpec") -> None:
         bit, column, horizon, lag = self.parts(spec)
         function = spec.aggregate.function
+        if spec.aggregate.window.last:
+            return
         kinds = {"sum": at.WITH_SUM, "avg": at.WITH_SUM, "stddev": at.WITH_SQUARES}
         if function in kinds:
             for h in (horizon, lag):
@@ -200,7 +224,7 @@ class Builder:
     ) -> I8:
         """The tables; counts come last, because they may share the cell of a sum."""
         for spec in self.specs:
-            if spec.aggregate.function == "count":
+            if spec.aggregate.function == "count" and not spec.aggregate.window.last:
                 bit, _, horizon, lag = self.parts(spec)
                 for h in (horizon, lag):
                     if h >= 0 and not any(c[:2] == (h, bit) for c in self.cells):
@@ -306,6 +330,7 @@ class Builder:
         plan = np.zeros(end, np.int64)
         plan[[at.WIDTH, at.EVENT_WIDTH]] = record, at.VALUE + len(self.columns)
         plan[[at.KEEP_US, at.LATENESS_US]] = kept_us, lateness_us
+        plan[at.KEEP_EVENTS] = max(spec.aggregate.window.last for spec in self.specs)
         plan[[at.N_HORIZONS, at.N_CALENDARS]] = n_horizons, len(self.calendars)
         for place, instants in zip(period_at, periods, strict=True):
             plan[[place, place + 1]] = len(instants), _mean(instants)
@@ -344,7 +369,10 @@ class Builder:
         bit, column, horizon, lag = self.parts(spec)
         window, function = spec.aggregate.window, spec.aggregate.function
         p, q, level, frozen = -1, -1, 1, -1
-        if function in {"count", "sum", "avg", "stddev"}:
+        if window.last:
+            p, q = OPERATIONS[function], window.last
+            level = round(spec.aggregate.quantile * at.LEVEL_ONE)
+        elif function in {"count", "sum", "avg", "stddev"}:
             p = self._cell(horizon, bit, column, function)
             q = self._cell(lag, bit, column, function) if lag >= 0 else -1
             level = 10**spec.decimals
@@ -365,7 +393,8 @@ class Builder:
             frozen = self.row_at[at.FROZENS, self.frozen.index((bit, column))]
         tail = -1 if window.width_us is None else horizon
         out = (int(spec.out.is_code), spec.out.row)
-        return OPERATIONS[function], p, q, column, window.lag_us, lag, tail, frozen, *out, level
+        operation = at.NEWEST if window.last else OPERATIONS[function]
+        return operation, p, q, column, window.lag_us, lag, tail, frozen, *out, level
 
     def _cell(self, horizon: int, bit: int, column: int, function: str) -> int:
         """Where the accumulator is; a count takes any of its horizon and bit."""

@@ -20,6 +20,7 @@ NEVER = -(10**18)
 FRACTIONS = 6  # decimals that a number argument keeps
 LIMIT = 2**62  # a fixed-point argument from here on is missing
 HOUR_US = 3_600_000_000
+UPDATES_US = 31 * 24 * HOUR_US  # how long an update reaches the last N events
 ZONE = "zone of the pack"  # stands among the fields of a message, for hour(x)
 
 
@@ -29,6 +30,7 @@ class Aggregate:
 
     kind     : of the argument: number, money, duration, time or code; `width` None is over all
     calendar : day, week or month in place of a width
+    last     : N in place of a width, the last N events that pass `where`
     """
 
     function: str
@@ -42,6 +44,7 @@ class Aggregate:
     where: tuple | None = None
     prior: bool = False
     calendar: str = ""
+    last: int = 0
 
 
 @dataclass(frozen=True)
@@ -225,7 +228,7 @@ class Oracle:
             self._sort(name)
         self.kept = {}
         for name, f in declared.items():
-            if isinstance(f, Aggregate):
+            if isinstance(f, Aggregate) and not f.last:
                 log = self.level[name], f.keys
                 self.kept[log] = max(self.kept.get(log, 0), kept_for(f) + lateness)
         self.counts = {}
@@ -302,7 +305,10 @@ class Oracle:
         for name, feature in self.declared.items():
             # state of `over all` is constant: what is older than anything kept for windows stays as it was
             if isinstance(feature, Aggregate) and feature.width is None and not feature.calendar:
-                kept = self.kept[self.level[name], feature.keys]
+                if feature.last:
+                    kept = UPDATES_US + self.lateness
+                else:
+                    kept = self.kept[self.level[name], feature.keys]
                 if old.time <= self.windows_core - kept:
                     new.takes.pop(name, None)
                     if name in old.takes:
@@ -403,9 +409,10 @@ class Oracle:
         ]
         if itself and not feature.prior and not feature.lag and name in at.takes:
             inside.append((at.time, at.seq, at.takes[name]))
-        return reduce(
-            feature, at.time, [(time, v) for time, _, v in sorted(inside, key=lambda x: x[:2])]
-        )
+        inside.sort(key=lambda x: x[:2])
+        if feature.last:
+            inside = inside[-feature.last :]
+        return reduce(feature, at.time, [(time, v) for time, _, v in inside if v is not None])
 
     def _compute(self, fields):
         """Expressions follow the fields as they are now; windows stay as they were decided on."""
@@ -439,5 +446,5 @@ class Oracle:
         argument = value(feature.argument, event.fields)
         if argument is not None and feature.kind != "code":
             argument = fixed(argument, decimals(feature))
-        if argument is not None:
+        if argument is not None or feature.last:
             event.takes[name] = argument

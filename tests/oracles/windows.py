@@ -22,7 +22,7 @@ LIMIT = 2**62  # a fixed-point argument from here on is missing
 class Declared:
     """One feature. `width` None is over all; `argument` names a value of the rows; `decimals` None means a code.
 
-    `calendar` is day, week or month; `width` is then not looked at.
+    `calendar` is day, week or month; `width` is then not looked at. `last` is N of the last N events.
     """
 
     function: str
@@ -35,6 +35,7 @@ class Declared:
     filter: int = 0
     level: str = "0"
     calendar: str = ""
+    last: int = 0
 
 
 @dataclass
@@ -65,6 +66,7 @@ def unscaled(number, decimals):
 def evaluate(feature, time, inside):
     """The feature over the events `inside` its window, oldest first; None for missing."""
     inside = [row for row in inside if row.passes[feature.filter]]
+    inside = inside[-feature.last :] if feature.last else inside
     at = [row.time for row in inside]
     values = None
     if feature.argument is not None:
@@ -128,8 +130,10 @@ def first_of(feature, events, now, zone):
     return bisect_right(events, now - feature.width, key=lambda e: e.time)
 
 
-def kept_for(feature):
-    """How long an event may still be asked for; clocks never moved by more than 8 hours in a day."""
+def kept_for(feature, updates):
+    """How long an event may still be changed; clocks never moved by more than 8 hours in a day."""
+    if feature.last:
+        return updates
     if feature.calendar:
         return {"day": 24, "week": 168, "month": 744}[feature.calendar] * HOUR + 8 * HOUR
     return max(feature.width or 0, feature.lag)
@@ -139,29 +143,38 @@ def order(row):
     return row.time, row.seq
 
 
-def replay(features, rows, lateness, zone="UTC"):
-    """Results of each row, one a feature: "unread" for rows that are not read, None for missing."""
+def log_of(feature):
+    """What features must agree in for an update to reach both or neither."""
+    return feature.keys, feature.filter if feature.last else None
+
+
+def replay(features, rows, lateness, zone="UTC", updates=0):
+    """Results of each row, one a feature: "unread" for rows that are not read, None for missing.
+
+    updates : how long, beside the lateness, an update reaches features over the last events
+    """
     kept = {}
     for f in features:
-        kept[f.keys] = max(kept.get(f.keys, 0), kept_for(f) + lateness)
+        kept[log_of(f)] = max(kept.get(log_of(f), 0), kept_for(f, updates) + lateness)
     history = {
-        keys: defaultdict(list) for keys in kept
-    }  # keys -> values of the keys -> rows by (time, seq)
+        log: defaultdict(list) for log in kept
+    }  # keys and filter -> values of the keys -> rows by (time, seq)
     core, out = 0, []
     for row in rows:
         if row.action in ("event", "read", "put"):
             core = max(core, row.time)
-        owner = {keys: tuple(row.keys[k] for k in keys) for keys in kept}
-        known = {keys: None not in owner[keys] for keys in kept}
+        owner = {log: tuple(row.keys[k] for k in log[0]) for log in kept}
+        known = {log: None not in owner[log] for log in kept}
         results = []
         for f in features:
             if row.action not in ("event", "read"):
                 results.append("unread")
                 continue
-            if not known[f.keys]:
+            log = log_of(f)
+            if not known[log]:
                 results.append(None)
                 continue
-            events = history[f.keys][owner[f.keys]]
+            events = history[log][owner[log]]
             first = first_of(f, events, row.time, zone)
             until = bisect_right(events, row.time - f.lag, key=lambda e: e.time)
             inside = events[first:until]
@@ -169,11 +182,11 @@ def replay(features, rows, lateness, zone="UTC"):
                 inside = [*inside, row]
             results.append(evaluate(f, row.time, inside))
         out.append(results)
-        for keys, kept_us in kept.items():
-            events = history[keys][owner[keys]]
-            if row.action in ("event", "put") and known[keys]:
+        for log, kept_us in kept.items():
+            events = history[log][owner[log]]
+            if row.action in ("event", "put") and known[log]:
                 insort(events, row, key=order)
-            elif row.action == "amend" and known[keys] and row.time > core - kept_us:
+            elif row.action == "amend" and known[log] and row.time > core - kept_us:
                 as_if = Row(row.original_seq, row.time, "event", row.keys, row.values, row.passes)
                 at = bisect_left(events, order(as_if), key=order)
                 if at < len(events) and order(events[at]) == order(as_if):

@@ -29,11 +29,11 @@ def agrees(feature, got, want):
 
 
 def runner(case, reserved_bytes=1 << 12):
-    return Runner(case.features, case.lateness, case.zone, reserved_bytes)
+    return Runner(case.features, case.lateness, case.zone, case.updates, reserved_bytes)
 
 
 def assert_as_declared(case, got):
-    want = replay(case.features, case.rows, case.lateness, case.zone)
+    want = replay(case.features, case.rows, case.lateness, case.zone, case.updates)
     for i, (g, w) in enumerate(zip(got, want, strict=True)):
         for feature, a, b in zip(case.features, g, w, strict=True):
             assert agrees(feature, a, b), (

@@ -56,7 +56,8 @@ PRIORS: Final = 34  # features that do not see the row itself
 FEATURES: Final = 36  # the others; they follow on the priors
 PERIODS: Final = 38  # tables of periods, one after the other
 CHAINS: Final = 40
-HEADER: Final = 42
+KEEP_EVENTS: Final = 42  # how many events stay however old they are
+HEADER: Final = 43
 
 # Rows of its tables: width, then columns. A column named _AT is a place in the record.
 BIT_ROW, B_FILTER, B_COLUMN = 2, 0, 1  # B_COLUMN: index of the column that must be present, or -1
@@ -114,12 +115,12 @@ FROZEN_ROW, Z_BIT, Z_COLUMN, Z_AT = (
 FEATURE_ROW: Final = 11
 F_OP, F_P, F_Q, F_COLUMN, F_LAG, F_LAG_TAIL, F_TAIL, F_FROZEN, F_CODED, F_OUT, F_LEVEL = range(11)
 # F_P, F_Q: places in the record (F_Q -1: no lag), or rows of ORDERS, CHAINS, LATESTS, EARLIESTS; F_FROZEN: a row or -1
+# Of NEWEST: F_P is the operation over the events, F_Q how many events
 # F_LEVEL: of a quantile, in billionths; of a sum, what it is divided by
 
 # Operations of a feature.
-COUNT, SUM, AVG, STDDEV, DISTINCT, QUANTILE, FIRST, LAST, SINCE_FIRST, SINCE_LAST, MIN, MAX = range(
-    12
-)
+COUNT, SUM, AVG, STDDEV, DISTINCT, QUANTILE, FIRST, LAST, SINCE_FIRST, SINCE_LAST = range(10)
+MIN, MAX, NEWEST = 10, 11, 12
 LEVEL_ONE: Final = 1_000_000_000  # quantile levels are whole billionths: 0.07 of 100 values is the 7th, not the 8th
 
 # Columns of a record.

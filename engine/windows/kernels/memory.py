@@ -13,6 +13,7 @@ from engine.windows.kernels.layout import (
     FROZEN_ROW,
     FROZENS,
     I8,
+    KEEP_EVENTS,
     KEEP_US,
     LENGTH,
     LOG_FREE,
@@ -95,12 +96,17 @@ def make_room(plan: I8, record: I8, log: I8, note: I8, r: int, core_us: int) -> 
     core_us : int         core time
 
     Drops what no window and no late row can still ask for if that is a quarter, into a smaller segment if most is
-    gone; else moves to a segment twice as large. Amortised O(1) an event.
+    gone; else moves to a segment twice as large. Amortised O(1) an event. KEEP_EVENTS events of the first bit stay,
+    counted from the newest that nothing can change any more: so those that something may are beside them, not among.
     """
     width, n, klass = plan[EVENT_WIDTH], record[r + LENGTH], record[r + CLASS]
     start, gone, limit = record[r + START], 0, core_us - plan[KEEP_US]
     while gone < n and log[(start + gone) * width] <= limit:
         gone += 1
+    kept = 0
+    while gone > 0 and kept < plan[KEEP_EVENTS]:
+        gone -= 1
+        kept += log[(start + gone) * width + META] & 1
     if 4 * gone < n or n == 0:
         gone, to_class = 0, max(klass + 1, 2)
     elif 8 * (n - gone) <= n and klass > 3:

@@ -118,6 +118,7 @@ from engine.windows.kernels.layout import (
     NEED_POOL,
     NEED_RECORDS,
     NEVER,
+    NEWEST,
     NEXT,
     O_AT,
     O_HORIZON,
@@ -148,6 +149,7 @@ from engine.windows.kernels.layout import (
     Z_AT,
 )
 from engine.windows.kernels.memory import count_until, make_room
+from engine.windows.kernels.newest import read_newest
 from engine.windows.kernels.quantile import change_order, shift_order
 
 
@@ -509,6 +511,8 @@ def read_far(
     a       : int   and where the record begins there
     """
     op, p, q, column = plan[f + F_OP], a + plan[f + F_P], plan[f + F_Q], plan[f + F_COLUMN]
+    if op == NEWEST:
+        return read_newest(plan, record, log, r, f, time_us, is_late)
     scale = plan[plan[COLUMNS] + COLUMN_ROW * column + C_SCALE] if column >= 0 else 1
     if op in (AVG, STDDEV):
         n, high, low = acc[p], acc[p + 1], acc[p + 2]
@@ -634,6 +638,8 @@ def write_empty(plan: I8, number: F8, code: I4, i: int) -> None:
     """
     for f in range(plan[PRIORS], plan[FEATURES + 1], FEATURE_ROW):
         op, out = plan[f + F_OP], plan[f + F_OUT]
+        if op == NEWEST:
+            op = plan[f + F_P]
         if plan[f + F_CODED]:
             code[out, i] = -1
         else:
