@@ -139,14 +139,16 @@ class Merchants:
     def anywhere_in(self, city: I8, share: F8) -> I8:
         """One shop for each `city` (n,), picked by `share` (n,) in [0, 1), the busy ones most often."""
         first = self.start[city]
-        return self.by_city[first + zipf_rank(share, self.start[city + 1] - first)]
+        shops: I8 = self.by_city[first + zipf_rank(share, self.start[city + 1] - first)]
+        return shops
 
     def of_category(self, category: int, *, city: int | None = None) -> I8:
         """The shops of a category: those with a counter in `city`, or the Chinese online shops; may be empty."""
         shops = (
             self.online if city is None else self.by_city[self.start[city] : self.start[city + 1]]
         )
-        return shops[self.category[shops] == category]
+        found: I8 = shops[self.category[shops] == category]
+        return found
 
     def terminal(self, merchant: I8, share: F8) -> I8:
         """A terminal of each `merchant` (n,) with a counter, picked by `share` (n,) in [0, 1)."""

@@ -136,7 +136,8 @@ class Verdicts:
         reported = self._start_us + (day + 1) * DAY_US + delay_us
         # nobody reports what is still to come
         soonest = rows["time_us"] + 2 * HOUR_US
-        return np.maximum(reported, soonest) + rng.integers(0, 20 * MINUTE_US, rows.n)
+        told_us: I8 = np.maximum(reported, soonest) + rng.integers(0, 20 * MINUTE_US, rows.n)
+        return told_us
 
     def _on_everyday(self, rng: np.random.Generator, rows: Table, number: I8) -> list[Table]:
         everyday = (rows["attempt"] < 0) & (rows["type"] != table.INTEREST)
