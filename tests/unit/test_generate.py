@@ -381,13 +381,16 @@ class Days:
 
 
 class Quiet:
-    """Says of each transaction a minute later that it is booked."""
+    """Says of each transaction some time later that it is booked."""
+
+    def __init__(self, pause_us=60_000_000):
+        self.pause_us = pause_us
 
     def of(self, day, rows, number):
         updates = Table.of(
             UPDATE_COLUMNS,
             rows.n,
-            arrival_us=rows["time_us"] + 60_000_000,
+            arrival_us=rows["time_us"] + self.pause_us,
             number=number,
             account=rows["account"],
             status=0,
@@ -396,12 +399,12 @@ class Quiet:
         return Followers(updates, nothing, Table.activities(0), Table.transactions(0))
 
 
-def staged(stage, day=1, days=4, noise=None):
+def staged(stage, day=1, days=4, noise=None, pause_us=60_000_000):
     """Record an attempt on account 1 in a quiet bank."""
     population = make_population(1, 60, 4.0, 1_772_380_800_000_000)
     attempt = Attempt(0, "x-easy-0001", "x", False, "easy", 1, day, stage)
     recording = Recording(
-        population, 1, days, [attempt], Days(population), Quiet(), noise or Noise()
+        population, 1, days, [attempt], Days(population), Quiet(pause_us), noise or Noise()
     )
     file = File()
     for d in range(days):
@@ -476,6 +479,14 @@ def test_an_update_never_arrives_before_its_transaction():
         else:
             assert row["number"] in seen
     assert len(file.of(2)) >= 7
+
+
+def test_what_would_be_told_after_the_last_day_is_not_and_late_transactions_still_are():
+    noise = Noise(late=1.0)
+    _, file, _ = staged(lambda scene: card(scene, 2.99) or True, noise=noise, pause_us=2 * DAY_US)
+    assert len(file.of(2)) == 4, "of the first two of four days"
+    (last,) = (row for row in file.of(0) if row["account"] == 1)
+    assert last["arrival_us"] > 1_772_380_800_000_000 + 4 * DAY_US
 
 
 def test_a_declined_transaction_moves_nothing():
