@@ -49,7 +49,9 @@ def run(arguments: Namespace) -> int:
 
 def size_of(arguments: Namespace) -> int:
     """How many accounts are asked for, directly or as customers."""
-    return arguments.accounts or accounts_of(arguments.customers)
+    if arguments.accounts is not None:
+        return int(arguments.accounts)
+    return accounts_of(arguments.customers)
 
 
 def summary(path: Path, truth: Truth, seconds: float) -> str:

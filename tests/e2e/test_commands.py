@@ -402,7 +402,7 @@ def test_the_demo_tells_its_story_twice_in_the_same_words(weir, tmp_path):
     first, told = story()
     again, _ = story()
     assert first == again
-    assert "decisions.ndjson, alerts.ndjson, commands.ndjson" in told
+    assert "decisions, alerts, commands and reports (.ndjson)" in told
 
 
 def test_the_demo_removes_nothing_that_it_has_not_written(weir, tmp_path):
