@@ -10,6 +10,7 @@ from engine.clock import SystemClock
 from engine.progress import Progress
 from replay.bank.describe import describe, page
 from replay.bank.truth import Truth, truth_path
+from replay.bank.typologies import TYPOLOGIES
 from replay.generate import accounts_of, generate
 
 
@@ -71,7 +72,14 @@ def summary(path: Path, truth: Truth, seconds: float) -> str:
     attempts = [f"{name} {_variants(by)}" for name, by in sorted(found[False].items())]
     alike = [f"{name} {by.total()}" for name, by in sorted(found[True].items())]
     lines += _wrapped("attempts", attempts) + _wrapped("look-alikes", alike)
-    lines += _wrapped("no room for", truth.absent)
+    if truth.marks:
+        nowhere = [
+            f"{typology.name} {variant.name}"
+            for typology in TYPOLOGIES
+            for variant in typology.variants
+            if variant.name not in found[False].get(typology.name, Counter())
+        ]
+        lines += _wrapped("no room for", nowhere)
     return "\n".join(lines)
 
 

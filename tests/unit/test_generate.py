@@ -337,6 +337,16 @@ def test_the_command_writes_a_recording_and_says_what_it_holds(tmp_path, capsys)
     assert len(customers) == 240
 
 
+def test_the_command_names_what_a_tiny_bank_has_no_room_for(tmp_path, capsys):
+    path = tmp_path / "bank.ndjson"
+    assert main(["generate", "--accounts", "60", "--days", "4", "--out", str(path)]) == 0
+    said = capsys.readouterr().err
+    there = {(m.typology, m.variant) for m in Truth.read(truth_path(path)).marks}
+    lacking = " ".join(said.split("no room for")[1].split()).split(", ")
+    wanted = {(t.name, v.name) for t in TYPOLOGIES for v in t.variants} - there
+    assert {tuple(item.split()) for item in lacking} == wanted
+
+
 def test_the_command_without_a_file_says_what_to_add(capsys):
     assert main(["generate", "--days", "4"]) == 2
     assert "--out" in capsys.readouterr().err
