@@ -7,6 +7,7 @@ import pytest
 from config.errors import InputError
 from replay import features
 from replay.features import FeatureFile
+from rules.tree import FLAG
 from tests import banking, factories
 
 
@@ -22,7 +23,8 @@ def written(path, *batches):
 def pay(k, **more):
     time = f"2026-03-02T10:{k:02d}:00Z"
     fields = {"event_time": time, "direction": "out", "status": "booked", "counterparty": "B1"}
-    return factories.message(transaction_id=f"t-{k}", **fields | {"payee": "B1"} | more)
+    fields |= {"payee": "B1", "currency": "CNY"}
+    return factories.message(transaction_id=f"t-{k}", **fields | more)
 
 
 def test_values_stand_in_the_units_that_people_use(tmp_path):
@@ -32,7 +34,7 @@ def test_values_stand_in_the_units_that_people_use(tmp_path):
     assert table.column("out_48h").to_pylist() == [12.5, 12.51]
     assert table.column("out_48h_prior").to_pylist() == [0.0, 12.5]
     assert table.column("payee_age").to_pylist()[1] == 120.0, "seconds"
-    assert table.column("small_auths_30m").to_pylist() == [None, None], "no card, so missing"
+    assert table.column("tiny_1h").to_pylist() == [None, None], "no card, so missing"
 
 
 def test_every_declared_feature_has_a_column_of_its_type(tmp_path):
@@ -41,7 +43,10 @@ def test_every_declared_feature_has_a_column_of_its_type(tmp_path):
     assert table.column_names == ["seq", "transaction_id", *declared]
     for name, feature in declared.items():
         is_count = feature.aggregate and feature.aggregate.function in ("count", "count_distinct")
-        assert table.schema.field(name).type == (pa.int64() if is_count else pa.float64()), name
+        wanted = pa.int64() if is_count else pa.float64()
+        if feature.type.kind == FLAG:
+            wanted = pa.bool_()
+        assert table.schema.field(name).type == wanted, name
 
 
 def test_only_transactions_that_are_scored_have_a_row(tmp_path):
