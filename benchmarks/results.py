@@ -56,6 +56,7 @@ QUALITY = (
     Column("average_precision", "average precision", "{:.3f}"),
     Column("card_precision_100", "CP@100", "{:.3f}"),
 )
+PACKS = ("core", "fraud-cn", "aml-cn")
 HASH = Column("sha256", "result", "`{:.8}`")
 
 SECTIONS = {
@@ -92,6 +93,43 @@ SECTIONS = {
                 *QUALITY,
             ),
             "published": (Column("model", "published"), *QUALITY),
+        },
+    ),
+    "bank": Section(
+        "What the packs notice",
+        "A generated bank (replay/bank/README.md), of a seed that nobody saw while the rules were written, through the "
+        "shipped configuration. Attempts at fraud of 13 kinds, easy and hard, and the share of them that got an alert: "
+        "from all packs, and counting the rules of one pack alone. Stopped is the money that was challenged, held or "
+        "declined; these fraudsters go on whatever is answered. Then honest events that look like fraud. Rules and "
+        "traffic come from one house: the table shows that they fit, not what a real bank would see.",
+        {
+            "rows": (
+                Column("typology", "typology"),
+                Column("easy", "easy"),
+                Column("easy_all", "alerted", "{:.0%}"),
+                *(Column(f"easy_{pack}", pack, "{:.0%}") for pack in PACKS),
+                Column("hard", "hard"),
+                Column("hard_all", "alerted", "{:.0%}"),
+                *(Column(f"hard_{pack}", pack, "{:.0%}") for pack in PACKS),
+                Column("stopped", "stopped", "{:.0%}"),
+            ),
+            "look_alikes": (
+                Column("kind", "honest, and looks like fraud"),
+                Column("events", "events"),
+                Column("alerted", "alerted"),
+                Column("disturbed", "not simply approved"),
+            ),
+            "packs": (
+                Column("pack", "pack"),
+                Column("rules", "rules"),
+                Column("honest_alerted", "honest transactions alerted", "{:.4%}"),
+                Column("look_alikes_alerted", "look-alikes alerted", "{:.2%}"),
+            ),
+            "limits": (
+                Column("what", "asked for"),
+                Column("limit", "limit", "{:.1%}"),
+                Column("found", "found", "{:.3%}"),
+            ),
         },
     ),
     "rules": Section(
@@ -250,6 +288,16 @@ def more(name, result):
                 f"{result['memory_mb_max']:,.0f} MB; `decisions.ndjson` is `{result['sha256']}`."
             ),
         ]
+    if name == "bank":
+        reports = ", ".join(f"{n} {kind}" for kind, n in result["reports"].items())
+        return [
+            (
+                f"{result['honest']:,} honest transactions, {result['honest_disturbed']:.3%} not simply approved; "
+                f"{result['alerts']:,} alerts, {result['alerts_false']:,} of them without a fraud behind them. "
+                f"Reports: {reports or 'none'}. {result['tx_per_second']:,} tx/s, {result['memory_mb_max']:,.0f} MB; "
+                f"`decisions.ndjson` is `{result['sha256'][:16]}`."
+            )
+        ]
     if name == "handbook":
         median = result["median"]
         return [
@@ -323,6 +371,20 @@ def of_quality(result):
     ]
 
 
+def of_bank(result):
+    easy, hard, look_alikes, honest = result["limits"]
+    yield [
+        result["workload"],
+        f"worst typology: easy **{easy['found']:.0%}**, hard **{hard['found']:.0%}** alerted",
+        f"asked for: {easy['limit']:.0%}, {hard['limit']:.0%}",
+    ]
+    yield [
+        "the same run",
+        f"look-alikes **{look_alikes['found']:.2%}**, honest transactions **{honest['found']:.4%}** alerted",
+        f"asked for: at most {look_alikes['limit']:.1%}, {honest['limit']:.1%}",
+    ]
+
+
 def of_rules(result):
     rows = [row for row in result["rows"] if row["rules"] == "plain"]
     rows = [rows[0], rows[-1]]
@@ -380,6 +442,7 @@ def of_generate(result):
 HEADLINES = {
     "handbook": of_handbook,
     "quality": of_quality,
+    "bank": of_bank,
     "rules": of_rules,
     "windows": of_windows,
     "models": of_models,
