@@ -55,6 +55,7 @@ class Aggregate:
     quantile: float = 0.0
     where: Node | None = None
     prior: bool = False
+    half_life_us: int = 0  # of a decayed aggregate, which has no other window
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,9 +29,9 @@ from rules.tree import (
 )
 from rules.types import UNKNOWN, Checker, Named, Scope, column_type, is_label
 
-LATER: Final = frozenset({"decayed_count", "decayed_sum"})
+DECAYED: Final = frozenset({"decayed_count", "decayed_sum", "decayed_avg"})
 _NUMERIC: Final = frozenset({NUMBER, MONEY, DURATION})
-_NO_ARGUMENT: Final = frozenset({"count", "time_since_first", "time_since_last"})
+_NO_ARGUMENT: Final = frozenset({"count", "decayed_count", "time_since_first", "time_since_last"})
 _SEEN: Final = frozenset({"first", "last", "time_since_first", "time_since_last"})
 _DAY_US: Final = 86_400_000_000
 LAST_MAX: Final = 1_000  # events that a feature may look at one by one
@@ -178,14 +178,13 @@ def aggregate(
     """Check an aggregate part by part; None when it cannot be given a type."""
     report, name = checker.report, found.function
     if name not in AGGREGATES:
-        hint = did_you_mean(name, AGGREGATES, "") or "known: " + ", ".join(
-            sorted(AGGREGATES - LATER)
-        )
+        hint = did_you_mean(name, AGGREGATES, "") or "known: " + ", ".join(sorted(AGGREGATES))
         report("WR124", found.function_span, f"unknown aggregate {name}", hint)
         return None
-    if name in LATER:
-        report("WR119", found.function_span, f"the aggregate {name} is not in this version")
-        return None
+    half_life_us = 0
+    if name in DECAYED:
+        half_life_us = _half_life(found, checker)
+        found = replace(found, args=found.args[:-1])
     argument, level = _argument(found, checker)
     keys = _keys(found, checker)
     window = _window(found, checker, retention_us)
@@ -196,8 +195,26 @@ def aggregate(
     if kind.kind == UNKNOWN:
         return None
     prior = found.prior or (found.window is not None and found.window.lag_us is not None)
-    built = Aggregate(name, keys, window, domain, argument, level, where, prior)
+    built = Aggregate(name, keys, window, domain, argument, level, where, prior, half_life_us)
     return replace(_plain_feature(source, Node("const", kind)), aggregate=built, expression=None)
+
+
+def _half_life(found: AggregateText, checker: Checker) -> int:
+    """The half-life of a decayed aggregate, its last argument; 1 after a report."""
+    node = checker.check(found.args[-1]) if found.args else None
+    if node is not None and node.op == "const" and node.type.kind == DURATION:
+        assert isinstance(node.value, float)
+        if node.value >= 1:
+            return int(node.value)
+    example = (
+        "decayed_count(7d)"
+        if found.function == "decayed_count"
+        else f"{found.function}(amount, 7d)"
+    )
+    span = found.args[-1].span if found.args else found.function_span
+    what = f"{found.function} ends with a half-life, a written duration"
+    checker.report("WR124", span, what, f"write for instance {example}")
+    return 1
 
 
 def _argument(found: AggregateText, checker: Checker) -> tuple[Node | None, float]:
@@ -299,6 +316,11 @@ def key_name(name: str, span: Span, checker: Checker) -> str:
 
 def _window(found: AggregateText, checker: Checker, retention_us: int) -> Window | None:
     report, text = checker.report, found.window
+    if found.function in DECAYED:
+        if text is not None:
+            what = f"{found.function} has a half-life and no window"
+            report("WR127", text.span, what, "leave out: over ...")
+        return Window(None)
     if text is None:
         if not any(c in checker.text for c in (" over ", "over\n")):
             what = f"{found.function} needs a window"
@@ -366,7 +388,7 @@ def _where(found: AggregateText, source: Source, checker: Checker) -> tuple[Node
 def _result(name: str, argument: Node | None) -> Type:
     if argument is not None and argument.type.kind == UNKNOWN:
         return Type(UNKNOWN)
-    if name in ("count", "count_distinct"):
+    if name in ("count", "count_distinct", "decayed_count"):
         return Type(NUMBER)
     if name.startswith("time_since"):
         return Type(DURATION)

@@ -47,7 +47,7 @@ KEY_SETS = [
 NUMERIC = ("sum", "avg", "stddev", "quantile", "min", "max")
 FUNCTIONS = (
     "count", "count", "sum", "avg", "stddev", "count_distinct", "quantile", "first", "last", "time_since_first",
-    "time_since_last", "min", "max",
+    "time_since_last", "min", "max", "decayed_count", "decayed_sum", "decayed_avg",
 )  # fmt: skip
 FIELD_KINDS = {
     "amount": "money", "balance_before": "money", "duration": "duration", "account_age": "duration", "lat": "number",
@@ -154,10 +154,17 @@ class Declarer:
         last = 0
         if self.chance(0.1):
             calendar, width, lag, last = "", None, 0, self.pick([1, 2, 3, 8])
+        half = 0
+        if function.startswith("decayed"):
+            half, calendar, width, lag, last = self.pick(self.widths), "", None, 0, 0
         argument, kind, result = None, "", "number"
         if function in NUMERIC:
             argument, kind = self.argument()
             result = "" if function == "stddev" else kind
+        elif half:  # rounded, so no condition reads it
+            result = ""
+            if function != "decayed_count":
+                argument, kind = ("field", "amount"), "money"
         elif function == "count_distinct":
             argument, kind = ("field", self.pick(TEXT)), "code"
         elif function in ("first", "last"):
@@ -185,7 +192,19 @@ class Declarer:
         )
         prior = self.chance(0.3)
         return Aggregate(
-            function, keys, width, lag, domain, argument, kind, level, where, prior, calendar, last
+            function,
+            keys,
+            width,
+            lag,
+            domain,
+            argument,
+            kind,
+            level,
+            where,
+            prior,
+            calendar,
+            last,
+            half,
         ), result
 
     def argument(self):
@@ -394,11 +413,15 @@ def feature_text(feature):
     argument = expression_text(feature.argument) if feature.argument else ""
     if feature.level:
         argument += f", {feature.level}"
+    if feature.half:
+        argument += f"{', ' * bool(argument)}{duration_text(feature.half)}"
     text = f"{feature.function}({argument})"
     if feature.domain:
         text += f" of {feature.domain}"
-    text += f" by {', '.join(feature.keys)} over "
-    if feature.calendar:
+    text += f" by {', '.join(feature.keys)}" + " over " * (not feature.half)
+    if feature.half:
+        pass
+    elif feature.calendar:
         text += f"calendar {feature.calendar}"
     elif feature.last:
         text += f"last {feature.last} events"

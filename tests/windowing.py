@@ -22,10 +22,11 @@ ARGUMENTS = {
     "merchant": None,
 }  # name -> decimals; None is a code
 N_FILTERS = 5  # the last one passes labels only, the others events only
-NUMERIC = ("sum", "avg", "stddev", "quantile", "min", "max")
+DECAYED = ("decayed_count", "decayed_sum", "decayed_avg")
+NUMERIC = ("sum", "avg", "stddev", "quantile", "min", "max", "decayed_sum", "decayed_avg")
 FUNCTIONS = (
     "count", "sum", "avg", "stddev", "count_distinct", "quantile", "first", "last", "time_since_first",
-    "time_since_last", "min", "max",
+    "time_since_last", "min", "max", *DECAYED,
 )  # fmt: skip
 BOUNDED = ("count_distinct", "quantile", "min", "max")
 ANY = ("first", "last", "count_distinct")
@@ -80,7 +81,10 @@ def random_features(rng, n, unit=1):
         width = int(rng.choice(widths))
         lag = int(rng.integers(1, width // ten)) * ten if width > ten and rng.random() < 0.35 else 0
         calendar, last = "", 0
-        if rng.random() < 0.15:
+        half = 0
+        if function in DECAYED:
+            width, lag, half = None, 0, max(width, 20 * unit)
+        elif rng.random() < 0.15:
             width, lag, last = None, 0, int(rng.choice([1, 2, 5, 30]))
         elif unit > 1 and rng.random() < 0.5:
             calendar, lag = str(rng.choice(["day", "week", "month"])), 0
@@ -104,6 +108,7 @@ def random_features(rng, n, unit=1):
                 level=str(rng.choice(LEVELS)),
                 calendar=calendar,
                 last=last,
+                half=half,
             )
         )
     return features
@@ -208,6 +213,7 @@ def make_specs(features, layout):
             argument=argument,
             quantile=float(f.level),
             prior=f.prior,
+            half_life_us=f.half,
         )
         place = layout[f.argument] if f.argument else None
         specs.append(WindowSpec(f"f{k}", aggregate, f.filter, place, f.decimals or 0, out))

@@ -35,6 +35,9 @@ OPERATIONS = {
     "time_since_last": at.SINCE_LAST,
     "min": at.MIN,
     "max": at.MAX,
+    "decayed_count": at.FADED_COUNT,
+    "decayed_sum": at.FADED_SUM,
+    "decayed_avg": at.FADED_AVG,
 }
 TABLE_OF = {
     at.GROUP_ENTER: at.GROUPS,
@@ -49,11 +52,22 @@ UPDATES_US = 31 * 86_400_000_000  # how long an update reaches `over last N even
 LAST_MAX = 1_000  # events of `over last N events`: they are looked at one by one
 BOUNDED_ONLY = ("count_distinct", "quantile", "min", "max")
 SIGNS = {"min": -1, "max": 1}
+DECAYED = ("decayed_count", "decayed_sum", "decayed_avg")
+HALF_LIVES = 60  # after so many, an update changes nothing that is seen
+LATE_HALF_LIVES = 16  # a late row may lie so many in the past, or rounding shows
 
 
-def check(spec: "WindowSpec") -> None:
+def check(spec: "WindowSpec", lateness_us: int) -> None:
     """Raise `ConfigError` if windows cannot compute `spec`."""
     window, function = spec.aggregate.window, spec.aggregate.function
+    if function in DECAYED and LATE_HALF_LIVES * spec.aggregate.half_life_us < max(lateness_us, 1):
+        raise ConfigError(
+            f"feature `{spec.name}`: the half-life of {spec.aggregate.half_life_us} us is too short beside a "
+            f"lateness of {lateness_us} us",
+            why="a late row looks into the past, where what came since has to be taken away; after more than "
+            f"{LATE_HALF_LIVES} half-lives only rounding would be left",
+            fix=f"make it {-(-lateness_us // LATE_HALF_LIVES)} us or longer, or lower the lateness",
+        )
     if function not in OPERATIONS:
         raise ConfigError(
             f"feature `{spec.name}`: `{function}` is no aggregate of windows",
@@ -136,24 +150,27 @@ def log_of(spec: "WindowSpec") -> tuple[tuple[str, ...], int]:
 def keep_us(specs: Sequence["WindowSpec"], lateness_us: int, updates_us: int) -> int:
     """How long an event of this log may still be asked for: the longest window or lag, and the lateness.
 
-    Of `over last N events`, how long an event may change: `updates_us` and the lateness.
+    Of `over last N events`, how long an event may change: `updates_us` and the lateness; decayed aggregates likewise,
+    but at most 60 half-lives.
     """
     if any(spec.aggregate.window.last for spec in specs):
         return updates_us + lateness_us
     windows = [spec.aggregate.window for spec in specs]
+    halves = [s.aggregate.half_life_us for s in specs if s.aggregate.function in DECAYED]
+    faded = [min(updates_us, HALF_LIVES * half_us) for half_us in halves]
     lengths = [
         calendar.kept_us(w.calendar) if w.calendar else max(w.width_us or 0, w.lag_us)
         for w in windows
     ]
-    return max(lengths, default=0) + lateness_us
+    return max(lengths + faded, default=0) + lateness_us
 
 
 class Builder:
     """Collects what the features of one event log need and lays it out."""
 
-    def __init__(self, specs: Sequence["WindowSpec"]) -> None:
+    def __init__(self, specs: Sequence["WindowSpec"], lateness_us: int) -> None:
         for spec in specs:
-            check(spec)
+            check(spec, lateness_us)
         self.columns: list[tuple[int, int, int]] = []
         self.bits: list[Bit] = []
         windows = [spec.aggregate.window for spec in specs]
@@ -166,6 +183,7 @@ class Builder:
         self.orders: list[tuple[int, int, int, int]] = []  # bit, column, lag, horizon
         # bit, column, lag, calendar or 0, sign -> the longest of its horizons
         self.chains: dict[tuple[int, int, int, int, int], int] = {}
+        self.fades: list[tuple[int, int, int]] = []  # bit, column, half-life
         self.latest: list[tuple[int, int]] = []  # bit, lag
         self.earliest: list[tuple[int, int]] = []  # bit, horizon
         self.frozen: list[tuple[int, int]] = []  # bit, column
@@ -207,6 +225,8 @@ class Builder:
                     self.cells[h, bit, column] = kind
         elif function == "count_distinct":
             self.groups.setdefault(self.group(bit, column, lag, horizon), set()).add(horizon)
+        elif function in DECAYED:
+            _once(self.fades, (bit, column, spec.aggregate.half_life_us))
         elif function in SIGNS:
             chain = (*self.group(bit, column, lag, horizon), SIGNS[function])
             self.chains[chain] = max(self.chains.get(chain, 0), horizon)
@@ -216,7 +236,7 @@ class Builder:
             _once(self.latest, (bit, lag))
         elif function in {"first", "time_since_first"}:
             _once(self.earliest, (bit, horizon))
-        if horizon == len(self.horizons) and function not in {*kinds, "count"}:
+        if horizon == len(self.horizons) and function not in {*kinds, "count", *DECAYED}:
             _once(self.frozen, (bit, column))
 
     def build(
@@ -236,6 +256,7 @@ class Builder:
         group_at, record = _places(record, [3] * len(self.groups))
         order_at, record = _places(record, [3] * len(self.orders))
         chain_at, record = _places(record, [4] * len(self.chains))
+        fade_at, record = _places(record, [7] * len(self.fades))
         distinct = [(g, h) for g, hs in enumerate(self.groups.values()) for h in sorted(hs)]
         distinct_at, record = _places(record, [1] * len(distinct))
         cells = dict(sorted(self.cells.items()))
@@ -258,6 +279,7 @@ class Builder:
             at.DISTINCTS: (len(distinct), at.DISTINCT_ROW),
             at.ORDERS: (len(self.orders), at.ORDER_ROW),
             at.CHAINS: (len(self.chains), at.CHAIN_ROW),
+            at.FADES: (len(self.fades), at.FADE_ROW),
             at.LATESTS: (len(self.latest), at.LATEST_ROW),
             at.EARLIESTS: (len(self.earliest), at.EARLIEST_ROW),
             at.FROZENS: (len(self.frozen), at.FROZEN_ROW),
@@ -321,6 +343,7 @@ class Builder:
                     self.chains.items(), chain_at, strict=True
                 )
             ],
+            at.FADES: [(*y, p) for y, p in zip(self.fades, fade_at, strict=True)],
             at.LATESTS: [(*l, p) for l, p in zip(self.latest, latest_at, strict=True)],
             at.EARLIESTS: [(e[0], p) for e, p in zip(self.earliest, earliest_at, strict=True)],
             at.FROZENS: [(*z, p) for z, p in zip(self.frozen, frozen_at, strict=True)],
@@ -382,6 +405,10 @@ class Builder:
         elif function == "quantile":
             p = self.row_at[at.ORDERS, self.orders.index((bit, column, lag, horizon))]
             level = round(spec.aggregate.quantile * at.LEVEL_ONE)
+        elif function in DECAYED:
+            fade = bit, column, spec.aggregate.half_life_us
+            p = self.row_at[at.FADES, self.fades.index(fade)]
+            level = 10**spec.decimals
         elif function in SIGNS:
             chain = (*self.group(bit, column, lag, horizon), SIGNS[function])
             p = self.row_at[at.CHAINS, list(self.chains).index(chain)]

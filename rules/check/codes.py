@@ -176,8 +176,8 @@ PAGES: Final[dict[str, Page]] = {
         "error",
         "The window does not fit the aggregate",
         "`over all` is for first and last seen. `until` belongs to durations: what a calendar window holds begins with "
-        "the day, week or month of the event, and a lag could reach behind that beginning. `over last N events` looks at "
-        "each of them, so N has a bound.",
+        "the day, week or month of the event, and a lag could reach behind that beginning. `over last N events` looks "
+        "at each of them, so N has a bound. Decayed aggregates have a half-life in place of a window.",
     ),
     "WR128": Page("error", "Not a condition", "Something that is true or false is wanted here."),
     "WR129": Page(

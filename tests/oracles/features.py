@@ -31,6 +31,7 @@ class Aggregate:
     kind     : of the argument: number, money, duration, time or code; `width` None is over all
     calendar : day, week or month in place of a width
     last     : N in place of a width, the last N events that pass `where`
+    half     : half-life in place of a width: an event of age a weighs 2**-(a / half)
     """
 
     function: str
@@ -45,6 +46,7 @@ class Aggregate:
     prior: bool = False
     calendar: str = ""
     last: int = 0
+    half: int = 0
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,8 @@ def kept_for(aggregate):
         return {"day": 24, "week": 7 * 24, "month": 31 * 24}[
             aggregate.calendar
         ] * HOUR_US + 8 * HOUR_US
+    if aggregate.half:
+        return min(UPDATES_US, 60 * aggregate.half)
     return aggregate.width or 0
 
 
@@ -179,6 +183,15 @@ def reduce(aggregate, now, events):
     n, digits = len(events), decimals(aggregate)
     values = [v for _, v in events]
     scale = 10**digits
+    if aggregate.half:
+        weights = [2.0 ** -min((now - time) / aggregate.half, 1000) for time, _ in events]
+        weight = math.fsum(weights)
+        if aggregate.function == "decayed_count":
+            return weight
+        total = math.fsum(w * v for w, v in zip(weights, values, strict=True)) / scale
+        if aggregate.function == "decayed_sum":
+            return total
+        return total / weight if weight >= 2.0**-50 else None
     match aggregate.function:
         case "count":
             return n
@@ -305,10 +318,8 @@ class Oracle:
         for name, feature in self.declared.items():
             # state of `over all` is constant: what is older than anything kept for windows stays as it was
             if isinstance(feature, Aggregate) and feature.width is None and not feature.calendar:
-                if feature.last:
-                    kept = UPDATES_US + self.lateness
-                else:
-                    kept = self.kept[self.level[name], feature.keys]
+                log = self.level[name], feature.keys
+                kept = UPDATES_US + self.lateness if feature.last else self.kept[log]
                 if old.time <= self.windows_core - kept:
                     new.takes.pop(name, None)
                     if name in old.takes:

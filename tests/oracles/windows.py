@@ -22,7 +22,8 @@ LIMIT = 2**62  # a fixed-point argument from here on is missing
 class Declared:
     """One feature. `width` None is over all; `argument` names a value of the rows; `decimals` None means a code.
 
-    `calendar` is day, week or month; `width` is then not looked at. `last` is N of the last N events.
+    `calendar` is day, week or month; `width` is then not looked at. `last` is N of the last N events. `half` is the
+    half-life of a decayed aggregate.
     """
 
     function: str
@@ -36,6 +37,16 @@ class Declared:
     level: str = "0"
     calendar: str = ""
     last: int = 0
+    half: int = 0
+
+
+class Near(float):
+    """A float that is right up to 1e-9 of `size`."""
+
+    def __new__(cls, value, size):
+        near = super().__new__(cls, value)
+        near.size = size
+        return near
 
 
 @dataclass
@@ -76,6 +87,19 @@ def evaluate(feature, time, inside):
         at = [t for t, v in pairs if v is not None]
         values = [v for _, v in pairs if v is not None]
     n, d = len(at), feature.decimals
+    if feature.half:
+        weights = [2.0 ** -(min((time - t) / feature.half, 1000)) for t in at]
+        total = math.fsum(w * v for w, v in zip(weights, values or [0] * n, strict=True)) / 10**d
+        size = (
+            math.fsum(w * abs(v) for w, v in zip(weights, values or [0] * n, strict=True)) / 10**d
+        )
+        size += 2.0**-60 * max(map(abs, values or [0]), default=0) / 10**d  # fainter is nothing
+        weight = math.fsum(weights)
+        if feature.function == "decayed_count":
+            return Near(weight, weight + 2.0**-60)
+        if feature.function == "decayed_sum":
+            return Near(total, size)
+        return Near(total / weight, size / weight) if weight >= 2.0**-50 else None
     match feature.function:
         case "count":
             return float(n)
@@ -134,6 +158,8 @@ def kept_for(feature, updates):
     """How long an event may still be changed; clocks never moved by more than 8 hours in a day."""
     if feature.last:
         return updates
+    if feature.half:
+        return min(updates, 60 * feature.half)
     if feature.calendar:
         return {"day": 24, "week": 168, "month": 744}[feature.calendar] * HOUR + 8 * HOUR
     return max(feature.width or 0, feature.lag)

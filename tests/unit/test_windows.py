@@ -218,3 +218,15 @@ def test_state_of_other_features_is_refused():
     other = Runner([Declared("count", ("device",), 100)], 0).windows
     with pytest.raises(StateError, match="by other keys"):
         other.load(saved)
+
+
+def test_a_half_life_much_shorter_than_the_lateness_is_refused():
+    fade = Declared("decayed_count", ("account",), None, half=99)
+    with pytest.raises(ConfigError, match="too short beside a lateness of 1600 us"):
+        Runner([fade], 1600)
+    fade = Declared("decayed_count", ("account",), None, half=100)
+    assert results(fade, [row(0, 1000), row(1, 1100), row(2, 1050)], 1600) == [
+        1,
+        1.5,
+        pytest.approx(1 + 2**-0.5),
+    ]

@@ -3,8 +3,8 @@
 An *event log* belongs to one tuple of key columns and holds, for each entity (slot), its events in (time, seq) order
 in one segment of an arena. A record a slot says where the segment is and carries the running state of all features:
 
-    START CLASS LENGTH BASE AS_OF NEXT | one tail a horizon | pointers | frozen | tables | orders | chains | distinct |
-    cells
+    START CLASS LENGTH BASE AS_OF NEXT | one tail a horizon | pointers | frozen | tables | orders | chains | fades |
+    distinct | cells
 
 - A *horizon* is a distinct window length or lag, or the local day, week or month of the moment (horizons.py). Its tail
   is the position of the oldest event younger than that.
@@ -57,7 +57,8 @@ FEATURES: Final = 36  # the others; they follow on the priors
 PERIODS: Final = 38  # tables of periods, one after the other
 CHAINS: Final = 40
 KEEP_EVENTS: Final = 42  # how many events stay however old they are
-HEADER: Final = 43
+FADES: Final = 43
+HEADER: Final = 45
 
 # Rows of its tables: width, then columns. A column named _AT is a place in the record.
 BIT_ROW, B_FILTER, B_COLUMN = 2, 0, 1  # B_COLUMN: index of the column that must be present, or -1
@@ -112,6 +113,8 @@ FROZEN_ROW, Z_BIT, Z_COLUMN, Z_AT = (
     1,
     2,
 )  # Z_AT: known, first time and value, last time and value, of dropped
+FADE_ROW, Y_BIT, Y_COLUMN, Y_HALF, Y_AT = 4, 0, 1, 2, 3
+# Y_HALF: microseconds; Y_AT: events, as of when, sum and weight (float64); as of when, sum and weight of dropped ones
 FEATURE_ROW: Final = 11
 F_OP, F_P, F_Q, F_COLUMN, F_LAG, F_LAG_TAIL, F_TAIL, F_FROZEN, F_CODED, F_OUT, F_LEVEL = range(11)
 # F_P, F_Q: places in the record (F_Q -1: no lag), or rows of ORDERS, CHAINS, LATESTS, EARLIESTS; F_FROZEN: a row or -1
@@ -120,7 +123,7 @@ F_OP, F_P, F_Q, F_COLUMN, F_LAG, F_LAG_TAIL, F_TAIL, F_FROZEN, F_CODED, F_OUT, F
 
 # Operations of a feature.
 COUNT, SUM, AVG, STDDEV, DISTINCT, QUANTILE, FIRST, LAST, SINCE_FIRST, SINCE_LAST = range(10)
-MIN, MAX, NEWEST = 10, 11, 12
+MIN, MAX, NEWEST, FADED_COUNT, FADED_SUM, FADED_AVG = 10, 11, 12, 13, 14, 15
 LEVEL_ONE: Final = 1_000_000_000  # quantile levels are whole billionths: 0.07 of 100 values is the 7th, not the 8th
 
 # Columns of a record.

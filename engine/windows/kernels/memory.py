@@ -4,12 +4,15 @@ Growing an entity moves its segment to one twice as large, so the work is spread
 reserved address space and is not copied (engine/windows/events.py).
 """
 
+import numpy as np
 from numba import njit
 
 from engine.windows.kernels.layout import (
     BASE,
     CLASS,
     EVENT_WIDTH,
+    FADE_ROW,
+    FADES,
     FROZEN_ROW,
     FROZENS,
     I8,
@@ -23,10 +26,17 @@ from engine.windows.kernels.layout import (
     TAIL,
     TIME,
     VALUE,
+    Y_AT,
+    Y_BIT,
+    Y_COLUMN,
+    Y_HALF,
     Z_AT,
     Z_BIT,
     Z_COLUMN,
 )
+from models.kernels.exp_log import exp
+
+LN_2 = 0.6931471805599453
 
 
 @njit(cache=True)
@@ -64,8 +74,19 @@ def give_segment(arena: I8, note: I8, free: int, klass: int, width: int, start: 
 
 
 @njit(cache=True)
+def decay(age_us: int, half_us: int) -> float:
+    """What an event weighs: 2**-(age / half-life), 0 from 1,000 half-lives on.
+
+    age_us  : int  microseconds, >= 0
+    half_us : int  microseconds, > 0
+    """
+    x = np.float64(age_us) / np.float64(half_us)
+    return exp(-LN_2 * x) if x < 1000.0 else 0.0
+
+
+@njit(cache=True)
 def freeze(plan: I8, record: I8, log: I8, r: int, gone: int) -> None:
-    """Remember first and last of the events about to be dropped, for features over all.
+    """Remember first and last of the events about to be dropped, and what they weigh, for features over all.
 
     plan   : (p,) int64  read
     record : (m,) int64  updated
@@ -82,6 +103,15 @@ def freeze(plan: I8, record: I8, log: I8, r: int, gone: int) -> None:
                 if record[at] == 0:
                     record[at], record[at + 1], record[at + 2] = 1, log[e + TIME], value
                 record[at + 3], record[at + 4] = log[e + TIME], value
+        for y in range(plan[FADES], plan[FADES + 1], FADE_ROW):
+            if (log[e + META] >> plan[y + Y_BIT]) & 1:
+                at, c, kept = r + plan[y + Y_AT] + 4, plan[y + Y_COLUMN], record.view(np.float64)
+                d = decay(log[e + TIME] - record[at], plan[y + Y_HALF])
+                kept[at + 1] *= d
+                if c >= 0:
+                    kept[at + 1] += np.float64(log[e + VALUE + c])
+                kept[at + 2] = kept[at + 2] * d + 1.0
+                record[at] = log[e + TIME]
 
 
 @njit(cache=True)
@@ -118,7 +148,7 @@ def make_room(plan: I8, record: I8, log: I8, note: I8, r: int, core_us: int) -> 
         to = take_segment(log, note, LOG_FREE, to_class, width)
         if to < 0:
             return False
-    if gone and plan[FROZENS] < plan[FROZENS + 1]:
+    if gone and (plan[FROZENS] < plan[FROZENS + 1] or plan[FADES] < plan[FADES + 1]):
         freeze(plan, record, log, r, gone)
     shift = (start + gone - to) * width
     if shift:

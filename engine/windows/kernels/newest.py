@@ -62,7 +62,7 @@ def over_values(op: int, values: I8, n: int, level: int, scale: int) -> float:
         return np.float64(found)
     if n == 0:
         return 0.0 if op == SUM else np.nan
-    if op == SUM or op == AVG or op == STDDEV:
+    if op in (SUM, AVG, STDDEV):
         high, low = 0, 0
         squares = np.zeros(4, np.int64)
         for k in range(n):
@@ -71,7 +71,7 @@ def over_values(op: int, values: I8, n: int, level: int, scale: int) -> float:
             if op == STDDEV:
                 add_square(squares, 0, values[k], 1)
         if op == STDDEV:
-            s0, s1, s2, s3 = squares
+            s0, s1, s2, s3 = int(squares[0]), int(squares[1]), int(squares[2]), int(squares[3])
             return deviation(n, high, low, s0, s1, s2, s3, np.float64(scale))
         return quotient(high, low, scale if op == SUM else n * scale)
     value = values[n - 1]
@@ -117,7 +117,7 @@ def read_newest(
             values[wanted - n] = log[e + VALUE + column]
     if op == COUNT:
         return np.float64(seen), -1
-    if op == SINCE_FIRST or op == SINCE_LAST:
+    if op in (SINCE_FIRST, SINCE_LAST):
         if seen == 0:
             return np.nan, -1
         return np.float64(time_us - (oldest_us if op == SINCE_FIRST else newest_us)), -1

@@ -25,6 +25,7 @@ from engine.windows.kernels.extremes import (
     renumber_chains,
     take_from_chain,
 )
+from engine.windows.kernels.fading import NOTHING, fade_in, fade_out, read_fade
 from engine.windows.kernels.horizons import leaves_at, limit_of
 from engine.windows.kernels.keys import NO_ROOM, mix, number_of_pair
 from engine.windows.kernels.layout import (
@@ -74,6 +75,10 @@ from engine.windows.kernels.layout import (
     F_P,
     F_Q,
     F_TAIL,
+    FADED_AVG,
+    FADED_COUNT,
+    FADED_SUM,
+    FADES,
     FEATURE_ROW,
     FEATURES,
     FIRST,
@@ -321,6 +326,7 @@ def insert(
         if record[p] > base + at:
             record[p] = base + at if (meta >> plan[k + E_BIT]) & 1 else record[p] + 1
     enter_structures(plan, record, log, pool, note, r, at, 1)
+    fade_in(plan, record, log, r, at)
     record[r + NEXT] = 0
 
 
@@ -342,6 +348,7 @@ def replace(
     for sign in (-1, 1):
         if sign < 0:
             enter_structures(plan, record, log, pool, note, r, at, -1)
+            fade_out(plan, record, log, r, at)
         else:
             log[e + META] = (log[e + META] >> FLAGS) << FLAGS | mask
             for c in range(width - VALUE):
@@ -351,6 +358,7 @@ def replace(
                 low, high = plan[plan[CELL_OF] + h], plan[plan[CELL_OF] + h + 1]
                 change_cells(plan, log, e, log[e + META], low, high, record, r, sign)
     enter_structures(plan, record, log, pool, note, r, at, 1)
+    fade_in(plan, record, log, r, at)
     for k in range(plan[LATESTS], plan[LATESTS + 1], LATEST_ROW):
         p, lag, bit = r + plan[k + L_AT], plan[k + L_LAG], plan[k + L_BIT]
         if (mask >> bit) & 1:
@@ -513,6 +521,13 @@ def read_far(
     op, p, q, column = plan[f + F_OP], a + plan[f + F_P], plan[f + F_Q], plan[f + F_COLUMN]
     if op == NEWEST:
         return read_newest(plan, record, log, r, f, time_us, is_late)
+    if op in (FADED_COUNT, FADED_SUM, FADED_AVG):
+        total, weight = read_fade(plan, record, log, r, f, time_us)
+        if op == FADED_COUNT:
+            return weight, -1
+        if op == FADED_SUM:
+            return total / np.float64(plan[f + F_LEVEL]), -1
+        return total / weight / np.float64(plan[f + F_LEVEL]) if weight >= NOTHING else np.nan, -1
     scale = plan[plan[COLUMNS] + COLUMN_ROW * column + C_SCALE] if column >= 0 else 1
     if op in (AVG, STDDEV):
         n, high, low = acc[p], acc[p + 1], acc[p + 2]
@@ -643,7 +658,7 @@ def write_empty(plan: I8, number: F8, code: I4, i: int) -> None:
         if plan[f + F_CODED]:
             code[out, i] = -1
         else:
-            number[out, i] = 0.0 if op in (COUNT, SUM, DISTINCT) else np.nan
+            number[out, i] = 0.0 if op in (COUNT, SUM, DISTINCT, FADED_COUNT, FADED_SUM) else np.nan
 
 
 @njit(cache=True)
@@ -734,7 +749,7 @@ def slide(
     """
     n, width, event_width, horizons = seq.shape[0], plan[WIDTH], plan[EVENT_WIDTH], plan[N_HORIZONS]
     groups, orders = plan[GROUPS + 1] - plan[GROUPS], plan[ORDERS + 1] - plan[ORDERS]
-    chains = plan[CHAINS + 1] - plan[CHAINS]
+    chains, fades = plan[CHAINS + 1] - plan[CHAINS], plan[FADES + 1] - plan[FADES]
     structures = groups // GROUP_ROW + orders // ORDER_ROW + chains // CHAIN_ROW
     all_cells, end_of_cells = plan[CELLS], plan[CELLS + 1]
     on_arrival = plan[plan[HOOK_OF] + horizons] < plan[plan[HOOK_OF] + horizons + 1]
@@ -844,6 +859,8 @@ def slide(
                 log[e + VALUE + c] = value[c, i]
             record[r + LENGTH] = at + 1
             change_cells(plan, log, e, m, all_cells, end_of_cells, record, r, 1)
+            if fades:
+                fade_in(plan, record, log, r, at)
             if on_arrival:
                 cross(plan, record, log, pool, note, r, horizons, at, at + 1)
             record[r + NEXT] = min(record[r + NEXT], t + shortest_us)
