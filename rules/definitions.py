@@ -258,12 +258,12 @@ class RuleTest:
     lists: dict[str, tuple[str, ...]]
     profiles: tuple[dict[str, Entry], ...]
     place: Place
+    rates: dict[str, Fraction] | None = None  # in the pack's currency; None: the configuration's
 
 
 @dataclass(frozen=True, slots=True)
 class Band:
     """Scores from `low` up to `high` (not included, but for the last band) mean `decision`."""
-    rates: dict[str, Fraction] | None = None  # in the pack's currency; None: the configuration's
 
     low: float
     high: float
