@@ -225,6 +225,7 @@ def _argument(found: AggregateText, checker: Checker) -> tuple[Node | None, floa
         example = {
             "quantile": "quantile(amount, 95%)",
             "count_distinct": "count_distinct(merchant)",
+            "entropy": "entropy(mcc)",
             "count": "count(), or count_distinct(x) for different values",
         }.get(name, f"{name}()" if not wanted else f"{name}(amount)")
         number = ("no value", "one value", "a value and a level")[wanted]
@@ -241,7 +242,7 @@ def _argument(found: AggregateText, checker: Checker) -> tuple[Node | None, floa
             "WR124", tree.span, what, f"count with where: count() ... where {checker.source(tree)}"
         )
         return Node("const", Type(UNKNOWN)), 0.0
-    if name == "count_distinct":
+    if name in ("count_distinct", "entropy"):
         fits, what = (
             kind in (ID, CATEGORY) and node.op == "column",
             "an id or category field is wanted here",
@@ -388,7 +389,7 @@ def _where(found: AggregateText, source: Source, checker: Checker) -> tuple[Node
 def _result(name: str, argument: Node | None) -> Type:
     if argument is not None and argument.type.kind == UNKNOWN:
         return Type(UNKNOWN)
-    if name in ("count", "count_distinct", "decayed_count"):
+    if name in ("count", "count_distinct", "entropy", "decayed_count"):
         return Type(NUMBER)
     if name.startswith("time_since"):
         return Type(DURATION)

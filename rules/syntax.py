@@ -37,7 +37,7 @@ DEPTH_MAX: Final = 40
 AGGREGATES: Final = frozenset(
     {
         "count", "sum", "avg", "stddev", "min", "max", "count_distinct", "quantile", "first", "last",
-        "time_since_first", "time_since_last", "decayed_count", "decayed_sum", "decayed_avg",
+        "time_since_first", "time_since_last", "entropy", "decayed_count", "decayed_sum", "decayed_avg",
     }
 )  # fmt: skip
 KEYWORDS: Final = frozenset(

@@ -47,7 +47,7 @@ KEY_SETS = [
 NUMERIC = ("sum", "avg", "stddev", "quantile", "min", "max")
 FUNCTIONS = (
     "count", "count", "sum", "avg", "stddev", "count_distinct", "quantile", "first", "last", "time_since_first",
-    "time_since_last", "min", "max", "decayed_count", "decayed_sum", "decayed_avg",
+    "time_since_last", "min", "max", "entropy", "decayed_count", "decayed_sum", "decayed_avg",
 )  # fmt: skip
 FIELD_KINDS = {
     "amount": "money", "balance_before": "money", "duration": "duration", "account_age": "duration", "lat": "number",
@@ -165,7 +165,8 @@ class Declarer:
             result = ""
             if function != "decayed_count":
                 argument, kind = ("field", "amount"), "money"
-        elif function == "count_distinct":
+        elif function in ("count_distinct", "entropy"):
+            result = "number" if function == "count_distinct" else ""
             argument, kind = ("field", self.pick(TEXT)), "code"
         elif function in ("first", "last"):
             if self.chance(0.5):

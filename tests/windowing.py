@@ -26,9 +26,9 @@ DECAYED = ("decayed_count", "decayed_sum", "decayed_avg")
 NUMERIC = ("sum", "avg", "stddev", "quantile", "min", "max", "decayed_sum", "decayed_avg")
 FUNCTIONS = (
     "count", "sum", "avg", "stddev", "count_distinct", "quantile", "first", "last", "time_since_first",
-    "time_since_last", "min", "max", *DECAYED,
+    "time_since_last", "min", "max", "entropy", *DECAYED,
 )  # fmt: skip
-BOUNDED = ("count_distinct", "quantile", "min", "max")
+BOUNDED = ("count_distinct", "quantile", "min", "max", "entropy")
 ANY = ("first", "last", "count_distinct")
 LEVELS = ("0", "0.07", "0.25", "0.5", "0.9", "0.95", "0.999", "1")
 
@@ -93,6 +93,8 @@ def random_features(rng, n, unit=1):
         argument = None
         if function in NUMERIC:
             argument = str(rng.choice(["amount", "ratio", "fine"]))
+        elif function == "entropy":
+            argument = "merchant"
         elif function in ANY:
             argument = str(rng.choice(list(ARGUMENTS)))
         features.append(

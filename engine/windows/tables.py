@@ -35,6 +35,7 @@ OPERATIONS = {
     "time_since_last": at.SINCE_LAST,
     "min": at.MIN,
     "max": at.MAX,
+    "entropy": at.ENTROPY,
     "decayed_count": at.FADED_COUNT,
     "decayed_sum": at.FADED_SUM,
     "decayed_avg": at.FADED_AVG,
@@ -50,7 +51,7 @@ TABLE_OF = {
 }
 UPDATES_US = 31 * 86_400_000_000  # how long an update reaches `over last N events`
 LAST_MAX = 1_000  # events of `over last N events`: they are looked at one by one
-BOUNDED_ONLY = ("count_distinct", "quantile", "min", "max")
+BOUNDED_ONLY = ("count_distinct", "quantile", "entropy", "min", "max")
 SIGNS = {"min": -1, "max": 1}
 DECAYED = ("decayed_count", "decayed_sum", "decayed_avg")
 HALF_LIVES = 60  # after so many, an update changes nothing that is seen
@@ -180,7 +181,7 @@ class Builder:
         self.cells: dict[tuple[int, int, int], int] = {}  # horizon, bit, column -> kind
         # bit, column, lag, calendar or 0 -> horizons; the last one holds the others, so a calendar window stands alone
         self.groups: dict[tuple[int, int, int, int], set[int]] = {}
-        self.orders: list[tuple[int, int, int, int]] = []  # bit, column, lag, horizon
+        self.orders: list[tuple[int, int, int, int, int]] = []  # bit, column, lag, horizon, spread
         # bit, column, lag, calendar or 0, sign -> the longest of its horizons
         self.chains: dict[tuple[int, int, int, int, int], int] = {}
         self.fades: list[tuple[int, int, int]] = []  # bit, column, half-life
@@ -230,8 +231,8 @@ class Builder:
         elif function in SIGNS:
             chain = (*self.group(bit, column, lag, horizon), SIGNS[function])
             self.chains[chain] = max(self.chains.get(chain, 0), horizon)
-        elif function == "quantile":
-            _once(self.orders, (bit, column, lag, horizon))
+        elif function in ("quantile", "entropy"):
+            _once(self.orders, (bit, column, lag, horizon, int(function == "entropy")))
         elif function in {"last", "time_since_last"}:
             _once(self.latest, (bit, lag))
         elif function in {"first", "time_since_first"}:
@@ -254,7 +255,7 @@ class Builder:
         earliest_at, record = _places(record, [1] * len(self.earliest))
         frozen_at, record = _places(record, [5] * len(self.frozen))
         group_at, record = _places(record, [3] * len(self.groups))
-        order_at, record = _places(record, [3] * len(self.orders))
+        order_at, record = _places(record, [3 + order[4] for order in self.orders])
         chain_at, record = _places(record, [4] * len(self.chains))
         fade_at, record = _places(record, [7] * len(self.fades))
         distinct = [(g, h) for g, hs in enumerate(self.groups.values()) for h in sorted(hs)]
@@ -402,8 +403,9 @@ class Builder:
         elif function == "count_distinct":
             group = self.group(bit, column, lag, horizon)
             p = self.distinct_at[list(self.groups).index(group), horizon]
-        elif function == "quantile":
-            p = self.row_at[at.ORDERS, self.orders.index((bit, column, lag, horizon))]
+        elif function in ("quantile", "entropy"):
+            order = bit, column, lag, horizon, int(function == "entropy")
+            p = self.row_at[at.ORDERS, self.orders.index(order)]
             level = round(spec.aggregate.quantile * at.LEVEL_ONE)
         elif function in DECAYED:
             fade = bit, column, spec.aggregate.half_life_us

@@ -211,6 +211,9 @@ def reduce(aggregate, now, events):
         case "quantile":
             rank = max(math.ceil(Fraction(aggregate.level) * n), 1)
             return float(Fraction(sorted(values)[rank - 1], scale))
+        case "entropy":
+            shares = [values.count(v) / n for v in set(values)]
+            return round(math.fsum(-p * math.log2(p) for p in shares), 9) + 0.0
         case "min":
             return float(Fraction(min(values), scale))
         case "max":

@@ -119,6 +119,9 @@ def evaluate(feature, time, inside):
         case "quantile":
             rank = max(math.ceil(Fraction(feature.level) * n), 1)
             return unscaled(sorted(values)[rank - 1], d)
+        case "entropy":
+            shares = [values.count(v) / n for v in set(values)]
+            return round(math.fsum(-p * math.log2(p) for p in shares), 9) + 0.0
         case "min":
             return unscaled(min(values), d)
         case "max":

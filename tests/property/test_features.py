@@ -34,6 +34,8 @@ def agrees(feature, got, want):
         if got is None or want is None:
             return got is want
         return abs(got - want) <= 1e-9 * abs(want) + 1e-15 * bool(feature.half)
+    if isinstance(feature, Aggregate) and feature.function == "entropy" and want and got:
+        return abs(got - want) <= 2e-9
     return got == want
 
 

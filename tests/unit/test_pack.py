@@ -237,6 +237,8 @@ def test_an_aggregate_becomes_its_parts_and_a_type(tmp_path, text, kind, shape):
         ("count() by card over calendar day until 2h ago", "WR127", "over calendar day has no until"),
         ("count() by card over calendar year", "WR116", 'calendar what? found "year"'),
         ("count() by card over last days", "WR116", 'last what? found "days"'),
+        ("entropy(amount) by card over 1d", "WR124", "amount is money (EUR), an id or category field is wanted here"),
+        ("entropy(country) by card over all", "WR127", "entropy over all would grow without bound"),
         ("decayed_sum(amount) by card", "WR124", "decayed_sum ends with a half-life, a written duration"),
         ("decayed_sum(amount, 7) by card", "WR124", "decayed_sum ends with a half-life, a written duration"),
         ("decayed_avg(7d) by card", "WR124", "decayed_avg takes one value"),

@@ -230,3 +230,15 @@ def test_a_half_life_much_shorter_than_the_lateness_is_refused():
         1.5,
         pytest.approx(1 + 2**-0.5),
     ]
+
+
+def test_entropy_is_in_bits_nothing_for_one_value_and_one_for_two_as_frequent():
+    entropy = Declared("entropy", ("account",), 100, argument="merchant", decimals=None)
+    rows = [row(k, 1000 + k) for k in range(7)]
+    for r, merchant in zip(rows, [4, 4, 9, 9, None, 1, 2], strict=True):
+        r.values["merchant"] = merchant
+    seen = results(entropy, rows)
+    assert seen[:2] == [0.0, 0.0]
+    assert seen[2] == pytest.approx(0.918295834, abs=1e-9)
+    assert seen[3:5] == [1.0, 1.0]
+    assert seen[6] == pytest.approx(1.918295834, abs=1e-9)

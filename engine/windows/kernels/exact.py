@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 
 from engine.windows.kernels.layout import I8, LOW, MISSING
+from models.kernels.exp_log import log
 
 U = np.uint64
 ONE, BITS11, HALF11 = np.uint64(1), np.uint64(2047), np.uint64(1024)
@@ -188,3 +189,24 @@ def deviation(
         q = q + q
         exponent -= 1
     return math.sqrt(rounded(q, sticky, exponent)) / (np.float64(n) * scale)
+
+
+@njit(cache=True)
+def spread(n: int) -> int:
+    """What `n` events of one value add to an entropy: n ln n in units of 2**-32, whole, so that it can be taken away.
+
+    n : int  0 <= n < 2**26
+    """
+    return int(np.rint(np.float64(n) * log(np.float64(n)) * 4294967296.0)) if n > 1 else 0
+
+
+@njit(cache=True)
+def entropy(n: int, total: int) -> float:
+    """Shannon's entropy in bits of `n` events, rounded to 1e-9; `total` is the sum of `spread` over their values.
+
+    n     : int  1 <= n < 2**26
+    total : int  see `spread`
+    """
+    nats = log(np.float64(n)) - np.float64(total) / (np.float64(n) * 4294967296.0)
+    bits: float = np.rint(nats / 0.6931471805599453 * 1e9) / 1e9 + 0.0
+    return bits

@@ -86,14 +86,8 @@ GROUP_ROW, G_BIT, G_COLUMN, G_LAG, G_LONGEST, G_FLAG, G_AT, G_FIRST, G_END = (
 )
 # G_LAG: a horizon or -1; G_AT: start, class, used of its table; G_FIRST .. G_END: its rows of DISTINCTS
 DISTINCT_ROW, D_GROUP, D_HORIZON, D_AT = 3, 0, 1, 2
-ORDER_ROW, O_BIT, O_COLUMN, O_LAG, O_HORIZON, O_AT = (
-    5,
-    0,
-    1,
-    2,
-    3,
-    4,
-)  # O_AT: start, class, length of sorted values
+ORDER_ROW, O_BIT, O_COLUMN, O_LAG, O_HORIZON, O_SPREAD, O_AT = 6, 0, 1, 2, 3, 4, 5
+# O_SPREAD: 1 for entropies; O_AT: start, class, length of sorted values, and for entropies what exact.spread adds up to
 CHAIN_ROW, X_BIT, X_COLUMN, X_LAG, X_LONGEST, X_SIGN, X_AT = 6, 0, 1, 2, 3, 4, 5
 # X_SIGN: 1 for maxima, -1 for minima; X_AT: start, class, entries gone, entries
 LATEST_ROW, L_BIT, L_LAG, L_AT = (
@@ -124,6 +118,7 @@ F_OP, F_P, F_Q, F_COLUMN, F_LAG, F_LAG_TAIL, F_TAIL, F_FROZEN, F_CODED, F_OUT, F
 # Operations of a feature.
 COUNT, SUM, AVG, STDDEV, DISTINCT, QUANTILE, FIRST, LAST, SINCE_FIRST, SINCE_LAST = range(10)
 MIN, MAX, NEWEST, FADED_COUNT, FADED_SUM, FADED_AVG = 10, 11, 12, 13, 14, 15
+ENTROPY: Final = 16
 LEVEL_ONE: Final = 1_000_000_000  # quantile levels are whole billionths: 0.07 of 100 values is the 7th, not the 8th
 
 # Columns of a record.

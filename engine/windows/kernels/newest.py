@@ -7,7 +7,7 @@ N events stay in it however old they are (`make_room`). No state is kept beside 
 import numpy as np
 from numba import njit
 
-from engine.windows.kernels.exact import add_square, deviation, quotient
+from engine.windows.kernels.exact import add_square, deviation, entropy, quotient, spread
 from engine.windows.kernels.layout import (
     AVG,
     C_SCALE,
@@ -15,6 +15,7 @@ from engine.windows.kernels.layout import (
     COLUMNS,
     COUNT,
     DISTINCT,
+    ENTROPY,
     EVENT_WIDTH,
     F_CODED,
     F_COLUMN,
@@ -46,8 +47,8 @@ from engine.windows.kernels.memory import count_until
 def over_values(op: int, values: I8, n: int, level: int, scale: int) -> float:
     """An aggregate of `n` values, oldest first; NaN for missing.
 
-    op     : int         SUM, AVG, STDDEV, DISTINCT, QUANTILE, FIRST, MIN, MAX, else the last
-    values : (m,) int64  updated: sorted for DISTINCT and QUANTILE
+    op     : int         SUM, AVG, STDDEV, DISTINCT, QUANTILE, ENTROPY, FIRST, MIN, MAX, else LAST
+    values : (m,) int64  updated: sorted for DISTINCT, QUANTILE and ENTROPY
     n      : int         how many count
     level  : int         of a quantile, in billionths
     scale  : int         what the values were multiplied by
@@ -74,6 +75,13 @@ def over_values(op: int, values: I8, n: int, level: int, scale: int) -> float:
             s0, s1, s2, s3 = int(squares[0]), int(squares[1]), int(squares[2]), int(squares[3])
             return deviation(n, high, low, s0, s1, s2, s3, np.float64(scale))
         return quotient(high, low, scale if op == SUM else n * scale)
+    if op == ENTROPY:
+        values[:n].sort()
+        total, same = 0, 0
+        for k in range(n):
+            same = same + 1 if k > 0 and values[k] == values[k - 1] else 1
+            total += spread(same) - spread(same - 1)
+        return entropy(n, total)
     value = values[n - 1]
     if op == FIRST:
         value = values[0]

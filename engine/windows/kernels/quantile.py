@@ -1,11 +1,13 @@
-"""Exact quantiles: the values of a window kept sorted, one array an entity and window.
+"""Exact quantiles and entropies: the values of a window kept sorted, one array an entity and window.
 
 Nearest rank over a sorted array is a look-up; an event that enters or leaves shifts what is larger. Several levels of
-one window share the array.
+one window share the array. Equal values stand together, so how often a value occurs is a look-up too, and an entropy
+follows from how those numbers change.
 """
 
 from numba import njit
 
+from engine.windows.kernels.exact import spread
 from engine.windows.kernels.horizons import limit_of
 from engine.windows.kernels.layout import (
     EVENT_WIDTH,
@@ -18,6 +20,7 @@ from engine.windows.kernels.layout import (
     O_COLUMN,
     O_HORIZON,
     O_LAG,
+    O_SPREAD,
     POOL_FREE,
     START,
     TAIL,
@@ -65,6 +68,9 @@ def change_order(
     value, h = log[e + VALUE + plan[o + O_COLUMN]], r + plan[o + O_AT]
     start, klass, n = record[h], record[h + 1], record[h + 2]
     k = start + first_not_below(pool, start, n, value)
+    if plan[o + O_SPREAD]:
+        same = first_not_below(pool, start, n, value + 1) + start - k
+        record[h + 3] += spread(same + sign) - spread(same)
     if sign < 0:
         for j in range(k, start + n - 1):
             pool[j] = pool[j + 1]

@@ -17,7 +17,14 @@ from engine.windows.kernels.distinct import (
     renumber,
     take_from_group,
 )
-from engine.windows.kernels.exact import SAFE, add_square, deviation, fixed_point, quotient
+from engine.windows.kernels.exact import (
+    SAFE,
+    add_square,
+    deviation,
+    entropy,
+    fixed_point,
+    quotient,
+)
 from engine.windows.kernels.extremes import (
     enter_chain,
     extreme,
@@ -61,6 +68,7 @@ from engine.windows.kernels.layout import (
     E_BIT,
     EARLIEST_ROW,
     EARLIESTS,
+    ENTROPY,
     EVENT,
     EVENT_WIDTH,
     F8,
@@ -542,11 +550,13 @@ def read_far(
             q += a
             s0, s1, s2, s3 = s0 - acc[q + 3], s1 - acc[q + 4], s2 - acc[q + 5], s3 - acc[q + 6]
         return deviation(n, high, low, s0, s1, s2, s3, np.float64(scale)), -1
-    if op == QUANTILE:
+    if op in (QUANTILE, ENTROPY):
         h = r + plan[plan[f + F_P] + O_AT]
         n = record[h + 2]
         if n == 0:
             return np.nan, -1
+        if op == ENTROPY:
+            return entropy(n, record[h + 3]), -1
         rank = max((plan[f + F_LEVEL] * n + LEVEL_ONE - 1) // LEVEL_ONE, 1)
         value = pool[record[h] + rank - 1]
         return quotient(value >> 32, value & LOW, scale), -1
