@@ -15,6 +15,7 @@ import io
 import itertools
 import os
 import select
+import sys
 import zlib
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -44,7 +45,8 @@ STDIN: Final = "-"
 _TEXT_ENDINGS: Final = (".ndjson", ".jsonl", ".json")
 _TABLE_ENDINGS: Final = (".csv", ".tsv", ".parquet")
 _PACKED: Final = (".gz", ".zst")
-_DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError)
+ZSTD_BYTES: Final = 1 << 12  # unpacked at once; of these even a bomb makes no more than 128 MB
+DAMAGED: Final = (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError)
 
 
 @dataclass(slots=True)
@@ -98,7 +100,7 @@ class FileSource:
             return None
         try:
             rows: int = sum(pq.read_metadata(path).num_rows for path in self.paths)
-        except _DAMAGED:  # told when it is read
+        except DAMAGED:  # told when it is read
             return None
         return 2 * rows if self.feed.label else rows
 
@@ -150,7 +152,7 @@ class FileSource:
                     yield from self._read_lines(path, name)
                 else:
                     yield from self._read_table(path, name)
-            except _DAMAGED as error:
+            except DAMAGED as error:
                 raise InputError(
                     f"the file is damaged: {error}",
                     str(path),
@@ -591,6 +593,42 @@ def _is_text(path: Path) -> bool:
     )
 
 
+class _Frames:
+    """Unpacks zstd frames one after the other; `ZstdError` where the file ends inside one, which their reader hides."""
+
+    def __init__(self, packed: IO[bytes]) -> None:
+        self._packed = packed
+        self._unpacker = zstandard.ZstdDecompressor()
+        self._frame: Any = None
+        self._left = b""  # read, and belongs to the next frame
+        self._ready = b""
+
+    def read(self, size: int) -> bytes:
+        """The next `size` bytes, fewer only at the end; all of them where it is below zero."""
+        size = size if size >= 0 else sys.maxsize
+        parts, n = [self._ready], len(self._ready)
+        while n < size and (part := self._unpack()) is not None:
+            parts.append(part)
+            n += len(part)
+        found = b"".join(parts)
+        self._ready = found[size:]
+        return found[:size]
+
+    def _unpack(self) -> bytes | None:
+        data = self._left or self._packed.read(ZSTD_BYTES)
+        if not data:
+            if self._frame is not None:
+                raise zstandard.ZstdError("it ends in the middle of a frame")
+            return None
+        if self._frame is None:
+            self._frame = self._unpacker.decompressobj()
+        part: bytes = self._frame.decompress(data)
+        self._left = self._frame.unused_data
+        if self._frame.eof:
+            self._frame = None
+        return part
+
+
 class open_packed(io.RawIOBase):  # noqa: N801 - used like `open`
     """A file for reading bytes, unpacked where its first bytes say that it is packed."""
 
@@ -605,9 +643,7 @@ class open_packed(io.RawIOBase):  # noqa: N801 - used like `open`
         if head[:2] == b"\x1f\x8b":
             self._stream = gzip.GzipFile(fileobj=self._packed)
         elif head == b"\x28\xb5\x2f\xfd":
-            self._stream = zstandard.ZstdDecompressor().stream_reader(
-                self._packed, read_across_frames=True, closefd=False
-            )
+            self._stream = _Frames(self._packed)
 
     def readable(self) -> bool:
         return True

@@ -89,6 +89,18 @@ def test_a_damaged_file_gives_what_stands_before_the_damage(tmp_path):
         drain(source)
 
 
+@pytest.mark.parametrize("lost", [1, 4, 2_000])
+def test_a_packed_file_that_ends_early_is_never_taken_for_a_whole_one(tmp_path, lost):
+    """Of a recording that was copied by half, the rest must not be missing in silence."""
+    path = tmp_path / "a.ndjson.zst"
+    whole = zstandard.ZstdCompressor().compress(os.urandom(50_000).hex().encode() + b"\n")
+    path.write_bytes(whole + whole[:-lost])
+    with pytest.raises(InputError, match="the file is damaged"):
+        read(path)
+    path.write_bytes(whole + whole)
+    assert [len(x) for x in read(path)[0]] == [100_000, 100_000]
+
+
 def test_files_that_cannot_be_read_are_named(tmp_path):
     with pytest.raises(InputError, match="there is no file"):
         read(tmp_path / "none.ndjson")
