@@ -242,3 +242,39 @@ def test_entropy_is_in_bits_nothing_for_one_value_and_one_for_two_as_frequent():
     assert seen[2] == pytest.approx(0.918295834, abs=1e-9)
     assert seen[3:5] == [1.0, 1.0]
     assert seen[6] == pytest.approx(1.918295834, abs=1e-9)
+
+
+def entries(features):
+    """How many rows each table of the plan has, of all event logs together."""
+    found = {}
+    for log in Runner(features, 0).windows.logs.values():
+        for name in ("BITS", "HORIZONS", "CELLS", "GROUPS", "DISTINCTS", "ORDERS", "CHAINS"):
+            begin, end = log.plan[[getattr(layout, name), getattr(layout, name) + 1]]
+            row = {"HORIZONS": 1}.get(name) or getattr(layout, name[:-1] + "_ROW")
+            found[name] = found.get(name, 0) + int(end - begin) // row
+    return found
+
+
+def test_what_features_have_in_common_stands_in_the_plan_once():
+    def of(function, width, argument=None, **more):
+        decimals = None if argument == "merchant" else 0
+        return Declared(function, ("account",), width, argument=argument, decimals=decimals, **more)
+
+    one = [of("sum", 100, "amount"), of("max", 100, "amount"), of("count_distinct", 100, "merchant"),
+           of("quantile", 100, "amount", level="0.5")]  # fmt: skip
+    same = [of("count", 100), of("avg", 100, "amount"), of("quantile", 100, "amount", level="0.9")]
+    wider = [of("count", 200), of("max", 200, "amount"), of("count_distinct", 200, "merchant")]
+    lone = entries(one)
+    assert lone == {
+        "BITS": 3, "HORIZONS": 1, "CELLS": 1, "GROUPS": 1, "DISTINCTS": 1, "ORDERS": 1, "CHAINS": 1
+    }  # fmt: skip
+    assert entries(one * 10 + same) == lone | {"CELLS": 2}
+    assert entries(one + wider) == lone | {"HORIZONS": 2, "CELLS": 2, "DISTINCTS": 2}
+
+
+def test_twenty_features_over_one_window_are_one_chain_and_one_tail():
+    features = [
+        Declared("max", ("account",), 100, argument="amount", prior=k % 2 == 1) for k in range(20)
+    ]
+    found = entries(features)
+    assert (found["CHAINS"], found["HORIZONS"], found["BITS"]) == (1, 1, 1)
