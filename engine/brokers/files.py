@@ -153,12 +153,7 @@ class FileSource:
                 else:
                     yield from self._read_table(path, name)
             except DAMAGED as error:
-                raise InputError(
-                    f"the file is damaged: {error}",
-                    str(path),
-                    why="it is compressed, and ends early or has changed bytes",
-                    fix="copy it again; everything before the damage has been processed",
-                ) from None
+                raise damaged(path, error) from None
             self.bytes_done = done + path.stat().st_size
         rest = self._waiting.due(np.iinfo(np.int64).max)
         if rest.lines:
@@ -383,11 +378,29 @@ class ParquetTable(Table):
 
     def read(self, names: Sequence[str]) -> Iterator[Rows]:
         number = 1
-        with pq.ParquetFile(self.path) as file:
-            for batch in file.iter_batches(BLOCK_ROWS, columns=list(names)):
-                columns = {name: _arrow(batch.column(name)) for name in names}
-                yield Rows(columns, range(number, number + batch.num_rows))
-                number += batch.num_rows
+        for batch in batches(self.path, names, BLOCK_ROWS):
+            columns = {name: _arrow(batch.column(name)) for name in names}
+            yield Rows(columns, range(number, number + batch.num_rows))
+            number += batch.num_rows
+
+
+def batches(path: Path, names: Sequence[str], rows: int) -> Iterator[Any]:
+    """Columns of a Parquet file, `rows` rows at a time; raise `InputError` where its bytes are damaged."""
+    try:
+        with pq.ParquetFile(path) as file:
+            yield from file.iter_batches(rows, columns=list(names))
+    except (pa.ArrowException, OSError) as error:
+        raise damaged(path, error) from None
+
+
+def damaged(path: Path, error: Exception) -> InputError:
+    """What is told of a file that cannot be read to its end."""
+    return InputError(
+        f"the file is damaged: {error}",
+        str(path),
+        why="it ends early or has changed bytes",
+        fix="copy it again; everything before the damage has been processed",
+    )
 
 
 def _arrow(array: Any) -> Column:

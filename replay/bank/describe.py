@@ -21,7 +21,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from config.errors import InputError
-from engine.brokers.files import BLOCK_BYTES, Splitter, open_packed
+from engine.brokers.files import (
+    BLOCK_BYTES,
+    DAMAGED,
+    Splitter,
+    batches,
+    damaged,
+    open_packed,
+)
 from engine.quantities import read_times
 from replay.bank.table import F8, I8
 from replay.bank.truth import Truth, truth_path
@@ -30,6 +37,7 @@ Values: TypeAlias = list[Any]
 
 LINE_BYTES: Final = 1 << 20  # a longer line is not read
 ROWS: Final = 65_536
+AMOUNT_MAX: Final = 1e18  # nobody has as much, in any currency
 BIN: Final = 0.005  # width in natural logarithms
 LATENESS_US: Final = 15 * 60_000_000
 QUARTER_US: Final = 15 * 60_000_000  # no zone is off by less than that
@@ -117,7 +125,9 @@ class Description:
     n_without_amount: int = 0
     hours: I8 = field(default_factory=lambda: np.zeros(24, np.int64))
     weekdays: I8 = field(default_factory=lambda: np.zeros(7, np.int64))
-    gaps_s: Bins = field(default_factory=Bins)  # between transactions of one account
+    gaps_s: Bins = field(
+        default_factory=Bins
+    )  # from the newest before it of its account, where it is newer
     behind_s: Bins = field(default_factory=Bins)  # how far those that are out of order lie behind
     n_late: int = 0  # of these, behind by more than the shipped lateness
     delays_s: dict[str, Bins] = field(default_factory=dict)  # by verdict
@@ -162,7 +172,10 @@ def _ndjson(path: Path, shape: Shape, found: Description | None) -> Iterator[dic
     splitter = Splitter(LINE_BYTES)
     with open_packed(path) as stream:
         while True:
-            block = stream.read(BLOCK_BYTES)
+            try:
+                block = stream.read(BLOCK_BYTES)
+            except DAMAGED as error:
+                raise damaged(path, error) from None
             lines = splitter.split(block) if block else splitter.rest()
             messages = _decoded(decode, lines)
             if found is not None:
@@ -193,22 +206,32 @@ def _parquet(
     path: Path, names: Sequence[str], found: Description | None
 ) -> Iterator[dict[str, Values]]:
     try:
-        file = pq.ParquetFile(path)
+        there = [name for name in names if name in pq.read_schema(path).names]
     except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"not a Parquet file: {error}", str(path)) from None
-    with file:
-        there = [name for name in names if name in file.schema_arrow.names]
-        for batch in file.iter_batches(ROWS, columns=there):
-            if found is not None:
-                found.n_lines += batch.num_rows
-            nothing = [None] * batch.num_rows
-            yield {name: _plain(batch, name) if name in there else nothing for name in names}
+        raise InputError(
+            f"not a Parquet file: {error}", str(path), fix="copy it again, or correct its name"
+        ) from None
+    for batch in batches(path, there, ROWS):
+        if found is not None:
+            found.n_lines += batch.num_rows
+        nothing = [None] * batch.num_rows
+        yield {name: _plain(path, batch, name) if name in there else nothing for name in names}
 
 
-def _plain(batch: Any, name: str) -> Values:
+def _plain(path: Path, batch: Any, name: str) -> Values:
+    """A column as texts, but times that are numbers and amounts as they stand."""
     column = batch.column(name)
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
+    if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
+        raise InputError(
+            f"the column `{name}` holds {column.type}",
+            str(path),
+            "a message has texts and numbers",
+            "write the column as text, or under another name",
+        )
+    if name not in ("event_time", "amount"):
+        column = column.cast(pa.string())
     if pa.types.is_timestamp(column.type):  # as epoch milliseconds, which messages may have too
         column = column.cast(pa.timestamp("ms", column.type.tz), safe=False).cast(pa.int64())
     values: Values = column.to_pylist()
@@ -300,11 +323,17 @@ class _Reading:
             more = np.full(2 * len(code) - len(self._last_us), UNREAD, np.int64)
             self._last_us = np.concatenate([self._last_us, more])
         which = np.fromiter(map(code.__getitem__, accounts), np.int64, len(accounts))
-        order = np.lexsort((times, which))
-        which, times = which[order], times[order]
-        is_first = np.append(True, which[1:] != which[:-1])
-        before = np.append(UNREAD, times[:-1])
-        before[is_first] = self._last_us[which[is_first]]
+        order = np.argsort(which, kind="stable")
+        n, which, times = len(order), which[order], times[order]
+        by_time = np.argsort(times, kind="stable")
+        rank = np.empty(n, np.int64)
+        rank[by_time] = np.arange(n)
+        newest = times[
+            by_time[np.maximum.accumulate(which * n + rank) % n]
+        ]  # of its account so far
+        before = np.append(UNREAD, newest[:-1])
+        before[np.append(True, which[1:] != which[:-1])] = UNREAD
+        before = np.maximum(before, self._last_us[which])
         gap_us = (times - before)[before != UNREAD]
         self.found.gaps_s.add(gap_us[gap_us > 0] / 1e6)
         np.maximum.at(self._last_us, which, times)
@@ -331,15 +360,16 @@ def _times(values: Values) -> I8:
 def _numbers(values: Values) -> F8:
     """Amounts as numbers (n,), NaN where there is none."""
     try:
-        return np.fromiter(map(float, values), np.float64, len(values))
-    except (TypeError, ValueError):
-        return np.array([_number(value) for value in values], np.float64)
+        numbers = np.fromiter(map(float, values), np.float64, len(values))
+    except (TypeError, ValueError, OverflowError):
+        numbers = np.array([_number(value) for value in values], np.float64)
+    return np.where(np.abs(numbers) < AMOUNT_MAX, numbers, np.nan)
 
 
 def _number(value: Any) -> float:
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return float("nan")
 
 
@@ -388,7 +418,7 @@ def _head(found: Description) -> Iterator[str]:
         days = (found.last_us - found.first_us) / 86_400e6
         yield f"period       {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}, {found.zone}, {days:,.1f} days"
     who = (f"{party}s {len(seen):,}" for party, seen in found.parties.items() if seen)
-    yield f"who          {', '.join(who)}"
+    yield f"who          {', '.join(who) or 'nobody'}"
     if found.n_unreadable:
         yield f"unreadable   {found.n_unreadable:,} lines"
 

@@ -4,6 +4,7 @@ import gzip
 import itertools
 import json
 import math
+import os
 from collections import Counter, defaultdict
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -12,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 
 from config.errors import InputError
 from engine.cli import main
@@ -218,6 +220,49 @@ def test_a_file_that_is_not_there_or_no_table_is_refused(tmp_path):
     (tmp_path / "a.parquet").write_bytes(b"no table")
     with pytest.raises(InputError, match="not a Parquet file"):
         describe(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize("ending", ["gz", "zst"])
+def test_a_packed_file_that_ends_early_is_refused(tmp_path, ending):
+    path = tmp_path / f"a.ndjson.{ending}"
+    pack = gzip.compress if ending == "gz" else zstandard.ZstdCompressor().compress
+    path.write_bytes(pack(os.urandom(9_000).hex().encode())[:-9])
+    with pytest.raises(InputError, match="the file is damaged") as caught:
+        describe(path)
+    assert str(path) in caught.value.where
+    assert caught.value.fix
+
+
+def test_a_table_of_other_things_is_refused_or_told_as_text(tmp_path):
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"account": [[1], [2]]}), path)
+    with pytest.raises(InputError, match="`account` holds list"):
+        describe(path)
+    pq.write_table(pa.table({"label": [b"\xff"]}), path)
+    with pytest.raises(InputError, match="`label` holds binary"):
+        describe(path)
+    columns = {"kind": [1, 2], "account": [7, 8], "type": [True, None], "event_time": [1.5, None]}
+    pq.write_table(pa.table(columns), path)
+    assert describe(path).parties["account"] == {"7", "8"}
+    assert page(describe(path))
+
+
+def test_a_table_with_damaged_pages_is_refused(folder, tmp_path):
+    path = tmp_path / "a.parquet"
+    data = bytearray((folder / "bank.parquet").read_bytes())
+    data[100 : len(data) // 2] = bytes(len(data) // 2 - 100)
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="the file is damaged"):
+        describe(path)
+
+
+def test_amounts_beyond_all_numbers_are_none(tmp_path):
+    path = tmp_path / "a.ndjson"
+    amounts = ['"inf"', '"nan"', '"1e400"', "1e308", '"-inf"', '"12.50"']
+    path.write_text("".join(f'{{"event_time":0,"account":"A","amount":{a}}}\n' for a in amounts))
+    found = describe(path)
+    assert found.n_without_amount == 5
+    assert found.amounts["", ""].greatest == 12.5
 
 
 def test_the_command_prints_the_page(folder, capsys):

@@ -101,6 +101,16 @@ def test_a_packed_file_that_ends_early_is_never_taken_for_a_whole_one(tmp_path, 
     assert [len(x) for x in read(path)[0]] == [100_000, 100_000]
 
 
+def test_a_table_with_damaged_pages_is_refused(tmp_path):
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"account": [os.urandom(8).hex() for _ in range(5_000)]}), path)
+    data = bytearray(path.read_bytes())
+    data[100 : len(data) // 2] = bytes(len(data) // 2 - 100)
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="the file is damaged"):
+        read(path)
+
+
 def test_files_that_cannot_be_read_are_named(tmp_path):
     with pytest.raises(InputError, match="there is no file"):
         read(tmp_path / "none.ndjson")
