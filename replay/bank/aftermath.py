@@ -21,7 +21,7 @@ from replay.bank.merchants import (
     RESTAURANTS,
     TRAVEL_AGENCIES,
 )
-from replay.bank.population import DAY_US, Flags, Population
+from replay.bank.population import DAY_US, FRESH, Flags, Population
 from replay.bank.table import F8, I8, UPDATE_COLUMNS, Column, Table
 from replay.bank.verdicts import HOUR_US, MINUTE_US, Attempt, Verdicts, typology_names
 
@@ -171,9 +171,7 @@ class Aftermath:
         chance: F8 = np.where(bought, np.where(large, 0.10, 0.015), 0.0)
         chance += np.where(paid, np.where(rows["amount_cny"] > 500_000, 0.08, 0.004), 0.0)
         asked = rows.take(np.flatnonzero(rng.random(rows.n) < chance))
-        stranger = self._verdicts.fraud[asked["attempt"]] & (
-            asked["device"] >= 3 * self._population.n_customers
-        )
+        stranger = self._verdicts.fraud[asked["attempt"]] & (asked["device"] >= FRESH)
         passed: Flags = rng.random(asked.n) < np.where(stranger, 0.35, 0.94)
         sent_us = asked["time_us"] + rng.integers(500, 5_000, asked.n) * 1_000
         done_us = sent_us + rng.integers(8, 90, asked.n) * SECOND_US

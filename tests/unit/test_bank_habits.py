@@ -7,6 +7,7 @@ import pytest
 
 from replay.bank import calendar, places, table
 from replay.bank.habits import Habits, Trip
+from replay.bank.habits.today import N_NEW_PAYEES, NEW_PAYEES
 from replay.bank.merchants import (
     CASH_MACHINE,
     CATEGORIES,
@@ -24,6 +25,7 @@ from replay.bank.population import (
     ORDINARY,
     PAYROLL_BUREAU,
     SMALL_BUSINESS,
+    SPARE,
     STUDENT,
     Population,
     make_population,
@@ -120,7 +122,7 @@ def test_every_number_in_a_row_names_something_that_exists(lived: Lived):
         "entry_mode": len(table.ENTRY_MODES),
         "auth_method": len(table.AUTH_METHODS),
         "merchant": len(shops.city),
-        "device": 3 * bank.n_customers,
+        "device": SPARE + 16 * bank.n_customers,
         "ip_country": len(places.COUNTRIES),
         "counterparty_country": len(places.COUNTRIES),
         "city": len(places.CITIES),
@@ -156,18 +158,55 @@ def test_purchases_at_counters_happen_where_the_shop_and_its_terminal_stand(live
     online = rows["channel"] == table.ONLINE
     assert (shops.city[rows["merchant"][online]] == -1).all()
     assert (rows["terminal"][online] == -1).all()
-    assert (rows["device"][online] >= 0).all()
-    assert (rows["ip"][online] >= 0).all()
+    no_device, no_address = rows["device"][online] < 0, rows["ip"][online] < 0
+    # old apps, and shops that pass nothing on
+    assert 0.02 < no_device.mean() < 0.06
+    assert 0.01 < no_address.mean() < 0.05
+    assert (no_address == (rows["ip_country"][online] < 0)).all()
 
 
 def test_owners_act_on_their_own_devices(lived: Lived):
     bank = lived.bank
     for drawn in (lived.rows, lived.acts):
         by_device = np.flatnonzero(drawn["device"] >= 0)
-        who, account = drawn["device"][by_device] // 3, drawn["account"][by_device]
+        device, account = drawn["device"][by_device], drawn["account"][by_device]
+        who = np.where(device >= SPARE, (device - SPARE) // 16, device // 3)
         is_joint = who == bank.joint[account]
         assert ((who == bank.customer[account]) | is_joint).all()
         assert 0 < is_joint.mean() < 0.1
+
+
+def test_people_meet_devices_that_the_bank_has_not_seen_a_few_times_a_year(lived: Lived):
+    """Borrowed for days, or a browser without its cookies; each for some days or weeks, few of them enrolled."""
+    rows, acts = lived.rows, lived.acts
+    device = np.concatenate([rows["device"], acts["device"]])
+    spare = np.unique(device[device >= SPARE])
+    devices_a_year = len(spare) / lived.bank.n_customers * 365 / DAYS
+    assert 1.0 < devices_a_year < 5.0
+    online = rows["channel"] == table.ONLINE
+    assert 0.01 < (rows["device"][online] >= SPARE).mean() < 0.12
+    enrolled = np.isin(spare, acts["device"][acts["type"] == table.DEVICE_ENROLLED])
+    assert 0.05 < enrolled.mean() < 0.4
+    lent = rows["device"] >= SPARE
+    lent &= (rows["device"] - SPARE) % 16 >= 8
+    for each in np.unique(rows["device"][lent]).tolist():
+        assert np.ptp(lived.day[rows["device"] == each]) <= 10
+
+
+def test_purchases_come_in_errands(lived: Lived):
+    """About a third follow another of the same card within half an hour; chance alone would leave a twentieth."""
+    rows = lived.rows
+    for channel in (table.POS, table.ONLINE):
+        mine = (rows["channel"] == channel) & (rows["type"] == table.CARD_AUTH)
+        account, time_us = rows["account"][mine], rows["time_us"][mine]
+        order = np.lexsort((time_us, account))
+        gap = np.diff(time_us[order])
+        soon = (np.diff(account[order]) == 0) & (gap <= HOUR_US // 2)
+        assert 0.15 < soon.mean() < 0.45
+        shop = rows["merchant"][mine][order]
+        assert 0.3 < (shop[1:] != shop[:-1])[soon].mean() < 0.98
+        run = np.diff(np.flatnonzero(np.append(~soon, True)))
+        assert run.max() <= 16
 
 
 def test_dormant_accounts_do_nothing_and_receive_nothing(lived: Lived):
@@ -321,8 +360,13 @@ def test_a_login_comes_before_what_is_paid_by_device_and_the_payee_before_the_fi
         logins = key[int(rows["account"][k]), int(rows["device"][k])]
         assert any(0 < int(rows["time_us"][k]) - us <= 601_000_000 for us in logins)
     added = np.flatnonzero(acts["type"] == table.PAYEE_ADDED)
-    first = {int(rows["counterparty"][k]): k for k in np.flatnonzero(paid)[::-1].tolist()}
-    assert 0.02 < len(added) / paid.sum() < 0.09
+    by_hand = np.flatnonzero(np.isin(rows["type"], [table.PAYMENT, table.TRANSFER]))
+    first = {int(rows["counterparty"][k]): k for k in by_hand[::-1].tolist()}
+    assert 0.01 < len(added) / paid.sum() < 0.06
+    new = paid & (rows["counterparty"] >= NEW_PAYEES)
+    new &= rows["counterparty"] < NEW_PAYEES + N_NEW_PAYEES
+    # the others are paid once, by code or at a telephone number, and entered nowhere
+    assert 0.58 < np.isin(rows["counterparty"][new], acts["payee"][added]).mean() < 0.72
     for k in added.tolist():
         payment = first[int(acts["payee"][k])]
         assert rows["account"][payment] == acts["account"][k]
@@ -335,7 +379,7 @@ def test_honest_people_forget_passwords_and_change_telephones_but_rarely(lived: 
     assert counts[table.LOGIN] > 0.3
     assert 0.01 < counts[table.LOGIN_FAILED] / counts[table.LOGIN] < 0.06
     for kind in (table.PASSWORD_RESET, table.DEVICE_ENROLLED, table.LIMIT_CHANGE):
-        assert 0 < counts[kind] < 0.002
+        assert 0 < counts[kind] < 0.003
     calls = lived.acts["duration_s"][lived.acts["type"] == table.PHONE_SESSION]
     assert len(calls)
     assert (calls > 0).all()

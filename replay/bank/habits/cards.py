@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from replay.bank import places, table
-from replay.bank.habits.today import COUNTERS, SCREENS_ONLINE, Today
+from replay.bank.habits.today import COUNTERS, SCREENS_ONLINE, SECOND_US, Today
 from replay.bank.merchants import (
     CATEGORIES,
     CATEGORY_DAY,
@@ -29,6 +29,7 @@ from replay.bank.merchants import (
     zipf_rank,
 )
 from replay.bank.population import (
+    DAY_US,
     N_FAVOURITES_HERE,
     N_FAVOURITES_ONLINE,
     STUDENT,
@@ -46,6 +47,10 @@ _LARGEST: Final = 6_000_000  # fen
 _ELASTIC: Final[I8] = np.full(len(CATEGORIES), 1, np.int64)
 _ELASTIC[[HOTELS, JEWELLERS, COURSES, TRAVEL_AGENCIES]] = 2
 _ELASTIC[[LOCAL_TRANSPORT, HOSPITALS, RAILWAYS, TAXIS]] = 0
+# Purchases come in errands: some of one, some of several shops of a street or parts of one order, minutes apart.
+_ERRAND: Final[F8] = np.array([0.84, 0.08, 0.045, 0.02, 0.015])  # of 1, 2, 3, 4, 5 purchases
+_ERRAND_MEAN: Final = float(_ERRAND @ np.arange(1, 6))
+_SAME_SHOP: Final = 0.4  # of the orders that follow another: the rest of it, or something forgotten
 _WEEKDAY: Final = (0.95, 0.94, 0.95, 0.97, 1.08, 1.18, 1.08)
 
 
@@ -88,13 +93,37 @@ def _afford(share: F8, amount: I8, balance: I8) -> tuple[I8, Flags]:
     return np.where(less, smaller, amount), (over & ~less) | (share > 1.0 - _DECLINED)
 
 
+def _errands(today: Today, rng: np.random.Generator, per_day: F8) -> tuple[I8, I8]:
+    """Accounts (n,), one for each of `per_day` (n_accounts,) purchases, and which errand (n,) each belongs to."""
+    account = today.accounts(rng, per_day / _ERRAND_MEAN)
+    size = 1 + np.searchsorted(np.cumsum(_ERRAND)[:-1], rng.random(len(account)), side="right")
+    return np.repeat(account, size), np.repeat(np.arange(len(account)), size)
+
+
+def _leads(errand: I8) -> I8:
+    """Index of the first row of each row's errand; rows of an errand lie together."""
+    first = np.ones(len(errand), np.bool_)
+    first[1:] = errand[1:] != errand[:-1]
+    leader: I8 = np.maximum.accumulate(np.where(first, np.arange(len(errand)), 0))
+    return leader
+
+
+def _together(today: Today, rng: np.random.Generator, time_us: I8, leads: I8) -> I8:
+    """`time_us`, but what follows in an errand comes within half an hour of its first purchase, on the same day."""
+    n = len(time_us)
+    gap_us = rng.integers(40, 30 * 60, n) * SECOND_US
+    follows = leads < np.arange(n)
+    moment = time_us[leads] + np.where(follows, gap_us, 0)
+    return np.where(moment < today.start_us + DAY_US, moment, time_us[leads] - gap_us)
+
+
 def at_counters(today: Today) -> Table:
     """Purchases at terminals."""
     p, lives, where, rng = today.population, today.lives, today.where, today.rng(COUNTERS)
     often = p.per_day * AT_COUNTER * _COUNTER_MAX * today.eagerness
     often = np.where(lives.is_firm, _BUSINESS * often, often)
     often = np.where((p.n_cards > 0) & ~where.is_on_the_way, often, 0.0)
-    account = today.accounts(rng, often)
+    account, errand = _errands(today, rng, often)
     pick, thin = rng.random((2, len(account)))
     second = (p.n_cards[account] > 1) & (rng.random(len(account)) < 0.35)
     city = np.where(
@@ -113,7 +142,7 @@ def at_counters(today: Today) -> Table:
     open_ |= away & np.isin(category, (RESTAURANTS, HOTELS)) & (thin < 0.9)
     kept = np.flatnonzero(open_)
     account, merchant, city, away = account[kept], merchant[kept], city[kept], away[kept]
-    n = len(account)
+    n, leads = len(account), _leads(errand[kept])
     mode, share, fate, till = rng.random((4, n))
     entry = _entry_modes(today, account, away, mode, city)
     amount, declined = _afford(
@@ -123,9 +152,10 @@ def at_counters(today: Today) -> Table:
     foreign, worth = places.in_currency(amount, currency)
     by_phone = entry >= table.WALLET
     owner = today.owner(rng, account)
+    time_us = today.moments(rng, account, CATEGORY_DAY[p.merchants.category[merchant]])
     return Table.transactions(
         n,
-        time_us=today.moments(rng, account, CATEGORY_DAY[p.merchants.category[merchant]]),
+        time_us=_together(today, rng, time_us, leads),
         type=table.CARD_AUTH,
         account=account,
         card=2 * account + second[kept],
@@ -176,9 +206,13 @@ def online(today: Today) -> Table:
     often = p.per_day * ONLINE * feast * today.eagerness
     often = np.where(lives.is_firm, _BUSINESS * often, often)
     taste = np.array([1.0, 1.1, 1.45, 0.35, 1.0, 1.0])[p.account_segment]
-    account = today.accounts(rng, np.where(p.n_cards > 0, often * taste, 0.0))
-    n = len(account)
+    account, errand = _errands(today, rng, np.where(p.n_cards > 0, often * taste, 0.0))
+    n, leads = len(account), _leads(errand)
     pick, kind, mode, share, fate = rng.random((5, n))
+    # who orders twice within minutes does it on one device, and often at one shop
+    mode = mode[leads]
+    again = np.where(rng.random(n) < _SAME_SHOP, leads, np.arange(n))
+    pick, kind = pick[again], kind[again]
     shops = p.merchants
     is_foreign = kind > np.where(p.account_segment[account] == STUDENT, 0.985, 0.975)
     merchant = np.where(
@@ -194,12 +228,12 @@ def online(today: Today) -> Table:
     )
     currency = shops.currency[merchant]
     foreign, worth = places.in_currency(amount, currency)
-    owner = today.owner(rng, account)
+    owner = today.owner(rng, account)[leads]
     by_computer = mode > 0.88
     on_file = (mode < 0.30) & (kind < 0.72)  # a shop they know keeps the card
     return Table.transactions(
         n,
-        time_us=today.moments(rng, account, SCREENS),
+        time_us=_together(today, rng, today.moments(rng, account, SCREENS), leads),
         type=table.CARD_AUTH,
         account=account,
         card=2 * account + ((p.n_cards[account] > 1) & (pick < 0.3)),
@@ -213,8 +247,8 @@ def online(today: Today) -> Table:
             on_file, table.NONE, np.where(is_foreign, table.THREE_D_SECURE, table.SMS)
         ),
         merchant=merchant,
-        device=np.where(by_computer, 3 * owner + 1, today.phone(owner)),
-        ip=today.address(rng, account, owner, 0.6),
+        device=today.device(rng, owner, by_computer)[leads],
+        ip=today.address(rng, account, owner, 0.6)[leads],
         ip_country=today.country(account),
         city=where.city[account],
         attempt=where.attempt[account],

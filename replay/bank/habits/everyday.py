@@ -1,13 +1,32 @@
 """One honest day of the whole bank: every kind of everyday life, drawn at once for all accounts."""
 
+from typing import Final
+
 import numpy as np
 
 from replay.bank.habits import bills, cards, cash, firms, own_money, payments
 from replay.bank.habits.sessions import sessions
-from replay.bank.habits.today import Lives, Today
+from replay.bank.habits.today import MISSING, Lives, Today
 from replay.bank.habits.travel import Journeys, Trip
 from replay.bank.population import DAY_US, Population
 from replay.bank.table import Table
+
+UNSAID: Final = 0.05  # of the orders online and the payments by hand
+
+
+def _unsaid(today: Today, rows: Table) -> None:
+    """Leave out the device, the address or both: old apps do, and call centres, and shops that pass nothing on.
+
+    Written into the columns of `rows`.
+    """
+    said = rows["device"] >= 0
+    said &= rows["ip"] >= 0
+    index = np.flatnonzero(said)
+    share = today.rng(MISSING).random(len(index))
+    rows["device"][index[share < 0.75 * UNSAID]] = -1
+    no_address = index[(share >= 0.5 * UNSAID) & (share < UNSAID)]
+    rows["ip"][no_address] = -1
+    rows["ip_country"][no_address] = -1
 
 
 class Habits:
@@ -41,6 +60,7 @@ class Habits:
             ]
         )
         acts = sessions(today, rows)
+        _unsaid(today, rows)
         for drawn in (rows, acts):
             end_us = today.start_us + DAY_US - 1_000
             drawn.columns["time_us"] = np.clip(drawn["time_us"], today.start_us, end_us)

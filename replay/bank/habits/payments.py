@@ -101,7 +101,7 @@ def _sent(today: Today) -> Table:
             np.where(by_computer, table.SMS, np.where(way < 0.65, table.BIOMETRIC, table.PASSWORD)),
         ),
         counterparty=payee,
-        device=np.where(at_branch, -1, np.where(by_computer, 3 * owner + 1, today.phone(owner))),
+        device=np.where(at_branch, -1, today.device(rng, owner, by_computer)),
         ip=np.where(at_branch, -1, today.address(rng, account, owner, 0.62)),
         ip_country=np.where(at_branch, -1, today.country(account)),
         city=today.where.city[account],

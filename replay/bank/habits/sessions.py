@@ -6,6 +6,7 @@ import numpy as np
 
 from replay.bank import table
 from replay.bank.habits.today import (
+    BY_COMPUTER,
     CHANGES,
     MINUTE_US,
     N_NEW_PAYEES,
@@ -20,6 +21,10 @@ from replay.bank.table import F8, I8, Table
 
 _LOGINS: Final = 0.42  # a day, of those who bank by phone
 _FAILED: Final = 0.03  # of the logins
+# of the payments to new payees: paid once, by code, by telephone number or from a chat, so that nobody is entered
+_UNENTERED: Final = 0.35
+_ENROLLED: Final = 0.6  # of the new telephones; the others are used without asking
+_ENROLLED_LOAN: Final = 0.2  # of the borrowed devices
 # a day and main account; honest people do these things too
 _RARE: Final = (
     (table.PASSWORD_RESET, 0.0006),
@@ -54,6 +59,7 @@ def _around(today: Today, rows: Table) -> list[Table]:
     new = np.flatnonzero(
         (paid["counterparty"] >= NEW_PAYEES) & (paid["counterparty"] < NEW_PAYEES + N_NEW_PAYEES)
     )
+    new = new[rng.random(len(new)) >= _UNENTERED]
     added_us = login_us[new] + (
         (paid["time_us"][new] - login_us[new]) * rng.uniform(0.3, 0.9, len(new))
     ).astype(np.int64)
@@ -81,13 +87,13 @@ def _acts(today: Today, rng: np.random.Generator, type_: I8 | int, account: I8) 
     """Activities of owners on their own devices, at hours when people look at screens."""
     owner = today.owner(rng, account)
     n = len(account)
-    by_computer = rng.random(n) < 0.12
+    by_computer = rng.random(n) < BY_COMPUTER
     return Table.activities(
         n,
         time_us=np.maximum(today.moments(rng, account, SCREENS), today.start_us + MINUTE_US),
         type=type_,
         account=account,
-        device=np.where(by_computer, 3 * owner + 1, today.phone(owner)),
+        device=today.device(rng, owner, by_computer),
         ip=today.address(rng, account, owner, 0.6),
         ip_country=today.country(account),
         city=today.where.city[account],
@@ -125,12 +131,14 @@ def _calls(today: Today) -> Table:
 
 
 def _new_phones(today: Today) -> Table:
-    """The day on which somebody changes to the next phone: it is enrolled, and used from tomorrow on."""
+    """Devices that are enrolled: next phones on the day before they are used, and of borrowed ones a few."""
     p, lives, rng = today.population, today.lives, today.rng(CHANGES + 30)
-    owner = np.flatnonzero(lives.new_phone_on == today.day)
-    owner = owner[lives.is_alive[owner]]
+    share = rng.random(p.n_customers)
+    is_next = (lives.new_phone_on == today.day) & (share < _ENROLLED)
+    is_lent = today.is_borrowed_first & (share < _ENROLLED_LOAN)
+    owner = np.flatnonzero((is_next | is_lent) & lives.is_alive[: p.n_customers])
     enrolled = _acts(today, rng, table.DEVICE_ENROLLED, owner)
-    enrolled.columns["device"] = 3 * owner + 2
+    enrolled.columns["device"] = np.where(is_next[owner], 3 * owner + 2, today.borrowed[owner])
     enrolled.columns["ip"] = owner
     late = today.start_us + DAY_US - 1
     login = enrolled.take(np.arange(enrolled.n))

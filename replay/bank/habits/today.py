@@ -15,6 +15,7 @@ from replay.bank.population import (
     ELDERLY,
     SAVINGS,
     SMALL_BUSINESS,
+    SPARE,
     TYPICAL_FEN,
     Flags,
     Population,
@@ -25,9 +26,19 @@ SECOND_US: Final = 1_000_000
 MINUTE_US: Final = 60 * SECOND_US
 HOUR_US: Final = 60 * MINUTE_US
 # Random streams, a hundred for each kind of life, so that a change to one kind leaves the others as they were.
-(COUNTERS, SCREENS_ONLINE, CASH, PAYMENTS, OWN_MONEY, WAGES, BILLS, FIRMS, SESSIONS, CHANGES) = (
-    range(1_000, 2_000, 100)
-)
+(
+    COUNTERS,
+    SCREENS_ONLINE,
+    CASH,
+    PAYMENTS,
+    OWN_MONEY,
+    WAGES,
+    BILLS,
+    FIRMS,
+    SESSIONS,
+    CHANGES,
+    MISSING,
+) = range(1_000, 2_100, 100)
 # Ranges of honest accounts outside the bank; see also population.py for landlords, friends and employers.
 STRANGERS: Final = OUTSIDE + 300_000_000
 N_STRANGERS: Final = 200_000_000
@@ -38,6 +49,16 @@ WALLETS: Final = OUTSIDE + 1_660_000_000
 TAX_OFFICE: Final = OUTSIDE + 1_661_000_000  # one a city
 OWN_ELSEWHERE: Final = OUTSIDE + 1_700_000_000  # the account that customer c has at another bank
 _N_QUANTILES: Final = 4_096
+# What people do with devices that no rule should take for theft.
+BY_COMPUTER: Final = 0.12  # of the sessions
+_FORGETFUL: Final = (
+    0.35  # of the customers: their browser deletes its cookies every one to four months
+)
+_LOAN_DAYS: Final = (
+    60  # in that many days a third of the customers use a borrowed device for one to ten days
+)
+_BORROWS: Final = 0.35
+_BORROWED: Final = 0.6  # of the sessions of these days
 
 
 def _hour_table() -> F8:
@@ -75,6 +96,14 @@ class Lives:
         rng = np.random.default_rng([seed, 102])
         # phones live for two and a half years
         self.new_phone_on: I8 = rng.geometric(1.0 / 900.0, p.n_customers)
+        own = np.random.default_rng([seed, 103])
+        # days after which the browser has forgotten who it is; never, for most
+        self.forgets_every: I8 = np.where(
+            own.random(p.n_customers) < _FORGETFUL,
+            own.integers(30, 120, p.n_customers),
+            np.int64(1) << 40,
+        )
+        self.shifted: I8 = own.integers(0, _LOAN_DAYS, p.n_customers)
         # the elderly bank at the counter more often than others do
         self.is_mobile: Flags = rng.random(p.n_customers) < np.where(
             p.segment == ELDERLY, 0.55, 0.97
@@ -94,6 +123,8 @@ class Today:
     date: Date
     where: Whereabouts
     eagerness: F8  # (n_accounts) how much more or less than on average is spent today: after payday, with a full purse
+    borrowed: I8  # (n_customers) device that somebody else lent them for some days, -1: none
+    is_borrowed_first: Flags  # (n_customers) and today is the first of these days
 
     @classmethod
     def of(cls, lives: Lives, day: int, where: Whereabouts) -> "Today":
@@ -104,7 +135,9 @@ class Today:
         eager = (0.94 + 0.50 * np.exp(-np.arange(30) / 2.5))[since]
         # who has little left goes out less
         thrift = np.clip(0.55 + 0.9 * p.balance / lives.income, 0.55, 1.1)
-        return cls(lives, day, start_us, date, where, eager[p.customer] * thrift)
+        borrowed, is_first = _borrowed(lives, day)
+        eagerness = eager[p.customer] * thrift
+        return cls(lives, day, start_us, date, where, eagerness, borrowed, is_first)
 
     @property
     def population(self) -> Population:
@@ -139,6 +172,18 @@ class Today:
     def phone(self, customer: I8) -> I8:
         return 3 * customer + 2 * (self.lives.new_phone_on[customer] < self.day)
 
+    def computer(self, customer: I8) -> I8:
+        """The computer, or what the bank takes it for since its browser deleted its cookies."""
+        times = (self.day + self.lives.shifted[customer]) // self.lives.forgets_every[customer]
+        forgot: I8 = SPARE + 16 * customer + times % 8
+        return np.where(times > 0, forgot, 3 * customer + 1)
+
+    def device(self, rng: np.random.Generator, customer: I8, by_computer: Flags) -> I8:
+        """What each customer acts with: the own telephone or computer, or something borrowed."""
+        own = np.where(by_computer, self.computer(customer), self.phone(customer))
+        lent = self.borrowed[customer]
+        return np.where((lent >= 0) & (rng.random(len(customer)) < _BORROWED), lent, own)
+
     def address(self, rng: np.random.Generator, account: I8, owner: I8, at_home: float) -> I8:
         """Home address of the owner in a share of cases, else one of the mobile network where they are."""
         share = rng.random(len(account))
@@ -160,6 +205,27 @@ class Today:
         """Accounts outside the bank that nobody has paid before."""
         first = self.day * 2 * self.population.n_accounts
         return NEW_PAYEES + (first + np.arange(n)) % N_NEW_PAYEES
+
+
+def _borrowed(lives: Lives, day: int) -> tuple[I8, Flags]:
+    """Which device each customer has on loan on a day, and who has it from that day on.
+
+    A tablet of the family, the computer at work, a telephone while the own one is repaired: drawn once for every
+    `_LOAN_DAYS` of each customer, so that no day has to remember another.
+    """
+    n = lives.population.n_customers
+    turn, since = np.divmod(day + lives.shifted, _LOAN_DAYS)
+    first, last, lent = np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros(n, np.bool_)
+    for each in np.unique(turn).tolist():
+        rng = np.random.default_rng([lives.seed, 104, each])
+        share = rng.random((3, n))
+        mine = turn == each
+        lent[mine] = share[0, mine] < _BORROWS
+        first[mine] = (share[1, mine] * (_LOAN_DAYS - 10)).astype(np.int64)
+        last[mine] = first[mine] + (share[2, mine] * 10).astype(np.int64)
+    has = lent & (since >= first) & (since <= last)
+    device = SPARE + 16 * np.arange(n) + 8 + turn % 8
+    return np.where(has, device, -1), has & (since == first)
 
 
 def second_legs(rng: np.random.Generator, rows: Table) -> Table:
