@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from replay.bank.habits.everyday import UNSAID
 from replay.bank.habits.travel import Trip
 from replay.bank.kinds import Casting, Flags, Kind, Variant
 from replay.bank.lookalikes import LOOKALIKES
@@ -60,6 +61,7 @@ class _Stage:
     def __call__(self, scene: Scene) -> bool:
         scene.destination = self.destination
         if self.act(scene):
+            scene.unsay(UNSAID)
             return True
         scene.transactions.clear()
         scene.activities.clear()

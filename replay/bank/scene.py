@@ -55,6 +55,9 @@ class Scene:
     end_us: int = 1 << 62  # of the recording; later rows are lost
     is_modest: bool = False  # a tiny bank: few legs rather than many
     destination: int = -1  # city of the journey that the attempt is part of
+    enters: bool | None = (
+        None  # whether payees are entered before they are paid; None: not decided yet
+    )
     transactions: list[Table] = field(default_factory=list)
     activities: list[Table] = field(default_factory=list)
 
@@ -102,10 +105,19 @@ class Scene:
         }
 
     def stranger(self, city: int, k: int = 0) -> dict[str, int]:
-        """Columns of somebody in `city` with a device and an address never seen before."""
+        """Columns of somebody in `city` with a device never seen before.
+
+        In China every second one sits behind an address of the mobile network, as honest customers do; other
+        addresses were never seen either.
+        """
+        ip = self.ip(k)
+        if places.CITY_COUNTRY[city] == places.CN and self.is_so(0.5):
+            share = np.array([self.rng.random()])
+            shared = places.mobile_address(np.array([city]), share, self.population.n_customers)
+            ip = int(shared[0])
         return {
             "device": self.device(k),
-            "ip": self.ip(k),
+            "ip": ip,
             "ip_country": int(places.CITY_COUNTRY[city]),
             "city": city,
         }
@@ -262,6 +274,26 @@ class Scene:
                 1, time_us=time_us, type=type_, account=account, attempt=self.attempt, **more
             )
         )
+
+    def enter(self, time_us: int, account: int, payee: int, **who: int) -> None:
+        """Add `payee` before it is paid; in one attempt out of three nobody does.
+
+        They pay by code, by telephone number or from a chat, where nothing needs to be entered.
+        """
+        if self.enters is None:
+            self.enters = self.is_so(2 / 3)
+        if self.enters:
+            self.act(time_us, table.PAYEE_ADDED, account, payee=payee, **who)
+
+    def unsay(self, chance: float) -> None:
+        """Leave out the device or the address of a share of the rows that carry both, as everyday rows do."""
+        for rows in self.transactions:
+            index = np.flatnonzero((rows["device"] >= 0) & (rows["ip"] >= 0))
+            share = self.rng.random(len(index))
+            rows["device"][index[share < 0.75 * chance]] = -1
+            no_address = index[(share >= 0.5 * chance) & (share < chance)]
+            rows["ip"][no_address] = -1
+            rows["ip_country"][no_address] = -1
 
     def session(self, time_us: int, account: int, payee: int = -1, **who: int) -> None:
         """Add what comes before a payment at `time_us`: a login, and `payee` when it is added first."""

@@ -310,6 +310,54 @@ def test_an_account_without_money_is_no_opportunity(bank):
             assert not variant.stage(scene)
 
 
+def test_a_third_of_the_hard_attempts_pay_without_entering_a_payee_first(bank):
+    """By code or telephone number; easy ones enter everybody, and nobody enters some payees of an attempt only."""
+    entered = {}
+    for name in ("account_takeover", "elderly_persuaded", "dormant_drain", "shared_device"):
+        kind = next(kind for kind in TYPOLOGIES if kind.name == name)
+        for variant in kind.variants:
+            for each in (staged(bank, kind, variant, 1_500 + seed) for seed in range(40)):
+                if each is not None:
+                    added = set(each.act(table.PAYEE_ADDED)["payee"].tolist())
+                    assert not added or set(each.rows["counterparty"].tolist()) <= added
+                    entered.setdefault(variant.name, []).append(bool(added))
+    assert all(entered["easy"])
+    assert 0.55 < np.mean(entered["hard"]) < 0.8
+
+
+def test_a_third_of_the_hard_take_overs_happen_on_the_owners_own_device(bank):
+    kind = next(kind for kind in TYPOLOGIES if kind.name == "account_takeover")
+    some = [staged(bank, kind, kind.variants[1], 1_500 + seed) for seed in range(90)]
+    own = [not strange(each.rows).any() for each in some if each is not None]
+    assert 0.2 < np.mean(own) < 0.5
+
+
+def test_thieves_in_china_share_the_addresses_of_mobile_networks(bank):
+    """Half of them, with honest customers; abroad nobody does."""
+    population, honest = bank
+    scene = Scene(population, np.random.default_rng(1), 1, 5, MIDNIGHT, population.balance, honest)
+    here = np.array([scene.stranger(k % places.N_HOME_CITIES)["ip"] for k in range(300)])
+    shared = (here >= places.MOBILE_ADDRESS) & (here < FRESH)
+    assert 0.4 < shared.mean() < 0.6
+    assert (here[~shared] >= FRESH).all()
+    assert np.isin(here[shared], honest["ip"]).mean() > 0.1
+    assert all(scene.stranger(places.LONDON)["ip"] >= FRESH for _ in range(20))
+
+
+def test_what_old_apps_leave_out_is_left_out_of_attempts_too(bank):
+    population, honest = bank
+    scene = Scene(population, np.random.default_rng(1), 1, 5, MIDNIGHT, population.balance, honest)
+    n = 4_000
+    scene.buy_online(np.arange(n) + MIDNIGHT, 5, np.full(n, 3), np.full(n, 500))
+    scene.unsay(0.1)
+    rows = scene.transactions[0]
+    no_device, no_address = rows["device"] < 0, rows["ip"] < 0
+    assert 0.055 < no_device.mean() < 0.095
+    assert 0.03 < no_address.mean() < 0.07
+    assert 0.08 < (no_device | no_address).mean() < 0.12
+    assert (no_address == (rows["ip_country"] < 0)).all()
+
+
 # ------------------------------------------------------------ each typology
 
 
@@ -317,8 +365,8 @@ def test_an_account_without_money_is_no_opportunity(bank):
 def test_card_testing_tries_tiny_sums_at_different_shops_then_spends(played, variant):
     for each in played["card_testing", variant]:
         tiny, large = each.of(is_money=0), each.of(is_money=1)
-        assert (tiny["amount_cny"] <= 31 * YUAN).all()
-        low, high = (2_000, 9_000) if variant == "easy" else (800, 3_000)
+        assert (tiny["amount_cny"] <= (31 if variant == "easy" else 81) * YUAN).all()
+        low, high = (2_000, 9_000) if variant == "easy" else (300, 3_000)
         assert (large["amount_cny"] >= low * YUAN * 0.98).all()
         assert (large["amount_cny"] <= high * YUAN * 1.02).all()
         assert tiny["time_us"].max() < large["time_us"].min()
@@ -329,8 +377,9 @@ def test_card_testing_tries_tiny_sums_at_different_shops_then_spends(played, var
             assert span(tiny) <= 30 * MINUTE
         else:
             assert 4 * HOUR <= span(tiny) <= 20 * HOUR
-            shops = each.scene.population.merchants
-            assert (shops.country[tiny["merchant"]] != places.CN).all()
+    shops = played["card_testing", variant][0].scene.population.merchants
+    tried = np.concatenate([e.of(is_money=0)["merchant"] for e in played["card_testing", variant]])
+    assert 0.2 < (shops.country[tried] != places.CN).mean() < 0.8
     tries = [e.of(is_money=0) for e in played["card_testing", "easy"]]
     assert 0.05 < np.mean(np.concatenate([t["status"] for t in tries]) == table.DECLINED) < 0.45
 
@@ -340,13 +389,18 @@ def test_account_takeover_changes_adds_and_takes(played, variant):
     changes = (table.PASSWORD_RESET, table.PHONE_CHANGE, table.SIM_SWAP)
     for each in played["account_takeover", variant]:
         change = each.acts.take(np.isin(each.acts["type"], changes))
-        assert change.n == 1
         paid, added = each.rows, each.act(table.PAYEE_ADDED)
         first = paid["time_us"].min()
-        waited = int(first - change["time_us"][0])
-        assert set(paid["counterparty"]) <= set(added["payee"])
-        assert added["time_us"].min() < first
-        assert strange(paid).all()
+        is_strange = strange(paid)
+        assert is_strange.all() or (variant == "hard" and not is_strange.any())
+        assert change.n == 1 or not is_strange.any()
+        if added.n:
+            assert set(paid["counterparty"]) <= set(added["payee"])
+            assert added["time_us"].min() < first
+        else:
+            assert variant == "hard"
+        begun = change if change.n else each.acts
+        waited = int(first - begun["time_us"].min())
         share = paid["amount"] / each.scene.available(each.scene.account)
         if variant == "easy":
             assert waited < 2 * HOUR
@@ -355,7 +409,8 @@ def test_account_takeover_changes_adds_and_takes(played, variant):
             assert paid["time_us"].max() - login < 1.1 * HOUR
             assert 0.55 <= share.sum() <= 0.9
         else:
-            assert 20 * HOUR < waited < 42 * HOUR
+            assert waited > 20 * HOUR or not change.n
+            assert waited < 42 * HOUR
             assert (paid["ip_country"] == places.CN).all()
             assert ((share >= 0.1) & (share <= 0.3)).all()
             assert share.sum() < 0.95
@@ -372,7 +427,9 @@ def test_the_elderly_pay_themselves_while_or_after_somebody_calls(played, varian
         before = paid["time_us"][:, None] - calls["time_us"][None, :]
         heard = (before > 0) & (before < 2.2 * HOUR)
         assert heard[0].any()
-        assert set(paid["counterparty"]) <= set(each.act(table.PAYEE_ADDED)["payee"])
+        added = each.act(table.PAYEE_ADDED)
+        assert added.n or variant == "hard"
+        assert not added.n or set(paid["counterparty"]) <= set(added["payee"])
         if variant == "easy":
             assert heard.any(axis=1).all()
             assert 20 * 60 <= calls["duration_s"].max() <= 90 * 60
@@ -410,7 +467,7 @@ def test_impossible_travel_is_faster_than_any_flight(bank, played, variant):
             assert 0 < waited <= 100 * MINUTE
             assert km > 4_000
         else:
-            assert 0 < waited <= 60 * MINUTE
+            assert 0 < waited <= 120 * MINUTE
             assert 800 <= km <= 2_000
             assert places.CITY_COUNTRY[city] == places.CN
 
@@ -428,7 +485,7 @@ def test_structuring_stays_below_the_limit_in_whole_banknotes(played, variant):
         rows = each.rows
         assert (rows["type"] == table.CASH_DEPOSIT).all()
         assert (rows["amount"] % (10 * YUAN) == 0).all()
-        low, high = (40_000, 49_900) if variant == "easy" else (25_000, 49_000)
+        low, high = (40_000, 49_900) if variant == "easy" else (15_000, 49_000)
         assert (rows["amount"] >= low * YUAN).all()
         assert (rows["amount"] <= high * YUAN).all()
         owner = each.scene.population.customer[rows["account"]]
@@ -449,13 +506,13 @@ def test_dormant_drain_wakes_an_old_account_and_empties_it(played, variant):
         assert p.start_us - p.last_active_us[account] > 180 * DAY
         money = each.of(is_money=1)
         share = money["amount"] / each.balance
-        assert strange(each.rows).all()
         assert (money["counterparty"] >= OUTSIDE).all()
         if variant == "easy":
+            assert strange(each.rows).all()
             assert 0.88 <= share.sum() <= 0.98
         else:
             assert each.rows["amount"][0] <= 20 * YUAN
-            assert each.act(table.DEVICE_ENROLLED).n == 1
+            assert each.act(table.DEVICE_ENROLLED).n == int(strange(each.rows).any())
             assert ((share >= 0.15) & (share <= 0.3)).all()
 
 
@@ -468,7 +525,8 @@ def test_a_mule_collects_from_strangers_and_passes_nearly_all_on(played, variant
         gone = each.of(account=account, is_in=0)
         senders = len(set(come["counterparty"]))
         passed = gone["amount"].sum() / come["amount"].sum()
-        assert ((come["amount"] >= 2_000 * YUAN) & (come["amount"] <= 9_000 * YUAN)).all()
+        least = (2_000 if variant == "easy" else 400) * YUAN
+        assert ((come["amount"] >= least) & (come["amount"] <= 9_000 * YUAN)).all()
         assert senders == come.n
         assert come["time_us"].max() < gone["time_us"].min()
         assert (gone["is_money"] == 1).all()
@@ -544,7 +602,8 @@ def test_victims_of_a_merchant_compromise_all_bought_at_one_shop_before(played, 
         assert len(set(rows["merchant"])) <= (1 if variant == "easy" else 2)
         n_devices = len(set(rows["device"]))
         assert n_devices == rows.n if variant == "hard" else 3 <= n_devices <= 5
-        assert ((rows["amount"] >= 600 * YUAN) & (rows["amount"] <= 2_400 * YUAN)).all()
+        low, high = (600, 2_400) if variant == "easy" else (150, 1_800)
+        assert ((rows["amount"] >= low * YUAN) & (rows["amount"] <= high * YUAN)).all()
 
 
 @pytest.mark.parametrize("variant", ["easy", "hard"])
@@ -553,7 +612,9 @@ def test_a_velocity_burst_goes_from_shop_to_shop_until_the_money_is_gone(played,
         rows = each.rows
         assert len(set(rows["merchant"])) == rows.n
         assert len(set(rows["device"])) == 1
-        assert ((rows["amount_cny"] >= 148 * YUAN) & (rows["amount_cny"] <= 905 * YUAN)).all()
+        low, high = (148, 905) if variant == "easy" else (58, 705)
+        yuan = rows["amount_cny"] / YUAN
+        assert ((yuan >= low) & (yuan <= high)).all()
         refused = rows["status"] == table.DECLINED
         assert (refused == (rows["is_money"] == 0)).all()
 
@@ -607,7 +668,7 @@ def test_refund_abuse_gives_back_what_was_never_paid_or_more_than_was(played, va
             bought = bought.take(np.argsort(bought["time_us"], kind="stable"))
             named = bought.take(-2 - back["original"])
             ratio = back["amount"] / named["amount"]
-            assert ((ratio >= 1.2) & (ratio <= 1.81)).all()
+            assert ((ratio >= 1.05) & (ratio <= 1.81)).all()
             assert (back["time_us"] > named["time_us"]).all()
 
 

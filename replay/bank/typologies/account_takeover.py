@@ -7,8 +7,10 @@ enabled Fraud (2023).
 
 easy: password, telephone or SIM card is changed, a strange device signs in from abroad, a payee is added, and 55 to
 90 % of the balance leaves within the hour in 1 to 3 payments. hard: after the change 20 to 40 hours pass, then 3 to 5
-payments of 10 to 30 % of the balance go to 2 new payees over 1 to 2 days, from an address in China. Simplified: every
-payment goes through until the engine says otherwise; the owner does not fight back.
+payments of 10 to 30 % of the balance go to 2 new payees over 1 to 2 days, from an address in China. One thief in
+three acts on the owner's own device and address (malware, or a screen that the owner was made to share: half of these
+show as remote access) and, knowing the password by then, changes nothing half of the time. One in three enters no
+payee. Simplified: every payment goes through until the engine says otherwise; the owner does not fight back.
 """
 
 from typing import Final
@@ -68,7 +70,14 @@ def hard(scene: Scene) -> bool:
     if room < LEAST:
         return False
     thief, t_us = scene.stranger(scene.elsewhere()), scene.hour(8, 22)
-    _locks_out(scene, t_us, thief)
+    if scene.is_so(1 / 3):
+        thief = scene.home(scene.account)
+        if scene.is_so(0.5):
+            scene.act(t_us, table.REMOTE_ACCESS, scene.account, **thief)
+        if scene.is_so(0.5):
+            _locks_out(scene, t_us + 5 * MINUTE_US, thief)
+    else:
+        _locks_out(scene, t_us, thief)
     n, days = scene.count(3, 5), scene.days(1, 2)
     t_us += scene.pause(20 * HOUR_US, 40 * HOUR_US)
     share = scene.rng.uniform(0.105, min(0.3, 0.92 / n), n)
@@ -76,13 +85,7 @@ def hard(scene: Scene) -> bool:
         t_us + 20 * MINUTE_US, days * DAY_US - scene.pause(2 * HOUR_US, 14 * HOUR_US), n
     )
     for k in range(2):
-        scene.act(
-            t_us + 2 * k * MINUTE_US,
-            table.PAYEE_ADDED,
-            scene.account,
-            payee=scene.outsider(k),
-            **thief,
-        )
+        scene.enter(t_us + 2 * k * MINUTE_US, scene.account, scene.outsider(k), **thief)
     for each in pay_us:
         scene.act(
             int(each) - scene.pause(MINUTE_US, 15 * MINUTE_US), table.LOGIN, scene.account, **thief

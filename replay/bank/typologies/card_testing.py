@@ -5,9 +5,9 @@ digital goods), with sums nobody notices; a part is refused. What goes through i
 Source: Visa's advisories on account testing and enumeration attacks; Stripe's and Adyen's pages on card testing.
 
 easy: 6 to 12 purchases of 1 to 30 yuan at different online shops within 30 minutes, from one strange device abroad,
-some refused, then 1 to 3 of 2,000 to 9,000 yuan. hard: 3 to 5 over 4 to 20 hours at foreign shops, each perhaps from
-another device, then 1 or 2 of 800 to 3,000. Simplified: one card an attempt; guessing of numbers that do not exist is
-left out.
+some refused, then 1 to 3 of 2,000 to 9,000 yuan. hard: 3 to 5 of 1 to 80 over 4 to 20 hours, half of them at foreign
+shops, each perhaps from another device, then 1 or 2 of 300 to 3,000, as the owner might spend. Simplified: one card
+an attempt; guessing of numbers that do not exist is left out.
 """
 
 import numpy as np
@@ -68,7 +68,7 @@ def easy(scene: Scene) -> bool:
 
 def hard(scene: Scene) -> bool:
     n_large = min(
-        scene.count(1, 2), int(0.9 * scene.available(scene.account) / (800.0 * YUAN * 1.1))
+        scene.count(1, 2), int(0.9 * scene.available(scene.account) / (300.0 * YUAN * 1.1))
     )
     if n_large < 1:
         return False
@@ -78,8 +78,8 @@ def hard(scene: Scene) -> bool:
     scene.purchase(
         scene.spread(first_us, span_us, n_small),
         scene.account,
-        scene.online_shops(n_small, 1.0),
-        scene.prices(1, 30, n_small),
+        scene.online_shops(n_small, 0.5),
+        scene.prices(1, 80, n_small),
         status=_status(scene, n_small, 0.1),
         auth_method=table.NONE,
         **(scene.stranger(scene.abroad()) | {"device": device, "ip": device}),
@@ -88,9 +88,9 @@ def hard(scene: Scene) -> bool:
         scene,
         first_us + span_us + scene.pause(10 * MINUTE_US, 3 * HOUR_US),
         n_large,
-        800,
+        300,
         3_000,
-        0.7,
+        0.5,
     )
     return True
 

@@ -4,9 +4,10 @@ In life: insiders or heirs' acquaintances know which accounts sleep, or their pa
 looks at the statements. Source: internal-fraud reports of supervisors (dormant accounts are a classic of the ACFE's
 cases); Chinese banks' own rules on accounts without movement for six months.
 
-easy: a strange device signs in, and 2 to 5 payments to new payees take 88 to 98 % within a day. hard: a new device at
-a domestic address is enrolled, a payment of a few yuan tries the way, then 3 to 5 parts of 15 to 30 % of the balance
-leave over 3 to 5 days. Simplified: no owner comes back meanwhile; branch staff who help are not shown.
+easy: a strange device signs in, and 2 to 5 payments to new payees take 88 to 98 % within a day. hard: somebody of the
+household uses the device that is enrolled (half of them), or a new one at a domestic address is enrolled; a payment
+of a few yuan tries the way, then 3 to 5 parts of 15 to 30 % of the balance leave over 3 to 5 days, to payees that one
+in three never entered. Simplified: no owner comes back meanwhile; branch staff who help are not shown.
 """
 
 from typing import Final
@@ -52,10 +53,13 @@ def hard(scene: Scene) -> bool:
     city = scene.city if scene.is_so(0.6) else scene.elsewhere()
     thief, t_us, n = scene.stranger(city), scene.hour(9, 19), scene.count(3, 5)
     days = scene.days(3, 5)
+    is_enrolled = scene.is_so(0.5)
+    if is_enrolled:
+        thief = scene.home(scene.account)
     scene.act(t_us, table.LOGIN, scene.account, **thief)
-    scene.act(
-        t_us + scene.pause(MINUTE_US, 9 * MINUTE_US), table.DEVICE_ENROLLED, scene.account, **thief
-    )
+    if not is_enrolled:
+        soon_us = t_us + scene.pause(MINUTE_US, 9 * MINUTE_US)
+        scene.act(soon_us, table.DEVICE_ENROLLED, scene.account, **thief)
     t_us += scene.pause(10 * MINUTE_US, 2 * HOUR_US)
     n_payees = scene.count(1, 3)
     trial = np.array([t_us + 4 * MINUTE_US])
@@ -67,7 +71,7 @@ def hard(scene: Scene) -> bool:
     )
     for k in range(n_payees):
         at_us = t_us if k == 0 else int(parts_us[k]) - 5 * MINUTE_US
-        scene.act(at_us, table.PAYEE_ADDED, scene.account, payee=scene.outsider(k), **thief)
+        scene.enter(at_us, scene.account, scene.outsider(k), **thief)
     for each in parts_us:
         scene.act(
             int(each) - scene.pause(6 * MINUTE_US, 20 * MINUTE_US),

@@ -8,8 +8,9 @@ investment); the Law on Combating Telecom and Online Fraud (2022) obliges banks 
 The bank's app sees a call when the customer does something in it: `phone_session` comes with the length so far, and
 once more when the call ends. easy: a call of 22 to 90 minutes, remote access, a payee is added, the limit is raised,
 and 1 to 4 payments take 30 to 95 % of the balance during the call or within an hour after it. hard: calls of 8 to 25
-minutes, no remote access, 2 to 4 payments of 8 to 25 % of the balance to new payees over 1 to 3 days. Simplified:
-victims always pay; landline calls, which no app sees, are left out.
+minutes, no remote access, 2 to 4 payments of 8 to 25 % of the balance to new payees over 1 to 3 days; one in three is
+told to pay by telephone number, so that no payee is entered. Simplified: victims always pay; landline calls, which no
+app sees, are left out.
 """
 
 from typing import Final
@@ -84,14 +85,8 @@ def hard(scene: Scene) -> bool:
         else:
             scene.act(at_us - 3 * MINUTE_US, table.LOGIN, scene.account, **me)
         if k < n_payees:
-            payee = scene.outsider(k)
-            scene.act(
-                at_us - scene.pause(0.5 * MINUTE_US, 2 * MINUTE_US),
-                table.PAYEE_ADDED,
-                scene.account,
-                payee=payee,
-                **me,
-            )
+            entered_us = at_us - scene.pause(0.5 * MINUTE_US, 2 * MINUTE_US)
+            scene.enter(entered_us, scene.account, scene.outsider(k), **me)
     scene.pay(
         pay_us,
         scene.account,

@@ -5,8 +5,9 @@ telephone, let the copy work in another place at nearly the same time. Source: c
 on relay attacks.
 
 easy: after a purchase at home, chip or contactless, the card is used 2 to 4 times on another continent 25 to 100
-minutes later. hard: 1 or 2 uses in a Chinese city 800 to 2,000 km away within 20 to 60 minutes. Simplified: the copy
-shows the same entry modes as the card; whose use is the false one is known from the start.
+minutes later. hard: 1 or 2 uses in a Chinese city 800 to 2,000 km away within 20 to 120 minutes, so that some could
+nearly have flown. Simplified: the copy shows the same entry modes as the card; whose use is the false one is known
+from the start.
 """
 
 import numpy as np
@@ -70,7 +71,7 @@ def hard(scene: Scene) -> bool:
     if not len(cities):
         return False
     n = scene.count(1, 2)
-    first_us = used[0] + scene.pause(20 * MINUTE_US, 58 * MINUTE_US)
+    first_us = used[0] + scene.pause(20 * MINUTE_US, 118 * MINUTE_US)
     times = scene.spread(first_us, (n - 1) * scene.pause(4 * MINUTE_US, 25 * MINUTE_US), n)
     _spend(scene, times, int(scene.rng.choice(cities)), 200, 3_000)
     return True

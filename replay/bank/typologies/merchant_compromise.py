@@ -6,9 +6,9 @@ purchase. Source: Visa's common-point-of-purchase advisories; PCI SSC on e-skimm
 
 Every victim first buys at the compromised shop, an everyday purchase that carries no mark. One to three days after
 the last of them the numbers are used. easy: 20 to 32 cards are spent (600 to 2,400 yuan) at one other shop within an
-hour from 3 to 5 devices. hard: 9 to 14 cards over 6 to 12 hours at 2 shops, each card from a device of its own.
-Simplified: victims are regulars of the shop, one purchase each; the shop at which they spend has honest customers
-too.
+hour from 3 to 5 devices. hard: 9 to 14 cards (150 to 1,800 yuan) over 6 to 12 hours at 2 shops, each card from a
+device of its own. Simplified: victims are regulars of the shop, one purchase each; the shop at which they spend has
+honest customers too.
 """
 
 import numpy as np
@@ -95,7 +95,7 @@ def hard(scene: Scene) -> bool:
         scene.spread(first_us, scene.pause(6 * HOUR_US, 12 * HOUR_US), n),
         account,
         scene.rng.choice(_elsewhere(scene, 2, shop), n),
-        scene.prices(600, 2_400, n),
+        scene.prices(150, 1_800, n),
         is_money=1,
         auth_method=table.NONE,
         **(scene.stranger(scene.abroad()) | {"device": device, "ip": device}),

@@ -7,8 +7,10 @@ on money mules.
 
 easy: into an account less than 60 days old 6 to 11 strangers pay 2,000 to 9,000 yuan each, and 92 to 99 % leaves in 1
 to 3 payments within hours. hard: the account is 60 to 400 days old, 4 to 6 senders pay over 1 to 2 days, 75 to 92 %
-leaves in 3 to 6 parts, some of them cash from machines. Now and then a victim is a customer of this bank: then both
-legs belong to the attempt. Simplified: one layer only; the owner of the account takes part and uses the own phone.
+leaves in 3 to 6 parts, some of them cash from machines, and in one account out of three to payees that nobody entered
+or that the owner pays anyway. Sums are those of everyday payments more often (400 to 9,000 yuan). Now and then a
+victim is a customer of this bank: then both legs belong to the attempt. Simplified: one layer only; the owner of the
+account takes part and uses the own phone.
 """
 
 import numpy as np
@@ -17,7 +19,7 @@ from replay.bank import kinds, table
 from replay.bank.kinds import EASY, HARD, Casting, Flags, Kind, Variant
 from replay.bank.population import Population
 from replay.bank.scene import HOUR_US, MINUTE_US, SECOND_US, YUAN, Scene
-from replay.bank.table import I8
+from replay.bank.table import I8, OUTSIDE
 
 CASH_STEP = 100 * YUAN
 MACHINE_MOST = 5_000 * YUAN
@@ -74,7 +76,7 @@ def hard(scene: Scene) -> bool:
     account, n_in, n_out = scene.account, scene.count(4, 6), scene.count(3, 6)
     days = scene.days(1, 2)
     in_us = scene.on_days(n_in, days, 8, 20) + np.arange(n_in) * 3 * MINUTE_US
-    amount = scene.yuan(2_000, 9_000, n_in)
+    amount = scene.prices(400, 9_000, n_in)
     _collect(scene, in_us, amount)
     me = scene.home(account)
     part = scene.parts(int(amount.sum() * scene.share(0.77, 0.92)), n_out)
@@ -86,12 +88,14 @@ def hard(scene: Scene) -> bool:
     times = scene.awake(scene.spread(first_us, scene.pause(3 * HOUR_US, 18 * HOUR_US), n_out))
     n_payees = scene.count(2, 3)
     payee = scene.outsider() + np.arange(n_out) % n_payees
+    outside = scene.population.payees[account, 1:]
+    outside = outside[outside >= OUTSIDE]
+    if len(outside) and scene.is_so(1 / 3):  # an accomplice who was paid before
+        payee[payee == scene.outsider()] = scene.rng.choice(outside)
     for k in np.flatnonzero(~is_cash).tolist():
         scene.act(int(times[k]) - 4 * MINUTE_US, table.LOGIN, account, **me)
         if payee[k] not in payee[:k][~is_cash[:k]]:
-            scene.act(
-                int(times[k]) - 2 * MINUTE_US, table.PAYEE_ADDED, account, payee=int(payee[k]), **me
-            )
+            scene.enter(int(times[k]) - 2 * MINUTE_US, account, int(payee[k]), **me)
     scene.pay(times[~is_cash], account, part[~is_cash], payee[~is_cash], is_money=1, **me)
     if is_cash.any():
         scene.withdraw(times[is_cash], account, part[is_cash], scene.city, is_money=1)

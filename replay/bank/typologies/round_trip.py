@@ -6,9 +6,9 @@ transactions (money that is moved in and out within short time and matches in su
 AML data sets.
 
 easy: 30,000 to 200,000 yuan make 3 hops inside the bank within 24 hours, less 0 to 3 %, 2 or 3 times on following
-days. hard: 4 hops over 3 to 5 days, each in one or two parts, less up to 8 %. Both legs of each hop belong to the
-attempt. Simplified: all accounts are here, and all owners take part; circles through other banks cannot be seen by
-one bank.
+days. hard: 4 hops over 3 to 5 days, each in one or two parts, less up to 8 %; in one circle out of three nobody
+enters a payee. Both legs of each hop belong to the attempt. Simplified: all accounts are here, and all owners take
+part; circles through other banks cannot be seen by one bank.
 """
 
 import numpy as np
@@ -26,7 +26,7 @@ def _hop(scene: Scene, times: I8, payer: int, receiver: int, amount: I8, is_new:
     me, first_us = scene.home(payer), int(times[0])
     scene.act(first_us - scene.pause(3 * MINUTE_US, 9 * MINUTE_US), table.LOGIN, payer, **me)
     if is_new:
-        scene.act(first_us - 2 * MINUTE_US, table.PAYEE_ADDED, payer, payee=receiver, **me)
+        scene.enter(first_us - 2 * MINUTE_US, payer, receiver, **me)
     scene.move(times, payer, receiver, amount, is_money=1, **me)
 
 
@@ -34,6 +34,7 @@ def easy(scene: Scene) -> bool:
     room = 0.85 * scene.available(scene.account) / YUAN
     if room < LEAST or len(scene.others) < 2:
         return False
+    scene.enters = True
     ring = [scene.account, *scene.others[:2].tolist()]
     n_rounds = min(scene.count(2, 3), scene.days(3, 3))
     total = float(scene.yuan(LEAST, min(200_000, room))[0])

@@ -6,8 +6,9 @@ mules; Ministry of Public Security on part-time "brushing" (shuadan) and "runnin
 
 easy: a young-ish account gets 4 to 6 wages of 4,000 to 15,000 yuan from small unknown firms within two weeks, each
 forwarded the same day less 3 to 10 % to a new payee, partly abroad. hard: 2 or 3 wages, forwarded in two parts within
-two days. Simplified: the agent is a customer in good faith or not, which no row shows; firms never pay anybody else
-here.
+two days, one part perhaps to somebody whom the agent pays anyway, and in one account out of three without a payee
+being entered. Simplified: the agent is a customer in good faith or not, which no row shows; firms never pay anybody
+else here.
 """
 
 import numpy as np
@@ -16,6 +17,7 @@ from replay.bank import kinds, places, table
 from replay.bank.kinds import EASY, HARD, Flags, Kind, Variant
 from replay.bank.population import DAY_US, ORDINARY, STUDENT, Population
 from replay.bank.scene import HOUR_US, MINUTE_US, Scene
+from replay.bank.table import OUTSIDE
 
 ABROAD = (places.HK, places.KH, places.TH)
 
@@ -43,7 +45,7 @@ def _forward(scene: Scene, at_us: int, amount: int, payee: int, is_new: bool, co
     me = scene.home(scene.account)
     scene.act(at_us - 3 * MINUTE_US, table.LOGIN, scene.account, **me)
     if is_new:
-        scene.act(at_us - MINUTE_US, table.PAYEE_ADDED, scene.account, payee=payee, **me)
+        scene.enter(at_us - MINUTE_US, scene.account, payee, **me)
     scene.pay(
         np.array([at_us]),
         scene.account,
@@ -56,6 +58,7 @@ def _forward(scene: Scene, at_us: int, amount: int, payee: int, is_new: bool, co
 
 
 def easy(scene: Scene) -> bool:
+    scene.enters = True
     n = scene.count(4, 6)
     times, amount = _wages(scene, n, scene.days(9, 14))
     n_payees = scene.count(2, n)
@@ -75,19 +78,23 @@ def hard(scene: Scene) -> bool:
     n = scene.count(2, 3)
     times, amount = _wages(scene, n, scene.days(8, 14))
     country = [int(scene.rng.choice(ABROAD)) if scene.is_so(0.2) else -1 for _ in range(2)]
+    friends = scene.population.payees[scene.account, 1:]
+    friends = friends[friends >= OUTSIDE]
+    known = int(scene.rng.choice(friends)) if len(friends) and scene.is_so(1 / 3) else -1
     for k in range(n):
         kept, cut = scene.share(0.031, 0.08), scene.share(0.35, 0.65)
         at_us = int(times[k]) + scene.pause(2 * HOUR_US, 10 * HOUR_US)
         for part, share in enumerate((cut, 1 - cut)):
             payee = part if scene.is_so(0.8) else 0
-            is_new = k == 0 or scene.is_so(0.1)
+            is_friend = payee == 1 and known >= 0
+            is_new = (k == 0 or scene.is_so(0.1)) and not is_friend
             _forward(
                 scene,
                 at_us,
                 int(amount[k] * (1 - kept) * share),
-                scene.outsider(payee),
+                known if is_friend else scene.outsider(payee),
                 is_new,
-                country[payee],
+                -1 if is_friend else country[payee],
             )
             at_us = scene.later(at_us, 5 * HOUR_US, 30 * HOUR_US)
     return True

@@ -4,8 +4,8 @@ In life: lists of passwords are tried by script, and the accounts that open are 
 second factor. Source: OWASP on credential stuffing; Europol IOCTA on account farms.
 
 easy: one device signs in to 8 to 12 accounts within a day and pays 500 to 4,000 yuan from each to 3 payees. hard: 4
-or 5 accounts over 2 to 5 days, each to a payee of its own, from an address in China. Simplified: every password works
-at the first go, and the device is not disguised.
+or 5 accounts over 2 to 5 days, each to a payee of its own, which one thief in three never enters, from an address in
+China. Simplified: every password works at the first go, and the device is not disguised.
 """
 
 import numpy as np
@@ -31,13 +31,8 @@ def _skim(scene: Scene, account: I8, times: I8, payee: I8, thief: dict[str, int]
     for k, each in enumerate(account.tolist()):
         at_us = int(times[k])
         scene.act(at_us - scene.pause(2 * MINUTE_US, 9 * MINUTE_US), table.LOGIN, each, **thief)
-        scene.act(
-            at_us - scene.pause(20_000_000, 100_000_000),
-            table.PAYEE_ADDED,
-            each,
-            payee=int(payee[k]),
-            **thief,
-        )
+        entered_us = at_us - scene.pause(20_000_000, 100_000_000)
+        scene.enter(entered_us, each, int(payee[k]), **thief)
     scene.pay(times, account, amount, payee, is_money=1, **thief)
 
 
@@ -45,6 +40,7 @@ def easy(scene: Scene) -> bool:
     account = _able(scene, scene.count(8, 12))
     if len(account) < 8:
         return False
+    scene.enters = True
     city = scene.abroad() if scene.is_so(0.5) else scene.elsewhere()
     first_us, n = scene.hour(1, 10), len(account)
     times = scene.spread(first_us, scene.pause(2 * HOUR_US, 12 * HOUR_US), n)

@@ -1,12 +1,12 @@
 """Structuring: cash is paid in in parts that each stay below what must be reported.
 
 In life: takings of crime are split over days, branches, machines and helpers, so that no deposit reaches the limit.
-Source: PBOC order 2016-3 (cash of 50,000 yuan a customer and day is reported, and splitting is a reason for suspicion);
-FATF typologies reports on cash; 31 USC 5324 for the American twin.
+Source: PBOC order 2016-3 (cash of 50,000 yuan a customer and day is reported, and splitting is a reason for
+suspicion); FATF typologies reports on cash; 31 USC 5324 for the American twin.
 
-easy: 4 to 7 deposits of 40,000 to 49,900 yuan into one account within 3 days, in one city. hard: 4 to 6 of 25,000 to
-49,000 over 5 to 8 days in several cities, over counters and at machines (machines take up to 30,000 at once), with two
-accounts of a customer where there are two. Simplified: helpers who are customers themselves are left out; several
+easy: 4 to 7 deposits of 40,000 to 49,900 yuan into one account within 3 days, in one city. hard: 4 to 6 of 15,000 to
+49,000 over 5 to 8 days in several cities, over counters and at machines (machines take up to 30,000 at once), with
+two accounts of a customer where there are two. Simplified: helpers who are customers themselves are left out; several
 deposits of one day together do pass the reporting limit, as in life.
 """
 
@@ -46,7 +46,7 @@ def easy(scene: Scene) -> bool:
 def hard(scene: Scene) -> bool:
     n, days = scene.count(4, 6), scene.days(5, 8)
     times = scene.on_days(n, days, 9, 16.5) + np.arange(n) * 4 * MINUTE_US
-    amount = notes(scene, 25_000, 49_001, n)
+    amount = notes(scene, 15_000, 49_001, n)
     at_machine = (amount <= MACHINE_MOST) & (scene.rng.random(n) < 0.7)
     amount = np.where(at_machine, amount // (100 * YUAN) * (100 * YUAN), amount)
     nearby = np.append(scene.in_china(scene.city, 1, 1_100), scene.city)
