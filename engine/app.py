@@ -149,6 +149,8 @@ def execute(
         summary["quality"] = of_run(
             job.setup.feed.name, job.setup.schema, core.decoder.quality, runner.totals.counts
         )
+        if stop.is_set:
+            summary["stopped"] = "by a signal, before the end of the input"
         out.summarise(summary)
     finally:
         out.close()
@@ -160,6 +162,7 @@ def summary_table(summary: dict[str, Any]) -> str:
     """The summary for people: a few lines of aligned numbers."""
     speed = summary["speed"]
     rows = [
+        ("stopped", summary.get("stopped", "")),
         ("messages", _counts(summary.get("messages", {}), skip="all")),
         ("decisions", _counts(summary.get("decisions", {}))),
         ("rules fired", _counts(summary.get("fired", {}), most=6)),

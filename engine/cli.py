@@ -1,10 +1,12 @@
 """The command `weir`: which commands there are, their options, and how errors and exit codes come out.
 
 Composition root: the only module of engine/ that knows replay/. Standard output is for machines or the table that was
-asked for, standard error for people. Exit codes: 0 fine, 1 the check found something, 2 could not run.
+asked for, standard error for people. Exit codes: 0 fine, 1 the check found something, 2 could not run, 130 interrupted
+by Ctrl-C (a run stops in order and is fine).
 """
 
 import argparse
+import errno
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -15,7 +17,16 @@ from config.errors import WeirError
 from config.settings import BANK
 from replay import cli as replay_cli
 
-EXIT_OK, EXIT_FOUND, EXIT_USAGE = 0, 1, 2
+EXIT_OK, EXIT_FOUND, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
+_FIXES = {
+    errno.ENOSPC: "free some space, or name a place on another disk",
+    errno.EDQUOT: "free some space, or name a place on another disk",
+    errno.EACCES: "name a place that may be read or written, or change its permissions",
+    errno.EROFS: "name a place on a disk that can be written",
+    errno.EISDIR: "name a file, not a folder",
+    errno.ENOTDIR: "name a place below a folder, not below a file",
+    errno.ENOENT: "correct the path",
+}
 Command: TypeAlias = Callable[[argparse.Namespace], int]
 
 
@@ -31,10 +42,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone; nothing is wrong
         sys.stderr.close()
         return EXIT_OK
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except MemoryError as error:
+        print(f"error: not enough memory: {error}\n  fix: ask for less at a time", file=sys.stderr)
+        return EXIT_USAGE
     except OSError as error:
-        if error.filename is None:
-            raise
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        where = f"{error.filename}: " if error.filename is not None else ""
+        print(f"error: {where}{error.strerror or error}", file=sys.stderr)
+        if error.errno in _FIXES:
+            print(f"  fix: {_FIXES[error.errno]}", file=sys.stderr)
         return EXIT_USAGE
 
 

@@ -140,6 +140,8 @@ def show_demo(out: Path, accounts: int, days: int, seed: int) -> int:
     source = FileSource([traffic], setup.feed, setup.schema)
     job = Job(setup, run, setup.configuration.settings.rows_max, inputs=(str(traffic),))
     summary = execute(job, source)
+    if "stopped" in summary:
+        print(f"Stopped {summary['stopped']}: this is what was seen until then.\n")
     print(demo.tell(read_story(run, truth), summary, setup.pack.reasons))
     print(
         f"\nEverything it said lies in {run}: decisions, alerts, commands and reports (.ndjson); what really "

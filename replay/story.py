@@ -181,7 +181,9 @@ class _Alerts:
 def read_story(out: Path, truth: Truth, packs: Mapping[str, str] | None = None) -> Story:
     """Compare the output folder of a run with the truth; raise `InputError` naming a line that cannot be read.
 
-    `packs` maps rules to the pack they stand in, for figures of each pack alone: rules do not hear of each other.
+    Attempts of which no transaction was decided are left out: a run that was stopped, or looks at some days only, never
+    saw them. `packs` maps rules to the pack they stand in, for figures of each pack alone: rules do not hear of each
+    other.
     """
     packs = packs or {}
     marks = {(mark.account, mark.transaction_id): mark for mark in truth.marks}
@@ -197,6 +199,7 @@ def read_story(out: Path, truth: Truth, packs: Mapping[str, str] | None = None) 
         if decision.severity > APPROVE and (mark is None or mark.is_honest):
             n_disturbed += 1
             n_victims += _is_after(since, identity[0], decision.event_time)
+    seen = _seen(truth, decided)
     honest = [
         rules for key, rules in alerts.rules.items() if key not in marks or marks[key].is_honest
     ]
@@ -205,10 +208,10 @@ def read_story(out: Path, truth: Truth, packs: Mapping[str, str] | None = None) 
     for report in _lines(out / "reports.ndjson", Report):
         reports[report.kind] = reports.get(report.kind, 0) + (report.revision == 1)
     return Story(
-        kinds=tuple(_kinds(truth, decided, alerts, packs)),
-        telling=_telling(truth, decided, alerts.titles, commands),
+        kinds=tuple(_kinds(seen, decided, alerts, packs)),
+        telling=_telling(seen, decided, alerts.titles, commands),
         n_transactions=n_transactions,
-        n_honest=n_transactions - sum(not mark.is_honest for mark in truth.marks),
+        n_honest=n_transactions - sum(not marks[key].is_honest for key in decided),
         n_honest_alerted=len(honest),
         n_honest_by_pack=_by_pack(honest, packs),
         n_honest_disturbed=n_disturbed,
@@ -246,6 +249,12 @@ def _by_pack(alerted: Iterable[set[str]], packs: Mapping[str, str]) -> dict[str,
         for pack in {packs[rule] for rule in rules if rule in packs}:
             counts[pack] += 1
     return counts
+
+
+def _seen(truth: Truth, decided: Mapping[Identity, Decision]) -> Truth:
+    """The attempts of which at least one transaction was decided."""
+    names = {m.attempt for m in truth.marks if (m.account, m.transaction_id) in decided}
+    return Truth(tuple(mark for mark in truth.marks if mark.attempt in names))
 
 
 def _since(truth: Truth) -> dict[str, str]:

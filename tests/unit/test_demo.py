@@ -243,6 +243,13 @@ def test_a_run_that_caught_nothing_says_so(tmp_path):
     assert page.endswith("What it cost: 1 transactions")
 
 
+def test_attempts_of_which_nothing_was_decided_are_not_counted_as_missed(folder):
+    """A run that was stopped, or that looked at some days only, has not overlooked what it never saw."""
+    unseen = mark("mule-easy-0009", 99, "23:00", "9.00"), mark("holiday-0009", 98, "23:00", "9.00")
+    whole, more = read_story(folder, TRUTH), read_story(folder, Truth(TRUTH.marks + unseen))
+    assert more == whole
+
+
 def test_a_damaged_file_is_named_with_its_line(folder):
     (folder / "alerts.ndjson").write_text('{"alert_id":"a-1","kind":"rule"}\n{"alert_id"\n')
     with pytest.raises(InputError, match=r"alerts\.ndjson:2: not a line of alerts\.ndjson"):
