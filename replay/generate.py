@@ -24,7 +24,8 @@ from replay.bank.writer import NdjsonFile, Renderer
 
 ZONE: Final = ZoneInfo("Asia/Shanghai")
 ENDINGS: Final = (".ndjson", ".ndjson.gz", ".ndjson.zst", ".parquet")
-ACCOUNTS_MIN, DAYS_MIN = 50, 3
+ACCOUNTS_MIN, ACCOUNTS_MAX = 50, 9_999_999  # their numbers have seven digits
+DAYS_MIN, DAYS_MAX = 3, 3_660
 FRAUD_SHARE: Final = 0.0006
 FRAUD_SHARE_RANGE: Final = (0.0002, 0.001)
 
@@ -63,6 +64,7 @@ def generate(
     """
     _check_name(path, bad_lines)
     _check(accounts, days, rate, fraud_share)
+    _check_seed(seed)
     _check_shares(out_of_order=out_of_order, late=late, duplicates=duplicates, bad_lines=bad_lines)
     start_us = _start_us(start)
     population = make_population(seed, accounts, rate, start_us)
@@ -79,6 +81,7 @@ def generate(
     fields = messages.fields([typology.name for typology in TYPOLOGIES])
     packed = path.suffix == ".parquet"
     n_told = 0
+    truth_path(path).unlink(missing_ok=True)  # that of an earlier recording; this one may end early
     with ParquetFile(path, fields) if packed else NdjsonFile(path, Renderer(fields)) as file:
         recording.begin(file)
         for day in range(days):
@@ -110,7 +113,7 @@ def _start_us(start: str) -> int:
         day = date.fromisoformat(start)
     except ValueError:
         day = None
-    if day is None or not 1992 <= day.year <= 2100:
+    if day is None or day.isoformat() != start or not 1992 <= day.year <= 2100:
         raise ConfigError(
             f"`start` must be a date of the years 1992 to 2100, was {start}",
             "weir generate",
@@ -138,13 +141,19 @@ def _check_name(path: Path, bad_lines: float) -> None:
 
 
 def _check(accounts: int, days: int, rate: float, fraud_share: float) -> None:
-    if accounts < ACCOUNTS_MIN or days < DAYS_MIN:
-        raise ConfigError(
-            f"`accounts` must be {ACCOUNTS_MIN} or more and `days` {DAYS_MIN} or more, were {accounts} and {days}",
-            "weir generate",
-            "each kind of attempt needs victims of its own and days to unfold",
-            "ask for more accounts or days",
-        )
+    for name, n, low, high in (
+        ("accounts", accounts, ACCOUNTS_MIN, ACCOUNTS_MAX),
+        ("days", days, DAYS_MIN, DAYS_MAX),
+    ):
+        if not low <= n <= high:
+            raise ConfigError(
+                f"`{name}` must lie in [{low:,}, {high:,}], was {n:,}",
+                "weir generate",
+                "each kind of attempt needs victims of its own and days to unfold; more have no numbers or take for ever",
+                f"ask for {'more' if n < low else 'fewer'} {name}; {low * 4 // 5:,} customers have {low:,} accounts"
+                if name == "accounts"
+                else f"ask for {'more' if n < low else 'fewer'} days",
+            )
     if not 0.2 <= rate <= 100:
         raise ConfigError(
             f"`rate` must lie in [0.2, 100], was {rate}",
@@ -159,6 +168,16 @@ def _check(accounts: int, days: int, rate: float, fraud_share: float) -> None:
             "weir generate",
             "banks see 2 to 10 frauds in 10,000 transactions, and rules tuned on more promise too much",
             f"leave it out, which means {FRAUD_SHARE}",
+        )
+
+
+def _check_seed(seed: int) -> None:
+    if seed < 0:
+        raise ConfigError(
+            f"`seed` must be 0 or more, was {seed}",
+            "weir generate",
+            "it numbers the banks that can be drawn",
+            "leave it out, or give another",
         )
 
 

@@ -64,7 +64,7 @@ class Truth:
         for number, line in enumerate(path.read_bytes().splitlines(), 1):
             try:
                 marks.append(decode(line))
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 raise InputError(
                     f"not a line of a truth file: {error}",
                     f"{path}:{number}",
@@ -75,5 +75,8 @@ class Truth:
 
 
 def truth_path(recording: Path) -> Path:
-    """Where the truth about a generated `recording` stands: `bank.ndjson.gz` -> `bank.truth.ndjson`."""
-    return recording.with_name(recording.name.split(".")[0] + ".truth.ndjson")
+    """Where the truth about a generated `recording` stands: `bank.1.ndjson.gz` -> `bank.1.truth.ndjson`."""
+    name = recording.name
+    for ending in (".gz", ".zst", ".ndjson", ".parquet"):
+        name = name.removesuffix(ending)
+    return recording.with_name(name + ".truth.ndjson")

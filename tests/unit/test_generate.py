@@ -307,6 +307,10 @@ def test_progress_is_told_after_each_day(tmp_path):
         {"fraud_share": 0.01},
         {"start": "2026-02-30"},
         {"start": "1985-06-01"},
+        {"start": "2026-W10-1"},
+        {"seed": -1},
+        {"accounts": 10**12},
+        {"days": 40_000},
     ],
 )
 def test_impossible_wishes_are_refused_with_a_reason(tmp_path, wrong):
@@ -314,6 +318,30 @@ def test_impossible_wishes_are_refused_with_a_reason(tmp_path, wrong):
         generate(tmp_path / "a.ndjson", **SMALL | wrong)
     assert next(iter(wrong)) in caught.value.what
     assert caught.value.fix
+
+
+def test_two_recordings_never_share_a_truth(tmp_path):
+    """Names may have points: of `a.seed1.ndjson` and `a.seed2.ndjson` each has its own."""
+    names = ["a.ndjson", "a.1.ndjson", "a.2.parquet", "a.2026-03.ndjson.gz"]
+    truths = ["a.truth.ndjson", "a.1.truth.ndjson", "a.2.truth.ndjson", "a.2026-03.truth.ndjson"]
+    assert [truth_path(tmp_path / name).name for name in names] == truths
+
+
+@pytest.mark.parametrize("ending", ["ndjson", "ndjson.gz", "ndjson.zst", "parquet"])
+def test_a_recording_that_could_not_be_finished_has_no_truth(tmp_path, ending):
+    """Half a recording beside the truth of an earlier one would be judged by it."""
+    path = tmp_path / f"a.{ending}"
+    generate(path, **TINY)
+    path.unlink()
+    path.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device"):
+        generate(path, **TINY)
+    assert not truth_path(path).exists()
+
+
+def test_customers_are_asked_for_in_customers(capsys, tmp_path):
+    assert main(["generate", "--customers", "10", "--out", str(tmp_path / "a.ndjson")]) == 2
+    assert "40 customers" in capsys.readouterr().err
 
 
 def test_broken_lines_are_refused_for_parquet(tmp_path):
