@@ -141,18 +141,18 @@ def _check_name(path: Path, bad_lines: float) -> None:
 
 
 def _check(accounts: int, days: int, rate: float, fraud_share: float) -> None:
-    for name, n, low, high in (
+    for name, n, least, most in (
         ("accounts", accounts, ACCOUNTS_MIN, ACCOUNTS_MAX),
         ("days", days, DAYS_MIN, DAYS_MAX),
     ):
-        if not low <= n <= high:
+        if not least <= n <= most:
             raise ConfigError(
-                f"`{name}` must lie in [{low:,}, {high:,}], was {n:,}",
+                f"`{name}` must lie in [{least:,}, {most:,}], was {n:,}",
                 "weir generate",
-                "each kind of attempt needs victims of its own and days to unfold; more have no numbers or take for ever",
-                f"ask for {'more' if n < low else 'fewer'} {name}; {low * 4 // 5:,} customers have {low:,} accounts"
+                "each kind of attempt needs victims of its own and days to unfold; beyond, numbers run out",
+                f"ask for {'more' if n < least else 'fewer'} {name}; {least * 4 // 5:,} customers have {least:,} accounts"
                 if name == "accounts"
-                else f"ask for {'more' if n < low else 'fewer'} days",
+                else f"ask for {'more' if n < least else 'fewer'} days",
             )
     if not 0.2 <= rate <= 100:
         raise ConfigError(
