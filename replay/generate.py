@@ -150,9 +150,8 @@ def _check(accounts: int, days: int, rate: float, fraud_share: float) -> None:
                 f"`{name}` must lie in [{least:,}, {most:,}], was {n:,}",
                 "weir generate",
                 "each kind of attempt needs victims of its own and days to unfold; beyond, numbers run out",
-                f"ask for {'more' if n < least else 'fewer'} {name}; {least * 4 // 5:,} customers have {least:,} accounts"
-                if name == "accounts"
-                else f"ask for {'more' if n < least else 'fewer'} days",
+                f"ask for {'more' if n < least else 'fewer'} {name}"
+                + ("; 40 customers have 50 accounts" if name == "accounts" else ""),
             )
     if not 0.2 <= rate <= 100:
         raise ConfigError(
