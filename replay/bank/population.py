@@ -38,9 +38,8 @@ N_PAYEES: Final = (
 DEVICES_A_CUSTOMER: Final = (
     3  # numbers 3 c (phone), 3 c + 1 (computer or tablet), 3 c + 2 (the phone after it)
 )
-SPARE: Final = (
-    200_000_000  # from here on sixteen a customer: browsers that forgot, devices that were borrowed
-)
+PUBLIC: Final = 150_000_000  # from here on 4,096 a city: computers that many people use
+SPARE: Final = 200_000_000  # from here on sixteen a customer: forgetful browsers, borrowed devices
 FRESH: Final = 500_000_000  # devices and addresses from here on belong to attempts
 # Activity of an account by segment of its owner, relative to the bank's average.
 _ACTIVITY: Final[F8] = np.array([1.05, 1.25, 0.75, 0.48, 2.2, 0.4])

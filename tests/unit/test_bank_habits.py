@@ -24,6 +24,7 @@ from replay.bank.population import (
     ELDERLY,
     ORDINARY,
     PAYROLL_BUREAU,
+    PUBLIC,
     SMALL_BUSINESS,
     SPARE,
     STUDENT,
@@ -172,7 +173,18 @@ def test_owners_act_on_their_own_devices(lived: Lived):
         device, account = drawn["device"][by_device], drawn["account"][by_device]
         who = np.where(device >= SPARE, (device - SPARE) // 16, device // 3)
         is_joint = who == bank.joint[account]
-        assert ((who == bank.customer[account]) | is_joint).all()
+        owner = bank.customer[account]
+        is_partners = ~is_joint & (device % 3 == 1) & (device < PUBLIC)
+        is_partners &= (who == bank.partner[owner]) | (
+            (bank.joint[account] >= 0) & (who == bank.partner[bank.joint[account]])
+        )
+        is_partners &= who != owner
+        in_public = (device >= PUBLIC) & (device < SPARE)
+        assert ((who == owner) | is_joint | is_partners | in_public).all()
+        assert 0.0005 < is_partners.mean() < 0.03
+        assert 0.0005 < in_public.mean() < 0.03
+        users = [len(set(owner[device == each])) for each in np.unique(device[in_public])]
+        assert max(users) >= 3
         assert 0 < is_joint.mean() < 0.1
 
 

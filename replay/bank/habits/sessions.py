@@ -16,7 +16,7 @@ from replay.bank.habits.today import (
     Today,
 )
 from replay.bank.merchants import SCREENS
-from replay.bank.population import DAY_US
+from replay.bank.population import DAY_US, SPARE
 from replay.bank.table import F8, I8, Table
 
 _LOGINS: Final = 0.42  # a day, of those who bank by phone
@@ -135,7 +135,7 @@ def _new_phones(today: Today) -> Table:
     p, lives, rng = today.population, today.lives, today.rng(CHANGES + 30)
     share = rng.random(p.n_customers)
     is_next = (lives.new_phone_on == today.day) & (share < _ENROLLED)
-    is_lent = today.is_borrowed_first & (share < _ENROLLED_LOAN)
+    is_lent = today.is_borrowed_first & (share < _ENROLLED_LOAN) & (today.borrowed >= SPARE)
     owner = np.flatnonzero((is_next | is_lent) & lives.is_alive[: p.n_customers])
     enrolled = _acts(today, rng, table.DEVICE_ENROLLED, owner)
     enrolled.columns["device"] = np.where(is_next[owner], 3 * owner + 2, today.borrowed[owner])

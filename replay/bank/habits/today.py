@@ -13,6 +13,7 @@ from replay.bank.merchants import HOURS
 from replay.bank.population import (
     DAY_US,
     ELDERLY,
+    PUBLIC,
     SAVINGS,
     SMALL_BUSINESS,
     SPARE,
@@ -59,6 +60,8 @@ _LOAN_DAYS: Final = (
 )
 _BORROWS: Final = 0.35
 _BORROWED: Final = 0.6  # of the sessions of these days
+_IN_PUBLIC: Final = 0.25  # of these devices
+_OF_PARTNER: Final = 0.3
 
 
 def _hour_table() -> F8:
@@ -210,21 +213,27 @@ class Today:
 def _borrowed(lives: Lives, day: int) -> tuple[I8, Flags]:
     """Which device each customer has on loan on a day, and who has it from that day on.
 
-    A tablet of the family, the computer at work, a telephone while the own one is repaired: drawn once for every
-    `_LOAN_DAYS` of each customer, so that no day has to remember another.
+    The computer of the partner, one that many people use at work or in a library, a telephone while the own one is
+    repaired: drawn once for every `_LOAN_DAYS` of each customer, so that no day has to remember another.
     """
-    n = lives.population.n_customers
+    p = lives.population
+    n = p.n_customers
     turn, since = np.divmod(day + lives.shifted, _LOAN_DAYS)
     first, last, lent = np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros(n, np.bool_)
+    kind, which = np.zeros(n), np.zeros(n)
     for each in np.unique(turn).tolist():
         rng = np.random.default_rng([lives.seed, 104, each])
-        share = rng.random((3, n))
+        share = rng.random((5, n))
         mine = turn == each
         lent[mine] = share[0, mine] < _BORROWS
         first[mine] = (share[1, mine] * (_LOAN_DAYS - 10)).astype(np.int64)
         last[mine] = first[mine] + (share[2, mine] * 10).astype(np.int64)
+        kind[mine], which[mine] = share[3, mine], share[4, mine]
     has = lent & (since >= first) & (since <= last)
     device = SPARE + 16 * np.arange(n) + 8 + turn % 8
+    public = PUBLIC + 4_096 * p.city + (which * min(1 + n // 1_500, 4_096)).astype(np.int64)
+    device = np.where(kind < _IN_PUBLIC, public, device)
+    device = np.where((kind > 1.0 - _OF_PARTNER) & (p.partner >= 0), 3 * p.partner + 1, device)
     return np.where(has, device, -1), has & (since == first)
 
 
