@@ -200,6 +200,46 @@ def test_the_last_cent_of_the_limit_counts(tmp_path):
     ]
 
 
+WHOLE = {
+    "large_cash_cny": {"type": "cash_deposit", "amount": "50000.00"},
+    "large_cash_foreign": {"type": "cash_deposit", "amount": "10000.00", "currency": "USD"},
+    "large_transfer_legal_cny": {"amount": "2000000.00", "customer": "K01"},
+    "large_transfer_legal_foreign": {"amount": "200000.00", "currency": "USD", "customer": "K01"},
+    "large_transfer_natural_cny": {"amount": "500000.00"},
+    "large_transfer_natural_foreign": {"amount": "100000.00", "currency": "USD"},
+    "large_border_natural_cny": {"amount": "200000.00", "counterparty_country": "US"},
+    "large_border_natural_foreign": {
+        "amount": "10000.00",
+        "currency": "USD",
+        "counterparty_country": "US",
+    },
+}
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_what_reaches_a_limit_alone_is_reported_even_late_or_without_a_customer(tmp_path, kind):
+    """The law knows no lateness: a file of the night before, or a message that lacks a field, is reported as well."""
+    at = [
+        (START + timedelta(hours=hours)).astimezone(UTC).isoformat().replace("+00:00", "Z")
+        for hours in (0, 9, 11)
+    ]
+    common = {"type": "payment", "status": "booked", "currency": "CNY", "customer": "K05"}
+    message = common | {"event_time": at[1], "direction": "in", "account": "A1"} | WHOLE[kind]
+    other = common | {"event_time": at[2], "direction": "in", "account": "A2", "amount": "1.00"}
+    undirected = {key: value for key, value in message.items() if key != "direction"}
+    messages: list[dict[str, object]] = [
+        {"kind": "profile", "event_time": at[0], "customer": "K01", "person": "legal"},
+        undirected | {"transaction_id": "undirected"},
+        other | {"transaction_id": "newest"},
+        message | {"transaction_id": "late"},
+    ]
+    if "legal" not in kind:
+        nobody = {key: value for key, value in message.items() if key != "customer"}
+        messages.append(nobody | {"transaction_id": "nobody", "event_time": at[2], "account": "A3"})
+    told = [line["transaction_id"] for line in reports_of(bank(tmp_path), messages)]
+    assert told == ["undirected", "late", "nobody"][: len(messages) - 2]
+
+
 def test_holidays_fall_on_working_days_and_worked_days_on_weekends():
     """A day on the wrong list would move no deadline and nobody would notice."""
     assert all(date.fromisoformat(row["day"]).weekday() < 5 for row in rows("cn_holidays.csv"))
