@@ -51,6 +51,7 @@ SEVERITIES: Final = ("low", "medium", "high", "critical")
 HOLD_THEN: Final = ("release", "review", "decline")  # when the time of a hold is over
 ONLINE: Final = ("online", "web", "mobile", "app", "api")
 FREEZE_MAX_US: Final = 72 * 3_600_000_000
+DUE_MAX_US: Final = 3_650 * 86_400_000_000
 _HARD: Final = frozenset({"no_debit", "no_credit", "full_freeze"})
 _WORKING_DAYS: Final = re.compile(r"([0-9]{1,3}) working days?")
 _SHORT: Final = {"tag": "name", "decline": "code", "alert": "queue", "challenge": "method"}
@@ -214,9 +215,11 @@ class Actions:
         us = duration_us(node.value)
         if match is not None and int(match[1]) > 0:
             return int(match[1]), 0
-        if us:
+        if us and us <= DUE_MAX_US:
             return 0, us
         what = f'due "{node.value}" says no time'
+        if us:
+            what = f'due "{node.value}" is more than ten years'
         self.findings.at("WR025", node, what, "write for instance 5 working days, 10d or 24h")
         return 0, 0
 

@@ -355,6 +355,8 @@ def test_a_rule_that_only_reports_needs_no_score(tmp_path):
         ("5 working days", "5 workdays", "WR025", 'due "5 workdays" says no time'),
         ("5 working days", "0 working days", "WR025", 'due "0 working days" says no time'),
         ("5 working days", "0s", "WR025", 'due "0s" says no time'),
+        ("5 working days", "3651d", "WR025", 'due "3651d" is more than ten years'),
+        ("5 working days", "99999999d", "WR025", 'due "99999999d" is more than ten years'),
         ("[customer]", "[custmer]", "WR101", 'unknown field "custmer"'),
         ("[customer]", "[amount]", "WR129", "amount is no id or category"),
         ("title: a", 'title: "{amuont}"', "WR101", 'unknown field "amuont"'),
