@@ -264,7 +264,7 @@ def _entry(node: marks.Node, base: str, zone: ZoneInfo) -> Entry:
         date = dt.date.fromisoformat(text)
     except ValueError:
         date = None
-    if date is None or len(text) != 10 or not 1970 <= date.year < 2200:
+    if date is None or date.isoformat() != text or not 1970 <= date.year < 2200:
         raise ConfigError(
             f"`from` must be a day of the years 1970 to 2199, was {text or 'no text'}",
             day.place(),

@@ -108,6 +108,7 @@ def test_more_than_the_largest_amount_is_told():
         ("Asia/Shanghai", "Asia/Shangri", "rates.yaml:5:11: `Asia/Shangri` is not a time zone"),
         ("2026-02-01", "2026-01-01", "rates.yaml:9:12: the day of this entry does not follow the one before it"),
         ("2026-02-01", "2026-02-30", "rates.yaml:9:12: `from` must be a day of the years 1970 to 2199, was 2026-02-30"),
+        ("2026-02-01", "2026-W06-7", "rates.yaml:9:12: `from` must be a day of the years 1970 to 2199, was 2026-W06-7"),
         ("USD: 6.99", "USB: 6.99", "rates.yaml:9:24: unknown currency `USB`"),
         ("USD: 6.99", "CNY: 6.99", "rates.yaml:9:24: `CNY` has a rate in itself"),
         ("USD: 6.99", "USD: 0.00", "rates.yaml:9:29: the rate of `USD` must be a decimal above zero, was 0.00"),
