@@ -122,6 +122,11 @@ class Scene:
             "city": city,
         }
 
+    def unseen(self, who: dict[str, Any]) -> dict[str, Any]:
+        """`who`, or nobody: one thief in five buys where the shop passes on neither device nor address."""
+        nowhere = {"device": -1, "ip": -1, "ip_country": -1}
+        return who | nowhere if self.is_so(0.2) else who
+
     def friend(self, account: int) -> int:
         """Somebody whom the owner pays now and then: a payee, but not the landlord."""
         return int(self.rng.choice(self.population.payees[account, 1:]))

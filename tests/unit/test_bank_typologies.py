@@ -371,7 +371,7 @@ def test_card_testing_tries_tiny_sums_at_different_shops_then_spends(played, var
         assert (large["amount_cny"] <= high * YUAN * 1.02).all()
         assert tiny["time_us"].max() < large["time_us"].min()
         assert len(set(tiny["merchant"])) == tiny.n
-        assert strange(each.rows).all()
+        assert strange(each.rows).all() or (variant == "hard" and (each.rows["device"] < 0).all())
         assert set(each.rows["card"]) == {2 * each.scene.account}
         if variant == "easy":
             assert span(tiny) <= 30 * MINUTE
@@ -600,7 +600,9 @@ def test_victims_of_a_merchant_compromise_all_bought_at_one_shop_before(played, 
         assert (p.favourites[before["account"]] == shop).any(axis=1).all()
         assert shop not in set(rows["merchant"])
         assert len(set(rows["merchant"])) <= (1 if variant == "easy" else 2)
-        n_devices = len(set(rows["device"]))
+        hidden = int((rows["device"] < 0).sum())
+        assert hidden <= (0 if variant == "easy" else rows.n // 2)
+        n_devices = len(set(rows["device"])) + max(hidden - 1, 0)
         assert n_devices == rows.n if variant == "hard" else 3 <= n_devices <= 5
         low, high = (600, 2_400) if variant == "easy" else (150, 1_800)
         assert ((rows["amount"] >= low * YUAN) & (rows["amount"] <= high * YUAN)).all()
@@ -668,7 +670,7 @@ def test_refund_abuse_gives_back_what_was_never_paid_or_more_than_was(played, va
             bought = bought.take(np.argsort(bought["time_us"], kind="stable"))
             named = bought.take(-2 - back["original"])
             ratio = back["amount"] / named["amount"]
-            assert ((ratio >= 1.05) & (ratio <= 1.81)).all()
+            assert ((ratio >= 1.03) & (ratio <= 1.81)).all()
             assert (back["time_us"] > named["time_us"]).all()
 
 

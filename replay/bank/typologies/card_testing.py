@@ -6,9 +6,12 @@ Source: Visa's advisories on account testing and enumeration attacks; Stripe's a
 
 easy: 6 to 12 purchases of 1 to 30 yuan at different online shops within 30 minutes, from one strange device abroad,
 some refused, then 1 to 3 of 2,000 to 9,000 yuan. hard: 3 to 5 of 1 to 80 over 4 to 20 hours, half of them at foreign
-shops, each perhaps from another device, then 1 or 2 of 300 to 3,000, as the owner might spend. Simplified: one card
-an attempt; guessing of numbers that do not exist is left out.
+shops, each perhaps from another device, then 1 or 2 of 300 to 3,000, as the owner might spend; one in five where
+shops pass on neither device nor address. Simplified: one card an attempt; guessing of numbers that do not exist is
+left out.
 """
+
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +27,15 @@ def _status(scene: Scene, n: int, chance: float) -> np.ndarray[tuple[int], np.dt
     return np.where(refused, table.DECLINED, table.REQUESTED)
 
 
-def _spend(scene: Scene, first_us: int, n: int, low: float, high: float, foreign: float) -> None:
+def _spend(
+    scene: Scene,
+    first_us: int,
+    n: int,
+    low: float,
+    high: float,
+    foreign: float,
+    who: dict[str, Any],
+) -> None:
     """`n` purchases of `low` to `high` yuan, as far as the account covers them."""
     most = min(high, 0.9 * scene.available(scene.account) / YUAN / n)
     scene.purchase(
@@ -34,7 +45,7 @@ def _spend(scene: Scene, first_us: int, n: int, low: float, high: float, foreign
         scene.prices(low, most, n),
         is_money=1,
         auth_method=table.NONE,
-        **scene.stranger(scene.abroad()),
+        **who,
     )
 
 
@@ -62,6 +73,7 @@ def easy(scene: Scene) -> bool:
         2_000,
         9_000,
         0.4,
+        scene.stranger(scene.abroad()),
     )
     return True
 
@@ -75,6 +87,7 @@ def hard(scene: Scene) -> bool:
     n_small, first_us = scene.count(3, 5), scene.hour(0, 23)
     span_us = scene.pause(4 * HOUR_US, 20 * HOUR_US)
     device = scene.device() + scene.rng.integers(0, 3, n_small)
+    who = scene.unseen(scene.stranger(scene.abroad()))
     scene.purchase(
         scene.spread(first_us, span_us, n_small),
         scene.account,
@@ -82,7 +95,7 @@ def hard(scene: Scene) -> bool:
         scene.prices(1, 80, n_small),
         status=_status(scene, n_small, 0.1),
         auth_method=table.NONE,
-        **(scene.stranger(scene.abroad()) | {"device": device, "ip": device}),
+        **(who if who["device"] == -1 else who | {"device": device, "ip": device}),
     )
     _spend(
         scene,
@@ -91,6 +104,7 @@ def hard(scene: Scene) -> bool:
         300,
         3_000,
         0.5,
+        who,
     )
     return True
 

@@ -90,7 +90,10 @@ def hard(scene: Scene) -> bool:
     if n < 9:
         return False
     first_us = sold_us + scene.pause(8 * HOUR_US, 40 * HOUR_US)
-    device = scene.device() + np.arange(n)
+    is_seen = scene.rng.random(n) > 0.2  # of some the shops pass nothing on
+    device = np.where(is_seen, scene.device() + np.arange(n), -1)
+    who = scene.stranger(scene.abroad())
+    country = np.where(is_seen, who["ip_country"], -1)
     scene.purchase(
         scene.spread(first_us, scene.pause(6 * HOUR_US, 12 * HOUR_US), n),
         account,
@@ -98,7 +101,7 @@ def hard(scene: Scene) -> bool:
         scene.prices(150, 1_800, n),
         is_money=1,
         auth_method=table.NONE,
-        **(scene.stranger(scene.abroad()) | {"device": device, "ip": device}),
+        **(who | {"device": device, "ip": device, "ip_country": country}),
     )
     return True
 

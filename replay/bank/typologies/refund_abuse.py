@@ -5,7 +5,7 @@ the same goods twice. Source: ACFE on false refunds (register disbursement schem
 refund names its purchase.
 
 easy: 4 to 7 refunds of 500 to 3,000 yuan within 2 days to one card, by one shop at which nothing was bought; the
-purchases they name are unknown here. hard: at an online shop 3 or 4 purchases over a week are refunded with 105 to
+purchases they name are unknown here. hard: at an online shop 3 or 4 purchases over a week are refunded with 103 to
 180 % of their price. Simplified: the shop's side of the books is not shown, nor that a terminal gives back more than
 it took that day.
 """
@@ -51,7 +51,9 @@ def hard(scene: Scene) -> bool:
     # on the day after, when the shop is at work
     midnight = (bought_us - scene.start_us) // DAY_US * DAY_US + scene.start_us
     back_us = midnight + DAY_US + (scene.rng.uniform(9, 20, n) * HOUR_US).astype(np.int64)
-    more = (paid * scene.rng.uniform(1.05, 1.8, n)).astype(np.int64) + 1
+    # some are greedy, others take little more than they paid
+    part = np.clip(scene.share(1.05, 1.7) * scene.rng.uniform(0.95, 1.05, n), 1.03, 1.8)
+    more = (paid * part).astype(np.int64) + 1
     scene.refund(back_us, scene.account, shop, more, -2 - np.arange(n), is_money=1)
     return True
 

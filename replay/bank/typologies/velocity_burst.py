@@ -5,9 +5,11 @@ top-ups, game items) in medium sums that ask for no second factor. Source: card 
 Group on prepaid and stored-value cards.
 
 easy: 12 to 22 online purchases of 150 to 900 yuan at different shops within 15 minutes. hard: 7 to 10 of 60 to 700
-within 1.5 hours, nearly all at shops in China. What the account does not cover is declined. Simplified: amounts do
-not fall when one is declined; one device, one card.
+within 1.5 hours, nearly all at shops in China, one in five where shops pass on neither device nor address. What the
+account does not cover is declined. Simplified: amounts do not fall when one is declined; one device, one card.
 """
+
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +21,9 @@ from replay.bank.table import I8
 LEAST = 2_500 * YUAN
 
 
-def _spend(scene: Scene, times: I8, city: int, low: float, high: float, foreign: float) -> None:
+def _spend(
+    scene: Scene, times: I8, who: dict[str, Any], low: float, high: float, foreign: float
+) -> None:
     n = len(times)
     amount = scene.prices(low, high, n)
     covered = np.cumsum(amount) <= 0.95 * scene.available(scene.account)
@@ -31,7 +35,7 @@ def _spend(scene: Scene, times: I8, city: int, low: float, high: float, foreign:
         status=np.where(covered, table.REQUESTED, table.DECLINED),
         auth_method=table.NONE,
         is_money=covered,
-        **scene.stranger(city),
+        **who,
     )
 
 
@@ -39,7 +43,14 @@ def easy(scene: Scene) -> bool:
     if scene.available(scene.account) < LEAST:
         return False
     n, span_us = scene.count(12, 22), scene.pause(6 * MINUTE_US, 14.5 * MINUTE_US)
-    _spend(scene, scene.spread(scene.hour(0, 23.5), span_us, n), scene.abroad(), 150, 900, 0.35)
+    _spend(
+        scene,
+        scene.spread(scene.hour(0, 23.5), span_us, n),
+        scene.stranger(scene.abroad()),
+        150,
+        900,
+        0.35,
+    )
     return True
 
 
@@ -48,7 +59,8 @@ def hard(scene: Scene) -> bool:
         return False
     n, span_us = scene.count(7, 10), scene.pause(35 * MINUTE_US, 88 * MINUTE_US)
     city = scene.abroad() if scene.is_so(0.5) else scene.elsewhere()
-    _spend(scene, scene.spread(scene.hour(0, 22), span_us, n), city, 60, 700, 0.1)
+    who = scene.unseen(scene.stranger(city))
+    _spend(scene, scene.spread(scene.hour(0, 22), span_us, n), who, 60, 700, 0.1)
     return True
 
 
