@@ -131,12 +131,14 @@ def show_demo(out: Path, accounts: int, days: int, seed: int) -> int:
     out.mkdir(parents=True, exist_ok=True)
     traffic = out / "traffic.ndjson"
     run = out / "run"
-    _clear(run)
+    _check_is_demo(run)
     print(f"generating {accounts:,} accounts over {days} days (seed {seed}) ...", file=sys.stderr)
     with Progress(days, " days") as bar:
         truth = generate(
             traffic, accounts=accounts, days=days, seed=seed, progress=lambda _: bar.advance(1)
         )
+    if run.exists():  # removed only now: an impossible wish leaves the earlier run in place
+        shutil.rmtree(run)
     source = FileSource([traffic], setup.feed, setup.schema)
     job = Job(setup, run, setup.configuration.settings.rows_max, inputs=(str(traffic),))
     summary = execute(job, source)
@@ -150,14 +152,13 @@ def show_demo(out: Path, accounts: int, days: int, seed: int) -> int:
     return 0
 
 
-def _clear(run: Path) -> None:
-    """Remove what an earlier demo left, and nothing else."""
+def _check_is_demo(run: Path) -> None:
+    """Refuse a folder that holds anything but an earlier demo, which will be removed."""
     if not run.exists():
         return
     known = {f"{stream}.ndjson" for stream in STREAMS} | set(FOLDERS) | {"summary.json"}
-    if not {path.name for path in run.iterdir()} <= known:
+    if not run.is_dir() or not {path.name for path in run.iterdir()} <= known:
         raise InputError(
             f"{run} holds something that no demo has written",
             fix="name another folder with --out, or move it away",
         )
-    shutil.rmtree(run)

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from config.errors import InputError
+from config.errors import ConfigError, InputError
 from replay import demo
 from replay.bank.truth import Mark, Truth
+from replay.replaying import show_demo
 from replay.story import read_story
 from rules.definitions import Reason
 
@@ -254,3 +255,16 @@ def test_a_damaged_file_is_named_with_its_line(folder):
     (folder / "alerts.ndjson").write_text('{"alert_id":"a-1","kind":"rule"}\n{"alert_id"\n')
     with pytest.raises(InputError, match=r"alerts\.ndjson:2: not a line of alerts\.ndjson"):
         read_story(folder, TRUTH)
+
+
+def test_an_impossible_wish_leaves_the_earlier_run_in_place(tmp_path):
+    kept = tmp_path / "run" / "decisions.ndjson"
+    kept.parent.mkdir()
+    kept.write_text("{}\n")
+    with pytest.raises(ConfigError, match="`seed` must be 0 or more"):
+        show_demo(tmp_path, accounts=60, days=3, seed=-1)
+    assert kept.exists()
+    (tmp_path / "run" / "mine.txt").write_text("mine")
+    with pytest.raises(InputError, match="no demo has written"):
+        show_demo(tmp_path, accounts=60, days=3, seed=1)
+    assert kept.exists()
