@@ -154,8 +154,8 @@ SECTIONS = {
         "stack), more often where the bank sees several accounts of the chain, and payees that are added in bulk (fan "
         "out, the first half of scatter gather). AMLworld knows no adding of payees: it comes with our rendering as "
         "payments from the app, and in a recording this short nearly all that is found of one account, but for "
-        "circles, rests on it.\n\n**Not found** is an account that only collects (fan in): nothing leaves it within the "
-        "attempt, and the rules wait for that. Nor pairs that pay once (bipartite), half of them a single transfer. "
+        "circles, rests on it.\n\n**Not found** is an account that only collects (fan in): nothing leaves it within "
+        "the attempt, and the rules wait for that. Nor pairs that pay once (bipartite), half of them a single transfer. "
         "Gather scatter takes about a week, the rules on mules look at one or two days and most ask for a young "
         "account, and most accounts here are years old. Of a cycle, a stack or a random walk one bank alone sees one "
         "receipt and one payment, often of another sum. With everyday sums next to nothing is found: the floors that "
@@ -408,7 +408,8 @@ def more(name, result):
             (
                 f"{result['transactions']:,} transactions of the bank itself, {result['alerted_usually']:,} of them "
                 f"alerted without any attempt and {others['rows']:,} with those of the first table among them. Scaled "
-                f"is times {result['scale']:.4f}, to a median of {result['typical']:,.0f} yuan. Result `{result['sha256'][:16]}`."
+                f"is times {result['scale']:.4f}, to a median of {result['typical']:,.0f} yuan. "
+                f"Result `{result['sha256'][:16]}`."
             )
         ]
     if name == "handbook":
