@@ -24,8 +24,9 @@ amounts     AMLworld has 14 currencies here; each is worth a fixed sum of yuan, 
 messages    AMLworld's are ACH transfers; as messages they are payments with all fields that the generator gives its own
             ones: from the payer's telephone at home, a login before, a new payee added before the first payment to it;
             the leg that comes in is booked from the clearing house's file. All within the country. No label, no update
-            The payee that is added is ours: without it, tried once by hand, 10 of the 185 are alerted with the hub
-            alone (7 of them circles), since rules here know that a payee is new from that, or after 30 days of traffic
+            The payee that is added is ours: without it, tried once by hand with the packs of commit 0c330aa, 10 of the
+            185 are alerted with the hub alone (7 of them circles), since those rules know that a payee is new from
+            that, or after 30 days of traffic
 balance     as the bank's own traffic has it; on top of that, from the beginning, whatever the attempt takes from an
             account beyond what it brings, so that no payment lacks cover and nobody's own money is touched
 

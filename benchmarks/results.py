@@ -155,9 +155,9 @@ SECTIONS = {
         "out, the first half of scatter gather). AMLworld knows no adding of payees: it comes with our rendering as "
         "payments from the app, and in a recording this short nearly all that is found of one account, but for "
         "circles, rests on it.\n\n**Not found** is an account that only collects (fan in): nothing leaves it within "
-        "the attempt, and the rules wait for that. Nor pairs that pay once (bipartite), half of them a single transfer. "
-        "Gather scatter takes about a week, the rules on mules look at one or two days and most ask for a young "
-        "account, and most accounts here are years old. Of a cycle, a stack or a random walk one bank alone sees one "
+        "the attempt, and the rules wait for that. Nor pairs that pay once (bipartite), half of them a single "
+        "transfer. Gather scatter takes about a week, the rules on mules look at one or two days and most ask for a "
+        "young account, and most accounts here are years old. Of a cycle, a stack or a random walk one bank alone sees one "
         "receipt and one payment, often of another sum. With everyday sums next to nothing is found: the floors that "
         "leave honest people alone leave small launderers alone as well.",
         {
