@@ -157,9 +157,9 @@ SECTIONS = {
         "circles, rests on it.\n\n**Not found** is an account that only collects (fan in): nothing leaves it within "
         "the attempt, and the rules wait for that. Nor pairs that pay once (bipartite), half of them a single "
         "transfer. Gather scatter takes about a week, the rules on mules look at one or two days and most ask for a "
-        "young account, and most accounts here are years old. Of a cycle, a stack or a random walk one bank alone sees one "
-        "receipt and one payment, often of another sum. With everyday sums next to nothing is found: the floors that "
-        "leave honest people alone leave small launderers alone as well.",
+        "young account, and most accounts here are years old. Of a cycle, a stack or a random walk one bank alone sees "
+        "one receipt and one payment, often of another sum. With everyday sums next to nothing is found: the floors "
+        "that leave honest people alone leave small launderers alone as well.",
         {
             "rows": (Column("family", "all accounts here"), *LAUNDERING),
             "hub": (Column("family", "busiest account here, others elsewhere"), *LAUNDERING),
