@@ -149,7 +149,7 @@ def _check(accounts: int, days: int, rate: float, fraud_share: float) -> None:
             raise ConfigError(
                 f"`{name}` must lie in [{least:,}, {most:,}], was {n:,}",
                 "weir generate",
-                "each kind of attempt needs victims of its own and days to unfold; beyond, numbers run out",
+                "each kind of attempt needs victims of its own and days to unfold",
                 f"ask for {'more' if n < least else 'fewer'} {name}"
                 + ("; 40 customers have 50 accounts" if name == "accounts" else ""),
             )
