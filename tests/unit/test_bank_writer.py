@@ -1,6 +1,7 @@
 """Columns of generated rows become the lines and the Parquet file that a plain Python rendering of them would be."""
 
 import datetime as dt
+import itertools
 import json
 from decimal import Decimal
 from types import SimpleNamespace
@@ -336,19 +337,23 @@ def test_one_line_of_each_kind_is_written_exactly_like_this():
     )
     row.columns |= {"number": np.array([17]), "before": np.array([-5])}
     assert rendered(messages.TRANSACTION, row, p) == [
-        b'{"kind":"transaction","transaction_id":"t0000000017","event_time":"2026-03-01T16:00:01.001Z",'
-        b'"type":"card_auth","account":"A0000005","customer":"K0000005","amount":"1205","currency":"JPY",'
-        b'"direction":"out","status":"requested","channel":"pos","card":"C00000008","entry_mode":"chip",'
-        b'"auth_method":"pin","merchant":"M000003","terminal":"T00000013","mcc":"5411","merchant_country":"CN",'
-        b'"country":"CN","lat":31.2180,"lon":121.4620,"balance_before":"-0.05"}\n'
+        (
+            b'{"kind":"transaction","transaction_id":"t0000000017","event_time":"2026-03-01T16:00:01.001Z",'
+            b'"type":"card_auth","account":"A0000005","customer":"K0000005","amount":"1205","currency":"JPY",'
+            b'"direction":"out","status":"requested","channel":"pos","card":"C00000008","entry_mode":"chip",'
+            b'"auth_method":"pin","merchant":"M000003","terminal":"T00000013","mcc":"5411","merchant_country":"CN",'
+            b'"country":"CN","lat":31.2180,"lon":121.4620,"balance_before":"-0.05"}\n'
+        )
     ]
     act = Table.activities(
         1, time_us=START_US, type=table.PHONE_SESSION, account=4, device=12, ip=4, ip_country=0, city=0, duration_s=90
     )  # fmt: skip
     assert rendered(messages.ACTIVITY, act, p) == [
-        b'{"kind":"activity","event_time":"2026-03-01T16:00:00.000Z","type":"phone_session","account":"A0000005",'
-        b'"customer":"K0000005","device":"D000000012","ip":"10.0.0.4","ip_country":"CN","country":"CN",'
-        b'"duration":90}\n'
+        (
+            b'{"kind":"activity","event_time":"2026-03-01T16:00:00.000Z","type":"phone_session","account":"A0000005",'
+            b'"customer":"K0000005","device":"D000000012","ip":"10.0.0.4","ip_country":"CN","country":"CN",'
+            b'"duration":90}\n'
+        )
     ]
     update = Table.of(
         (*table.UPDATE_COLUMNS, "update"),
@@ -360,8 +365,10 @@ def test_one_line_of_each_kind_is_written_exactly_like_this():
         update=3,
     )
     assert rendered(messages.UPDATE, update, p) == [
-        b'{"kind":"update","event_time":"2026-03-01T16:00:00.000Z","update_id":"u0000000003",'
-        b'"transaction_id":"t0000000017","account":"A0000005","status":"reversed"}\n'
+        (
+            b'{"kind":"update","event_time":"2026-03-01T16:00:00.000Z","update_id":"u0000000003",'
+            b'"transaction_id":"t0000000017","account":"A0000005","status":"reversed"}\n'
+        )
     ]
     label = Table.of(
         table.LABEL_COLUMNS,
@@ -374,8 +381,10 @@ def test_one_line_of_each_kind_is_written_exactly_like_this():
         typology=1,
     )
     assert rendered(messages.LABEL, label, p) == [
-        b'{"kind":"label","event_time":"2026-03-01T16:00:00.000Z","transaction_id":"t0000000017",'
-        b'"account":"A0000005","label":"fraud","source":"police","typology":"mule"}\n'
+        (
+            b'{"kind":"label","event_time":"2026-03-01T16:00:00.000Z","transaction_id":"t0000000017",'
+            b'"account":"A0000005","label":"fraud","source":"police","typology":"mule"}\n'
+        )
     ]
 
 
@@ -412,7 +421,7 @@ def values_of(form, values, width=0):
     none = np.zeros(1, np.int64)
     places = np.full(n, width)
     kernels.render_values(values, form, places, np.zeros(16, np.uint8), 0, none, none, out, end)
-    return [out[a:b].tobytes().decode() for a, b in zip(end[:-1], end[1:], strict=True)]
+    return [out[a:b].tobytes().decode() for a, b in itertools.pairwise(end)]
 
 
 def test_times_and_dates_are_those_of_datetime():
