@@ -20,6 +20,9 @@ N_CUSTOMERS, SMOKE_CUSTOMERS = 10_000, 500
 DAYS, SMOKE_DAYS = 60, 14
 SEED = 20_261_122  # unseen: rules are tuned on seeds below 1,000
 CUSTOMERS_PER_ACCOUNT = 0.8
+FRAUD_SHARE = (
+    0.001  # the most that is asked for: more attempts of each kind, so that chance weighs less
+)
 LIMITS = (
     ("easy attempts alerted, at least, of the typology with the fewest", 0.80),
     ("hard attempts alerted, at least, of the typology with the fewest", 0.40),
@@ -69,7 +72,9 @@ def main(argv=None):
     with tempfile.TemporaryDirectory() as name:
         recording, out = Path(name) / "bank.ndjson", Path(name) / "run"
         n_accounts = round(given.n / CUSTOMERS_PER_ACCOUNT)
-        truth = generate(recording, accounts=n_accounts, days=days, seed=SEED)
+        truth = generate(
+            recording, accounts=n_accounts, days=days, seed=SEED, fraud_share=FRAUD_SHARE
+        )
         source = FileSource([recording], setup.feed, setup.schema)
         rows_max = setup.configuration.settings.rows_max
         job = Job(setup, out, rows_max, inputs=(recording.name,), quiet=True)
