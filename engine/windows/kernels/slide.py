@@ -184,7 +184,7 @@ def change_cells(
                         add_square(acc, o + 3, v, sign)
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def cross(
     plan: I8, record: I8, log: I8, pool: I8, note: I8, r: int, h: int, first: int, end: int
 ) -> None:
@@ -218,7 +218,7 @@ def cross(
                     record[r + plan[k + L_AT]] = 1 + record[r + BASE] + at
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def advance(plan: I8, record: I8, log: I8, pool: I8, note: I8, r: int, time_us: int) -> None:
     """Move the state forward to `time_us`: let what is old enough leave (or enter, with a lag).
 
@@ -391,7 +391,7 @@ def amend(
     """Replace the event (time_us, seq), or put it in if it was not stored; False if there is no room.
 
     plan, record, log, pool, note : (m,) int64  read and, but for plan, updated
-    r       : int  where the record begins
+    r       : int  where the record begins; its state is of core time - lateness or later
     time_us : int  of the event; younger than anything that may be dropped
     seq     : int  of the event
     mask    : int  its new mask
@@ -399,9 +399,6 @@ def amend(
     i       : int  which row of them
     """
     width, core_us = plan[EVENT_WIDTH], note[CORE_US]
-    moment = max(core_us - plan[LATENESS_US], time_us)
-    if moment > record[r + AS_OF]:
-        advance(plan, record, log, pool, note, r, moment)
     is_full = record[r + CLASS] == 0 or record[r + LENGTH] == 1 << record[r + CLASS]
     if mask and is_full and not make_room(plan, record, log, note, r, core_us):
         return False
@@ -461,7 +458,7 @@ def rewind(plan: I8, record: I8, log: I8, r: int, time_us: int, acc: I8) -> None
         count_distinct_at(plan, record, log, r, g, time_us, acc)
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def locate(plan: I8, record: I8, log: I8, r: int, f: int, time_us: int, is_late: bool) -> int:
     """Position of the first or last event of the window of feature `f`; -1: none, -2: it is a dropped one.
 
@@ -512,7 +509,7 @@ def locate(plan: I8, record: I8, log: I8, r: int, f: int, time_us: int, is_late:
     return -2 if is_frozen else -1
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def read_far(
     plan: I8, record: I8, log: I8, pool: I8, r: int, f: int, time_us: int, is_late: bool, acc: I8, a: int
 ) -> tuple[float, int]:  # fmt: skip
@@ -579,7 +576,7 @@ def read_far(
     return quotient(value >> 32, value & LOW, scale), -1
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def read(
     plan: I8, record: I8, log: I8, pool: I8, r: int, low: int, high: int, time_us: int, is_late: bool,
     acc: I8, a: int, number: F8, code: I4, i: int,
@@ -787,8 +784,8 @@ def slide(
             if 0 <= s < slots and record[s * width + LENGTH]:
                 e = record[s * width + START] * event_width
                 warm ^= log[e + (record[s * width + LENGTH] - 1) * event_width]
-                if horizons:
-                    warm ^= log[e + record[s * width + TAIL] * event_width]
+                for h in range(horizons):
+                    warm ^= log[e + record[s * width + TAIL + h] * event_width]
                 for o in range(plan[ORDERS], plan[ORDERS + 1], ORDER_ROW):
                     h = s * width + plan[o + O_AT]
                     if record[h + 2]:
@@ -832,17 +829,18 @@ def slide(
         ):
             note[REASON] = NEED_POOL
             return i
+        moment = max(note[CORE_US] - plan[LATENESS_US], t) if act == AMEND else t
+        is_late = moment < record[r + AS_OF]
+        if not is_late:
+            if moment >= record[r + NEXT]:
+                advance(plan, record, log, pool, note, r, moment)
+            record[r + AS_OF] = moment
         if act == AMEND:
             if not amend(plan, record, log, pool, note, r, t, original_seq[i], m, value, i):
                 note[REASON] = NEED_LOG
                 return i
             note[SLOTS] = max(note[SLOTS], s + 1)
             continue
-        is_late = t < record[r + AS_OF]
-        if not is_late:
-            if t >= record[r + NEXT]:
-                advance(plan, record, log, pool, note, r, t)
-            record[r + AS_OF] = t
         if m:
             is_full = record[r + CLASS] == 0 or record[r + LENGTH] == 1 << record[r + CLASS]
             if is_full and not make_room(plan, record, log, note, r, note[CORE_US]):
@@ -859,28 +857,27 @@ def slide(
             if reads:
                 read_late(plan, record, log, pool, note, r, seen, features_end, t, number, code, i)
             continue
-        if reads and prior < seen:
-            read(plan, record, log, pool, r, prior, seen, t, False, record, r, number, code, i)
-        if m:
-            at = record[r + LENGTH]
-            e = (record[r + START] + at) * event_width
-            log[e + TIME], log[e + META] = t, seq[i] << FLAGS | m
-            for c in range(values):
-                log[e + VALUE + c] = value[c, i]
-            record[r + LENGTH] = at + 1
-            change_cells(plan, log, e, m, all_cells, end_of_cells, record, r, 1)
-            if fades:
-                fade_in(plan, record, log, r, at)
-            if on_arrival:
-                cross(plan, record, log, pool, note, r, horizons, at, at + 1)
-            record[r + NEXT] = min(record[r + NEXT], t + shortest_us)
-            for h in range(calendars):
-                next_us = leaves_at(plan, plan[plan[HORIZONS] + h], t)
-                record[r + NEXT] = min(record[r + NEXT], next_us)
-        if reads:
-            read(
-                plan, record, log, pool, r, seen, features_end, t, False, record, r, number, code, i
-            )
+        low, high = prior, seen
+        for step in range(2):  # one place that reads, because it is compiled into this loop
+            if step == 1 and m:
+                at = record[r + LENGTH]
+                e = (record[r + START] + at) * event_width
+                log[e + TIME], log[e + META] = t, seq[i] << FLAGS | m
+                for c in range(values):
+                    log[e + VALUE + c] = value[c, i]
+                record[r + LENGTH] = at + 1
+                change_cells(plan, log, e, m, all_cells, end_of_cells, record, r, 1)
+                if fades:
+                    fade_in(plan, record, log, r, at)
+                if on_arrival:
+                    cross(plan, record, log, pool, note, r, horizons, at, at + 1)
+                record[r + NEXT] = min(record[r + NEXT], t + shortest_us)
+                for h in range(calendars):
+                    next_us = leaves_at(plan, plan[plan[HORIZONS] + h], t)
+                    record[r + NEXT] = min(record[r + NEXT], next_us)
+            if reads and low < high:
+                read(plan, record, log, pool, r, low, high, t, False, record, r, number, code, i)
+            low, high = seen, features_end
     note[REASON] = NEED_PAIRS if end < n else 0
     if warm == NEVER:  # so that the compiler keeps the touching
         note[REASON] = 0
