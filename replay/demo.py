@@ -35,7 +35,8 @@ def _fraud_table(story: Story) -> str:
         "What was tried        easy: alerted   hard: alerted   noticed after (median)        at stake   stopped",
         *(_fraud_line(name, of) for name, of in _by_typology(frauds)),
         _fraud_line("all", frauds, is_total=True),
-        "Stopped: challenged, held or declined. These fraudsters do not give up after the first answer.",
+        "Stopped: challenged, held or declined. These fraudsters do not give up after the first answer. Rules and",
+        "traffic come from one house: this shows that they fit, not what a real bank would see.",
     ]
     return "\n".join(lines)
 
@@ -102,13 +103,20 @@ def _told(telling: Sequence[Telling], reasons: Mapping[str, Reason]) -> str:
         for reason in decision.reasons:
             known = reasons.get(reason)
             lines.append(f"    {reason}: {known.sentence if known else SENTENCES[reason]}")
-            if known and known.customer:
-                lines.append(f"      the customer reads: {known.customer['en']}")
+        if said := _for_the_customer([reasons[r] for r in decision.reasons if r in reasons]):
+            lines.append(f"    the customer reads: {said}")
         lines += [f"    alert: {title}" for title in each.titles]
         lines += [f"    command: {_command(command)}" for command in each.commands]
         rules = ", ".join(f"{f.rule} v{f.version}" for f in decision.fired)
         lines.append(f"    rule {rules}; in truth {mark.attempt}")
     return "\n".join(lines)
+
+
+def _for_the_customer(reasons: Sequence[Reason]) -> str:
+    """One sentence: several would contradict each other, and beside a neutral one the others would tell."""
+    spoken = [reason for reason in reasons if reason.customer]
+    neutral = [reason for reason in spoken if not reason.tell]
+    return next((reason.customer["en"] for reason in (*neutral, *spoken)), "")
 
 
 def _cost(story: Story, summary: Mapping[str, Any]) -> str:

@@ -234,6 +234,22 @@ def test_the_page_reads_as_on_record(folder, golden):
     golden("demo/page", demo.tell(read_story(folder, TRUTH), SUMMARY, SENTENCES) + "\n")
 
 
+def test_the_customer_reads_one_sentence_and_the_neutral_one_where_a_reason_must_not_be_told(
+    folder,
+):
+    told = {
+        "ACCOUNT_TAKEOVER": Reason({"en": "Money leaves"}, {"en": "Your payee was reported."}),
+        "MULE": Reason({"en": "Money passes"}, {"en": "A routine review."}, tell=False),
+    }
+    both = fired("ATO-1", "ACCOUNT_TAKEOVER") | {"reasons": ["ACCOUNT_TAKEOVER", "MULE"]}
+    line = decision(6, "12:00", "hold", account="A3", alerts=["a-2"], **both)
+    (folder / "decisions.ndjson").write_text(json.dumps(line) + "\n")
+    page = demo.tell(read_story(folder, TRUTH), SUMMARY, told)
+    assert page.count("the customer reads") == 1
+    assert "the customer reads: A routine review." in page
+    assert "reported" not in page
+
+
 def test_a_run_that_caught_nothing_says_so(tmp_path):
     for name in ("alerts", "commands", "reports"):
         (tmp_path / f"{name}.ndjson").write_text("")
