@@ -244,7 +244,9 @@ def make_frame(layout, rows):
 class Runner:
     """A `Windows` with its layout; `feed` gives results as the oracle does."""
 
-    def __init__(self, features, lateness, zone="UTC", updates=0, reserved_bytes=1 << 12):
+    def __init__(
+        self, features, lateness, zone="UTC", updates=0, reserved_bytes=1 << 12, sweep=(7, 2, 50)
+    ):
         self.layout = make_layout()
         self.specs = make_specs(features, self.layout)
         self.windows = Windows(
@@ -253,6 +255,7 @@ class Runner:
             lateness,
             zone,
             updates_us=updates,
+            sweep=sweep,
             reserved_bytes=reserved_bytes,
         )
 

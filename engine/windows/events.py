@@ -63,11 +63,14 @@ class EventLog:
         lateness_us: int,
         zone: str,
         *,
+        sweep: tuple[int, int, int],
         reserved_bytes: int = RESERVED_BYTES,
     ) -> None:
         self.keys = tuple(keys)
         self.reserved_bytes = reserved_bytes
-        self.plan: I8 = Builder(specs, lateness_us).build(keys, layout, kept_us, lateness_us, zone)
+        self.plan: I8 = Builder(specs, lateness_us).build(
+            keys, layout, kept_us, lateness_us, zone, sweep
+        )
         self.width = int(self.plan[at.WIDTH])
         self.event_width = int(self.plan[at.EVENT_WIDTH])
         self.levels = len(keys) - 1

@@ -21,6 +21,7 @@ __all__ = ["AMEND", "EVENT", "PUT", "READ", "SKIP", "Rows", "Windows"]
 
 I1: TypeAlias = NDArray[np.int8]
 I8: TypeAlias = NDArray[np.int64]
+SWEEP = 64, 16, 1 << 20  # each entity once in four times as many rows as there are, or in a million
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,10 @@ class Windows:
     window counts 8 hours more than its usual length); windows have no use for older ones. It reaches `over last N
     events` for `updates_us` and the lateness: N events before that stay as they were, so that nothing has to be kept
     for ever.
+
+    At every multiple sweep[0] of seq, sweep[1] entities of each key are looked at, one after the other, round and
+    round (or more, so that a round takes sweep[2] rows at most): what no window needs any more is dropped, and their
+    memory shrinks to what they need. That changes no result.
     """
 
     def __init__(
@@ -60,6 +65,7 @@ class Windows:
         zone: str,
         *,
         updates_us: int = UPDATES_US,
+        sweep: tuple[int, int, int] = SWEEP,
         reserved_bytes: int = RESERVED_BYTES,
     ) -> None:
         by_log: dict[tuple[tuple[str, ...], int], list[WindowSpec]] = {}
@@ -77,6 +83,7 @@ class Windows:
                     kept_us,
                     lateness_us,
                     zone,
+                    sweep=sweep,
                     reserved_bytes=reserved_bytes,
                 )
 

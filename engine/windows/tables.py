@@ -241,7 +241,13 @@ class Builder:
             _once(self.frozen, (bit, column))
 
     def build(
-        self, keys: Sequence[str], layout: "Layout", kept_us: int, lateness_us: int, zone: str
+        self,
+        keys: Sequence[str],
+        layout: "Layout",
+        kept_us: int,
+        lateness_us: int,
+        zone: str,
+        sweep: tuple[int, int, int],
     ) -> I8:
         """The tables; counts come last, because they may share the cell of a sum."""
         for spec in self.specs:
@@ -354,6 +360,7 @@ class Builder:
         plan = np.zeros(end, np.int64)
         plan[[at.WIDTH, at.EVENT_WIDTH]] = record, at.VALUE + len(self.columns)
         plan[[at.KEEP_US, at.LATENESS_US]] = kept_us, lateness_us
+        plan[[at.SWEEP_EVERY, at.SWEEP_SLICE, at.SWEEP_ROWS]] = sweep
         plan[at.KEEP_EVENTS] = max(spec.aggregate.window.last for spec in self.specs)
         plan[[at.N_HORIZONS, at.N_CALENDARS]] = n_horizons, len(self.calendars)
         for place, instants in zip(period_at, periods, strict=True):

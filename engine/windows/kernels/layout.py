@@ -58,7 +58,12 @@ PERIODS: Final = 38  # tables of periods, one after the other
 CHAINS: Final = 40
 KEEP_EVENTS: Final = 42  # how many events stay however old they are
 FADES: Final = 43
-HEADER: Final = 45
+SWEEP_EVERY, SWEEP_SLICE, SWEEP_ROWS = (
+    45,
+    46,
+    47,
+)  # at which multiples of seq how many entities are swept
+HEADER: Final = 48
 
 # Rows of its tables: width, then columns. A column named _AT is a place in the record.
 BIT_ROW, B_FILTER, B_COLUMN = 2, 0, 1  # B_COLUMN: index of the column that must be present, or -1
@@ -123,7 +128,9 @@ LEVEL_ONE: Final = 1_000_000_000  # quantile levels are whole billionths: 0.07 o
 
 # Columns of a record.
 START: Final = 0  # first event of the segment, in events
-CLASS: Final = 1  # the segment has room for 2**CLASS events; 0: nothing was ever stored
+CLASS: Final = (
+    1  # the segment has room for 2**CLASS events; 0: none, and with BASE 0 nothing was ever stored
+)
 LENGTH: Final = 2
 BASE: Final = 3
 AS_OF: Final = 4  # the state is that of this moment, microseconds
@@ -139,10 +146,11 @@ LOW: Final = (1 << 32) - 1
 
 # Scalars of a state.
 CORE_US, SLOTS, REASON = 0, 1, 2
-LOG_FREE: Final = 4  # bump pointer, then 1 + the first free segment of each size class, of the log
-POOL_FREE: Final = 68  # and of the pool
+SWEPT, SWEEP_AT = 3, 4  # the next slot to sweep; the seq at which
+LOG_FREE: Final = 5  # bump pointer, then 1 + the first free segment of each size class, of the log
+POOL_FREE: Final = 69  # and of the pool
 PAIRS: Final = (
-    132  # then count and highest power of two not above count + 1, of each level of pairs
+    133  # then count and highest power of two not above count + 1, of each level of pairs
 )
 NEED_RECORDS, NEED_LOG, NEED_POOL, NEED_PAIRS, TOO_OLD = 1, 2, 3, 4, 5
 

@@ -21,6 +21,7 @@ from engine.windows.kernels.layout import (
     LENGTH,
     LOG_FREE,
     META,
+    MISSING,
     N_HORIZONS,
     START,
     TAIL,
@@ -36,41 +37,92 @@ from engine.windows.kernels.layout import (
 )
 from models.kernels.exp_log import exp
 
+FREE = MISSING  # + class: the first word of a free segment, and of no other; then 1 + the next and the one before
 LN_2 = 0.6931471805599453
 
 
 @njit(cache=True)
-def take_segment(arena: I8, note: I8, free: int, klass: int, width: int) -> int:
-    """Start of a free segment of 2**klass units, or -1 if the arena is exhausted.
+def link(arena: I8, note: I8, free: int, klass: int, width: int, start: int) -> None:
+    """Put a segment at the head of the free list of its class. Arguments as of `give_segment`."""
+    head = note[free + klass + 1]
+    arena[start * width] = FREE + klass
+    arena[start * width + 1], arena[start * width + 2] = head, 0
+    if head:
+        arena[(head - 1) * width + 2] = start + 1
+    note[free + klass + 1] = start + 1
 
-    arena : (m,) int64  read: a free segment's first word is 1 + the next free one
-    note  : (s,) int64  updated
-    free  : int         LOG_FREE or POOL_FREE
-    klass : int         0 <= klass < 62
-    width : int         words of a unit
-    """
-    to = note[free + klass + 1] - 1
-    if to >= 0:
-        note[free + klass + 1] = arena[to * width]
-    elif (note[free] + (1 << klass)) * width <= arena.shape[0]:
-        to = note[free]
-        note[free] += 1 << klass
-    return int(to)
+
+@njit(cache=True)
+def unlink(arena: I8, note: I8, free: int, klass: int, width: int, start: int) -> None:
+    """Take a segment out of the free list of its class. Arguments as of `give_segment`."""
+    after, before = arena[start * width + 1], arena[start * width + 2]
+    arena[start * width] = 0
+    if before:
+        arena[(before - 1) * width + 1] = after
+    else:
+        note[free + klass + 1] = after
+    if after:
+        arena[(after - 1) * width + 2] = before
 
 
 @njit(cache=True)
 def give_segment(arena: I8, note: I8, free: int, klass: int, width: int, start: int) -> None:
-    """Put a segment on the free list of its class.
+    """Put a segment on the free list of its class, or of a larger one, with the free ones beside it.
 
-    arena : (m,) int64  written: the first word of the segment
+    arena : (m,) int64  updated: the first words of free segments
     note  : (s,) int64  updated
     free  : int         LOG_FREE or POOL_FREE
     klass : int         of the segment
     width : int         words of a unit
     start : int         of the segment, in units
+
+    Segments begin at multiples of their size, so the other half of twice the segment is one too, or is cut in parts.
     """
-    arena[start * width] = note[free + klass + 1]
-    note[free + klass + 1] = start + 1
+    other = start ^ (1 << klass)
+    while other + (1 << klass) <= note[free] and arena[other * width] == FREE + klass:
+        unlink(arena, note, free, klass, width, other)
+        start = min(start, other)
+        klass += 1
+        other = start ^ (1 << klass)
+    link(arena, note, free, klass, width, start)
+
+
+@njit(cache=True)
+def take_segment(arena: I8, note: I8, free: int, klass: int, width: int) -> int:
+    """Start of a free segment of 2**klass units, or -1, with nothing done, if the arena is exhausted.
+
+    arena : (m,) int64  updated: the first words of free segments
+    note  : (s,) int64  updated
+    free  : int         LOG_FREE or POOL_FREE
+    klass : int         1 <= klass < 62; three words or more
+    width : int         words of a unit
+
+    The smallest free one that is large enough, halved until it fits; else a new one at the end. It ends at most twice
+    its size behind the end before.
+    """
+    j, size = klass, 1 << klass
+    while 1 << j <= note[free] and note[free + j + 1] == 0:
+        j += 1
+    if 1 << j <= note[free]:
+        to = note[free + j + 1] - 1
+        unlink(arena, note, free, j, width, to)
+    else:
+        to = (note[free] + size - 1) // size * size
+        if (to + size) * width > arena.shape[0]:
+            return -1
+        while note[free] < to:
+            j, start = 0, note[free]
+            while not (start >> j) & 1:
+                j += 1
+            note[free] = start + (1 << j)
+            give_segment(arena, note, free, j, width, start)
+        note[free] = to + size
+        j = klass
+    while j > klass:
+        j -= 1
+        link(arena, note, free, j, width, to + (1 << j))
+    arena[to * width] = 0
+    return int(to)
 
 
 @njit(cache=True)
@@ -115,36 +167,49 @@ def freeze(plan: I8, record: I8, log: I8, r: int, gone: int) -> None:
 
 
 @njit(cache=True)
-def make_room(plan: I8, record: I8, log: I8, note: I8, r: int, core_us: int) -> bool:
-    """Leave room for one more event of a full segment; False, with nothing done, if the arena is exhausted.
+def n_dead(plan: I8, record: I8, log: I8, r: int, core_us: int) -> int:
+    """How many of the oldest events no window and no late row can still ask for.
 
-    plan    : (p,) int64  read
-    record  : (m,) int64  updated
-    log     : (m,) int64  updated
-    note    : (s,) int64  updated
-    r       : int         where the record begins; its state must be of `core_us` - lateness or later
-    core_us : int         core time
+    plan, record, log : (m,) int64  read
+    r       : int  where the record begins
+    core_us : int  core time
 
-    Drops what no window and no late row can still ask for if that is a quarter, into a smaller segment if most is
-    gone; else moves to a segment twice as large. Amortised O(1) an event. KEEP_EVENTS events of the first bit stay,
-    counted from the newest that nothing can change any more: so those that something may are beside them, not among.
+    KEEP_EVENTS events of the first bit stay, counted from the newest that nothing can change any more: so those that
+    something may are beside them, not among. O(what is returned).
     """
-    width, n, klass = plan[EVENT_WIDTH], record[r + LENGTH], record[r + CLASS]
-    start, gone, limit = record[r + START], 0, core_us - plan[KEEP_US]
+    width, n, start = plan[EVENT_WIDTH], record[r + LENGTH], record[r + START]
+    gone, limit = 0, core_us - plan[KEEP_US]
     while gone < n and log[(start + gone) * width] <= limit:
         gone += 1
     kept = 0
     while gone > 0 and kept < plan[KEEP_EVENTS]:
         gone -= 1
         kept += log[(start + gone) * width + META] & 1
-    if 4 * gone < n or n == 0:
-        gone, to_class = 0, max(klass + 1, 2)
-    elif 8 * (n - gone) <= n and klass > 3:
-        to_class = klass - 2
-    else:
-        to_class = klass
+    return int(gone)
+
+
+@njit(cache=True)
+def move(plan: I8, record: I8, log: I8, note: I8, r: int, gone: int, to_class: int) -> bool:
+    """Drop the `gone` oldest events, into a segment of another class; False, with nothing done, if there is no room.
+
+    plan     : (p,) int64  read
+    record   : (m,) int64  updated
+    log      : (m,) int64  updated
+    note     : (s,) int64  updated
+    r        : int         where the record begins; what is dropped has left every horizon
+    gone     : int         how many
+    to_class : int         size class, the present one to stay; 0 for none, when nothing is left
+    """
+    width, n, klass, start = (
+        plan[EVENT_WIDTH],
+        record[r + LENGTH],
+        record[r + CLASS],
+        record[r + START],
+    )
     to = start
-    if to_class != klass:
+    if to_class == 0:
+        to = 0
+    elif to_class != klass:
         to = take_segment(log, note, LOG_FREE, to_class, width)
         if to < 0:
             return False
@@ -162,6 +227,29 @@ def make_room(plan: I8, record: I8, log: I8, note: I8, r: int, core_us: int) -> 
     for h in range(r + TAIL, r + TAIL + plan[N_HORIZONS]):
         record[h] -= gone
     return True
+
+
+@njit(cache=True)
+def make_room(plan: I8, record: I8, log: I8, note: I8, r: int, core_us: int) -> bool:
+    """Leave room for one more event of a full segment; False, with nothing done, if the arena is exhausted.
+
+    plan    : (p,) int64  read
+    record  : (m,) int64  updated
+    log     : (m,) int64  updated
+    note    : (s,) int64  updated
+    r       : int         where the record begins; its state must be of `core_us` - lateness or later
+    core_us : int         core time
+
+    Drops what is dead if that is a sixteenth, into a smaller segment if most is gone; else moves to a segment twice as
+    large. Amortised O(1) an event.
+    """
+    n, klass = record[r + LENGTH], record[r + CLASS]
+    gone, to_class = n_dead(plan, record, log, r, core_us), klass
+    if 16 * gone < n or n == 0:
+        gone, to_class = 0, klass + 1
+    elif 8 * (n - gone) <= n and klass > 3:
+        to_class = klass - 2
+    return bool(move(plan, record, log, note, r, gone, to_class))
 
 
 @njit(cache=True)

@@ -119,6 +119,7 @@ from engine.windows.kernels.layout import (
     LATESTS,
     LENGTH,
     LEVEL_ONE,
+    LOG_FREE,
     LOW,
     MAX,
     META,
@@ -151,6 +152,11 @@ from engine.windows.kernels.layout import (
     START,
     STDDEV,
     SUM,
+    SWEEP_AT,
+    SWEEP_EVERY,
+    SWEEP_ROWS,
+    SWEEP_SLICE,
+    SWEPT,
     TAIL,
     TIME,
     TOO_OLD,
@@ -164,6 +170,7 @@ from engine.windows.kernels.layout import (
 from engine.windows.kernels.memory import count_until, make_room
 from engine.windows.kernels.newest import read_newest
 from engine.windows.kernels.quantile import change_order, shift_order
+from engine.windows.kernels.sweep import trim
 
 
 @njit(inline="always")
@@ -248,6 +255,50 @@ def advance(plan: I8, record: I8, log: I8, pool: I8, note: I8, r: int, time_us: 
             soonest = min(soonest, leaves_at(plan, horizon, log[e + TIME]))
     record[r + NEXT] = soonest
     record[r + AS_OF] = time_us
+
+
+@njit(cache=True)
+def sweep(plan: I8, record: I8, log: I8, pool: I8, note: I8) -> int:
+    """Trim the next few entities; 0, or with nothing done what there is too little of, as REASON says it.
+
+    SWEEP_SLICE entities, or more if a round of all would take more than SWEEP_ROWS rows.
+
+    plan, record, log, pool, note : (m,) int64  read and, but for plan, updated
+    """
+    slots, width, event_width = note[SLOTS], plan[WIDTH], plan[EVENT_WIDTH]
+    structures = (plan[GROUPS + 1] - plan[GROUPS]) // GROUP_ROW
+    structures += (plan[ORDERS + 1] - plan[ORDERS]) // ORDER_ROW
+    structures += (plan[CHAINS + 1] - plan[CHAINS]) // CHAIN_ROW
+    n = min(slots, max(plan[SWEEP_SLICE], slots * plan[SWEEP_EVERY] // plan[SWEEP_ROWS]))
+    first = note[SWEPT]
+    units, words, warm = note[LOG_FREE], note[POOL_FREE], 0
+    for k in range(first, first + n):
+        r = k % slots * width
+        if record[r + CLASS]:
+            units += 1 << record[r + CLASS]
+            words += structures * (16 * record[r + LENGTH] + 160)
+            warm ^= log[record[r + START] * event_width]
+    if units * event_width > log.shape[0]:
+        return NEED_LOG
+    if structures and words > pool.shape[0]:
+        return NEED_POOL
+    oldest_us = note[CORE_US] - plan[LATENESS_US]
+    for k in range(first, first + n):
+        r = k % slots * width
+        klass = record[r + CLASS]
+        if klass == 0:
+            continue
+        is_small = klass == 1 or record[r + LENGTH] > 1 << (klass - 1)
+        is_young = log[record[r + START] * event_width] > note[CORE_US] - plan[KEEP_US]
+        if is_small and is_young and structures == 0:
+            continue
+        if oldest_us > record[r + AS_OF]:
+            if oldest_us >= record[r + NEXT]:
+                advance(plan, record, log, pool, note, r, oldest_us)
+            record[r + AS_OF] = oldest_us
+        trim(plan, record, log, pool, note, r, note[CORE_US])
+    note[SWEPT] = (first + n) % max(slots, 1)
+    return 0 if warm != NEVER else NEED_PAIRS
 
 
 @njit(cache=True)
@@ -800,6 +851,11 @@ def slide(
                         q = mix(value[plan[g + G_COLUMN], i + 4]) & ((1 << record[h + 1]) - 1)
                         warm ^= pool[record[h] + q]
         act, t, m, s = action[i], time_us[i], mask[i], slot[i]
+        if seq[i] >= note[SWEEP_AT]:
+            note[REASON] = sweep(plan, record, log, pool, note)
+            if note[REASON]:
+                return i
+            note[SWEEP_AT] = (seq[i] // plan[SWEEP_EVERY] + 1) * plan[SWEEP_EVERY]
         if act == SKIP:
             continue
         if act == AMEND:
@@ -815,7 +871,9 @@ def slide(
         if act == READ:
             m = 0
         reads = act in (EVENT, READ)
-        if (s < 0 or s >= slots or record[s * width + CLASS] == 0) and m == 0:
+        if m == 0 and (
+            s < 0 or s >= slots or record[s * width + CLASS] + record[s * width + BASE] == 0
+        ):
             if reads:
                 write_empty(plan, number, code, i)
             continue
@@ -825,7 +883,7 @@ def slide(
         r = s * width
         if (
             structures
-            and note[POOL_FREE] + structures * (8 * record[r + LENGTH] + 80) > pool.shape[0]
+            and note[POOL_FREE] + structures * (16 * record[r + LENGTH] + 160) > pool.shape[0]
         ):
             note[REASON] = NEED_POOL
             return i
