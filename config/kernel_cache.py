@@ -49,6 +49,11 @@ def use() -> Path:
     return folder
 
 
+def is_cold(room: str, folder: Path | None = None) -> bool:
+    """Whether no kernel of a `room` (engine, rules ...) has been compiled yet for these sources and this machine."""
+    return not any(((folder or use()) / room).rglob("*.nbi"))
+
+
 def base_folder() -> Path:
     """Where the folders stand: one that can be written, a private temporary one if there is none."""
     named = os.environ.get("WEIR_KERNEL_CACHE")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from config import kernel_cache
 from config.errors import StateError
 from engine.clock import SystemClock
 from engine.control import Control
@@ -115,6 +116,11 @@ def execute(
         )
     metrics = Metrics(clock)
     core = Core(job.setup)
+    if not job.quiet and kernel_cache.is_cold("engine"):
+        print(
+            "compiling kernels, once for this version and machine: a minute or two ...",
+            file=sys.stderr,
+        )
     core.warm_up()
     runner = Runner(
         core=core,

@@ -213,3 +213,11 @@ def test_every_package_with_kernels_sets_the_folder_before_numba_is_imported():
             check=True,
         )
         assert done.stdout.split() == ["False", "True"], package
+
+
+def test_a_room_is_cold_until_one_of_its_kernels_is_compiled(tmp_path):
+    assert kernel_cache.is_cold("engine", tmp_path)
+    write(tmp_path, "rules/kernels.below-3.nbi", "")
+    assert kernel_cache.is_cold("engine", tmp_path)
+    write(tmp_path, "engine/windows/kernels/slide.slide-1.nbi", "")
+    assert not kernel_cache.is_cold("engine", tmp_path)
