@@ -18,7 +18,7 @@ from benchmarks import measuring
 
 N_CUSTOMERS, SMOKE_CUSTOMERS = 10_000, 500
 DAYS, SMOKE_DAYS = 60, 14
-SEED = 20_261_123  # unseen: rules are tuned on seeds below 1,000, and 20_261_122 showed family tablets alerted
+SEED = 20_261_124  # unseen: rules are tuned on seeds below 1,000; the tables of _122 and _123 have been seen
 CUSTOMERS_PER_ACCOUNT = 0.8
 FRAUD_SHARE = (
     0.001  # the most that is asked for: more attempts of each kind, so that chance weighs less
