@@ -43,7 +43,15 @@ LN_2 = 0.6931471805599453
 
 @njit(cache=True)
 def link(arena: I8, note: I8, free: int, klass: int, width: int, start: int) -> None:
-    """Put a segment at the head of the free list of its class. Arguments as of `give_segment`."""
+    """Put a segment at the head of the free list of its class.
+
+    arena : (m,) int64  updated: the first words of free segments
+    note  : (s,) int64  updated
+    free  : int         LOG_FREE or POOL_FREE
+    klass : int         of the segment
+    width : int         words of a unit
+    start : int         of the segment, in units
+    """
     head = note[free + klass + 1]
     arena[start * width] = FREE + klass
     arena[start * width + 1], arena[start * width + 2] = head, 0
@@ -54,7 +62,15 @@ def link(arena: I8, note: I8, free: int, klass: int, width: int, start: int) -> 
 
 @njit(cache=True)
 def unlink(arena: I8, note: I8, free: int, klass: int, width: int, start: int) -> None:
-    """Take a segment out of the free list of its class. Arguments as of `give_segment`."""
+    """Take a segment out of the free list of its class.
+
+    arena : (m,) int64  updated: the first words of free segments
+    note  : (s,) int64  updated
+    free  : int         LOG_FREE or POOL_FREE
+    klass : int         of the segment
+    width : int         words of a unit
+    start : int         of the segment, in units
+    """
     after, before = arena[start * width + 1], arena[start * width + 2]
     arena[start * width] = 0
     if before:
