@@ -14,7 +14,8 @@ from config.money import EXPONENTS
 from replay.bank import kernels, messages, table
 from replay.bank.merchants import CASH_MACHINE, CATEGORIES
 from replay.bank.parquet import ParquetFile
-from replay.bank.places import CITIES, COUNTRIES
+from replay.bank.places import CITIES, COUNTRIES, MOBILE_ADDRESS
+from replay.bank.population import FRESH
 from replay.bank.recording import _split
 from replay.bank.table import OUTSIDE, Table
 from replay.bank.writer import N_DAMAGES, NdjsonFile, Renderer, Slice, damaged
@@ -522,3 +523,8 @@ def test_a_split_gives_what_is_due_in_order_of_time_and_keeps_the_rest():
     assert list(zip(later["time_us"].tolist(), later["x"].tolist(), strict=True)) == [
         p for p in cut if p[0] >= 500_000
     ]
+
+
+def test_the_kernels_know_the_borders_between_numbers_that_the_bank_draws():
+    """They repeat them: importing the population would compile them anew with every change of a habit."""
+    assert (kernels.OUTSIDE, kernels.FRESH, kernels.MOBILE) == (OUTSIDE, FRESH, MOBILE_ADDRESS)
