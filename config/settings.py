@@ -25,6 +25,7 @@ from config import marks
 from config.decisions import DecisionSettings
 from config.durations import duration_text, duration_us
 from config.errors import ConfigError
+from config.memory import Expected, size_bytes
 from config.packs import with_extended
 
 T = TypeVar("T")
@@ -33,6 +34,7 @@ Parameter: TypeAlias = int | float | bool
 BANK = Path(__file__).parent / "bank"  # the configuration that ships
 SETTINGS_FILE, MODELS_FILE, SCHEMA_FILE = "weir.yaml", "models.yaml", "schema.yaml"
 EFFECTS = ("observe", "enforce")
+BUDGET_MIN = 300_000_000  # bytes that any engine holds, before the first event
 SUFFIXES = frozenset({".yaml", ".yml", ".csv", ".lock"})  # what a configuration consists of
 
 
@@ -52,6 +54,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     warm_after: str = "35d"
     history_from: str | None = None
     assume_genuine_after: str | None = None
+    memory_budget: str | None = None
+    expected: Expected | None = None
     decisions: DecisionSettings = DecisionSettings()
 
     def __post_init__(self) -> None:
@@ -73,6 +77,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
                 why="it says whether commands reach the core banking system or are only recorded",
                 fix="write observe until the decisions have been looked at",
             )
+        _check_budget(self.memory_budget)
         _check_count(
             "rows_max",
             self.rows_max,
@@ -180,6 +185,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         """Microseconds after which an unlabelled transaction counts as genuine; None: never."""
         return None if self.assume_genuine_after is None else duration_us(self.assume_genuine_after)
 
+    @property
+    def memory_budget_bytes(self) -> int | None:
+        """Bytes that the process may hold; None: nobody looks."""
+        return None if self.memory_budget is None else size_bytes(self.memory_budget)
+
 
 class ModelEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One model: what kind, which columns it reads, and the parameters of its kind (models/registry.py)."""
@@ -250,7 +260,7 @@ class ModelsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 KEYS = tuple(
     name
-    for kind in (Settings, DecisionSettings, ModelsFile, ModelEntry)
+    for kind in (Settings, Expected, DecisionSettings, ModelsFile, ModelEntry)
     for name in kind.__struct_fields__
 )
 
@@ -427,6 +437,23 @@ def _check_count(key: str, value: int, bounds: tuple[int, int], *, why: str, fix
     low, high = bounds
     if not low <= value <= high:
         raise ConfigError(f"`{key}` must lie in [{low}, {high}], was {value}", why=why, fix=fix)
+
+
+def _check_budget(text: str | None) -> None:
+    if text is None:
+        return
+    try:
+        n_bytes = size_bytes(text)
+    except ConfigError as error:
+        raise ConfigError(
+            f"`memory_budget` must be a size, was {text}", why=error.why, fix=error.fix
+        ) from None
+    if n_bytes < BUDGET_MIN:
+        raise ConfigError(
+            f"`memory_budget` must be at least {BUDGET_MIN // 10**6} MB, was {text}",
+            why="Python, numpy and the compiled kernels alone take about that",
+            fix="give the process more, such as 4 GB, or leave the budget out",
+        )
 
 
 def _check_duration(key: str, text: str, bounds: tuple[str, str], *, why: str, fix: str) -> None:
