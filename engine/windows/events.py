@@ -39,6 +39,14 @@ class State(NamedTuple):
     head: I4
 
 
+class Feature(NamedTuple):
+    """A feature of an event log: its bit in the mask of events, and which of their values is its argument, or -1."""
+
+    spec: "WindowSpec"
+    bit: int
+    column: int
+
+
 def reserve(words: int, reserved_bytes: int) -> I8:
     """Zeros, at least `words` of them, and as many as the system grants up to `reserved_bytes`."""
     wanted = max(words, reserved_bytes // 8)
@@ -68,9 +76,9 @@ class EventLog:
     ) -> None:
         self.keys = tuple(keys)
         self.reserved_bytes = reserved_bytes
-        self.plan: I8 = Builder(specs, lateness_us).build(
-            keys, layout, kept_us, lateness_us, zone, sweep
-        )
+        builder = Builder(specs, lateness_us)
+        self.plan: I8 = builder.build(keys, layout, kept_us, lateness_us, zone, sweep)
+        self.features = {spec.name: Feature(spec, *builder.parts(spec)[:2]) for spec in specs}
         self.width = int(self.plan[at.WIDTH])
         self.event_width = int(self.plan[at.EVENT_WIDTH])
         self.levels = len(keys) - 1
@@ -127,6 +135,29 @@ class EventLog:
         larger = reserve(words, self.reserved_bytes)
         larger[: len(array)] = array
         return larger
+
+    # For people who look closer (engine/windows/inside.py); nothing here is on the way of a decision.
+
+    def slot_of(self, codes: Sequence[int]) -> int:
+        """The slot of the entity that the codes of `keys` name, in their order; -1 if nothing is known of it."""
+        slot = codes[0]
+        for level, code in enumerate(codes[1:]):
+            if slot >= 0 and code >= 0:
+                pair = slot << 32 | code
+                slot = number_of_pair(*self.state[3:], level, pair, False)
+        known = min(codes) >= 0 and 0 <= slot < int(self.state.note[at.SLOTS])
+        return slot if known else -1
+
+    def record_of(self, slot: int) -> I8:
+        """(WIDTH,) the record of a slot, see layout.py; a view that nobody may write to."""
+        return self.state.record[slot * self.width : (slot + 1) * self.width]
+
+    def events_of(self, slot: int) -> I8:
+        """(n, EVENT_WIDTH) the events held of a slot, ordered by (time, seq), see layout.py; a view to be read only."""
+        record = self.record_of(slot)
+        first, n = int(record[at.START]), int(record[at.LENGTH])
+        width = self.event_width
+        return self.state.log[first * width : (first + n) * width].reshape(n, width)
 
     def save(self) -> Arrays:
         """What was ever used of each array; the same rows give the same bytes, however they were cut."""
