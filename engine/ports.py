@@ -1,14 +1,14 @@
 """What the runner asks of the world outside, with the guarantees that each side may rely on.
 
 Two ports: a `Source` gives messages, a `Journal` makes them durable before anything leaves. Sources stand in
-engine/brokers/; the journal comes with "Durability and audit" and has its place in engine/runner.py. What leaves goes
-to an output folder (engine/output.py). One round:
+engine/brokers/, the journal in engine/journal/. What leaves goes to an output folder (engine/output.py). One round:
 
     poll -> core.apply -> journal.append -> journal.sync -> out.write -> source.commit
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -71,48 +71,141 @@ class Source(Protocol):
         ...
 
 
+SALT_BYTES = 16
+LEAF_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What the chain of seals keeps of one run of input records: never a payload, only hashes.
+
+    seq0, n : the records
+    leaves  : n x 32 bytes  sha256(salt + line) of each record, in order
+    about   : 32 bytes      sha256 of everything the journal keeps beside the payloads
+    digest  : 32 bytes      hash of the frame in the journal, which names the one before it
+    """
+
+    seq0: int
+    n: int
+    leaves: bytes
+    about: bytes
+    digest: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A run of input records as the journal keeps them: `seq0` is the seq of the first one."""
+    """A run of input records as the journal keeps them: `seq0` is the seq of the first one.
+
+    messages        : the records; empty if this is a configuration record
+    source_position : where the source stands after them
+    config          : the one configuration record (JSON), else None
+    salts           : n x 16 bytes, those of erased records are zero
+    erased          : row -> leaf of records whose payload was erased; their lines are empty
+    about, digest   : as in `Link`; digest is b"" for a part of a frame
+    """
 
     seq0: int
     messages: Messages
+    source_position: str = ""
+    config: bytes | None = None
+    salts: bytes = b""
+    erased: Mapping[int, bytes] = field(default_factory=dict)
+    about: bytes = b""
+    digest: bytes = b""
+
+    def __len__(self) -> int:
+        return len(self.messages) if self.config is None else 1
 
     @property
     def seq_end(self) -> int:
-        return self.seq0 + len(self.messages)
+        return self.seq0 + len(self)
+
+    @property
+    def lines(self) -> Sequence[bytes]:
+        """The bytes of every record, configuration records among them."""
+        return self.messages.lines if self.config is None else (self.config,)
+
+    def link(self) -> Link:
+        """What a seal keeps of these records; computes the leaves. Whole frames only."""
+        assert self.digest, "a part of a frame has no link"
+        return Link(self.seq0, len(self), self.leaves(), self.about, self.digest)
+
+    def leaves(self) -> bytes:
+        """sha256(salt + line) of each record, n x 32 bytes."""
+        return leaves_of(self.salts, self.lines, self.erased)
+
+
+def leaves_of(salts: bytes, lines: Sequence[bytes], erased: Mapping[int, bytes]) -> bytes:
+    """The leaves of records: `salts` n x 16 bytes; those of `erased` rows are taken as they are."""
+    starts = range(0, len(salts), SALT_BYTES)
+    found = [
+        sha256(salts[k : k + SALT_BYTES] + line).digest()
+        for k, line in zip(starts, lines, strict=True)
+    ]
+    for row, leaf in erased.items():
+        found[row] = leaf
+    return b"".join(found)
 
 
 class Journal(Protocol):
     """Every input record, in the order of `seq`: what law 2 (crashes) and law 3 (replay) stand on.
 
     Ordered and gapless: `append` takes exactly the next `seq`; `read` gives them back without a gap, as the bytes,
-    positions and arrival times they came with. How records were grouped into batches is not kept.
+    positions and arrival times they came with. Runs come back as they were appended.
     Durable: what was appended before a `sync` that has returned survives a killed process and, with
     `durability: sync`, a power failure. Nothing leaves before its input is durable.
     After a crash: a record that was being written is dropped as a whole (its source gives it again); a damaged one in
-    the middle raises `StateError` naming segment and byte, and nothing after it is believed.
+    the middle raises `StateError` naming segment, byte and seq, and nothing after it is believed.
+    Full disk: `append` raises `StateError`; so does every later call but `close`, and opening again works.
     """
 
-    def append(self, seq0: int, messages: Messages) -> None:
-        """Add records `seq0` .. `seq0 + n - 1`; asserted to follow the last one."""
+    def append(self, seq0: int, messages: Messages, source_position: str) -> Link:
+        """Add records `seq0` .. `seq0 + n - 1` (n > 0); asserted to follow the last one.
+
+        source_position : where the source stands after them; ticks and control files move no source, then it is
+                          the position before
+        Gives what `Sealer.add` takes.
+        """
+        ...
+
+    def append_config(self, seq: int, record: bytes) -> Link:
+        """Add one configuration record, JSON with `config`: the hash that is active from the next seq on."""
+        ...
+
+    def begin_sync(self) -> None:
+        """Start making everything appended so far durable, in a thread if the journal is threaded."""
+        ...
+
+    def wait(self) -> None:
+        """Return when what `begin_sync` covered is durable; raises `StateError` if it could not be made so."""
         ...
 
     def sync(self) -> None:
         """Return when everything appended so far is durable."""
         ...
 
-    def read(self, seq0: int) -> Iterator[Recorded]:
-        """All durable records from `seq0` on, in order."""
+    def read(self, seq0: int, seq_end: int = -1) -> Iterator[Recorded]:
+        """The records `seq0` .. `seq_end - 1` in order (-1: to the last one); configuration records stand alone."""
+        ...
+
+    @property
+    def first_seq(self) -> int:
+        """The oldest record that is still kept; `seq_end` if there is none."""
         ...
 
     @property
     def seq_end(self) -> int:
-        """One past the last durable record; 0 for an empty journal."""
+        """One past the last record appended; all of them are durable when a journal has just been opened."""
         ...
 
-    def last_position(self) -> str:
-        """Where the last durable record stood in its source; "" for an empty journal."""
+    @property
+    def source_position(self) -> str:
+        """Where the source stands after the last record; "" for an empty journal."""
+        ...
+
+    @property
+    def config(self) -> str:
+        """The configuration that is active after the last record."""
         ...
 
     def close(self) -> None:

@@ -166,7 +166,7 @@ class Runner:
         )
         if self.journal is not None:  # what must never be stored is gone from the lines by now
             stored = Messages(outcome.batch.lines, messages.positions, messages.arrival_us)
-            self.journal.append(seq0, stored)
+            self.journal.append(seq0, stored, messages.positions[-1])
             self.journal.sync()
             watch.lap("journal")
         self.out.write(outcome.streams)
