@@ -101,7 +101,7 @@ def test_the_events_shown_are_those_the_declaration_names(seed):
             if feature.argument is not None:
                 assert [v for _, _, v in events] == [value_of(feature, h) for h in want], feature
             compared += len(events)
-    assert compared > 50
+    assert compared > 10
 
 
 def test_a_key_of_which_nothing_is_known_has_no_events():
