@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TypeAlias
 
 from config.settings import BANK
+from replay.audit import cli as audit_cli
 
 Parsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
 
 
 def add_commands(commands: Parsers) -> None:
-    """Add replay, demo and generate."""
+    """Add replay, demo, generate and the group audit."""
     replay = commands.add_parser(
         "replay",
         help="recorded traffic through the engine, as fast as it goes or at a pace",
@@ -86,6 +87,7 @@ def add_commands(commands: Parsers) -> None:
     demo.set_defaults(command=_demo)
 
     _add_generate(commands)
+    audit_cli.add_commands(commands)
 
 
 def _add_generate(commands: Parsers) -> None:

@@ -1,0 +1,216 @@
+"""`weir audit`: its verbs, their options, and what they print. Every call is recorded in OUT/access.ndjson first.
+
+Only argparse is imported at the top, so that `weir --help` is quick; each verb imports what it needs. A verb is a
+function from its options to a `Report`; `Audit` adds what they share: the folder, `--format`, `--by`, the keys, and the
+record of who asked.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from config.errors import InputError
+from replay.audit.tables import Report
+
+Parsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
+Verb: TypeAlias = Callable[[argparse.Namespace], Report]
+
+EXIT_OK, EXIT_FOUND = 0, 1
+ALL: Final = sys.maxsize
+_UNRECORDED: Final = ("command", "by", "out", "format")
+
+
+def add_commands(commands: Parsers) -> None:
+    """Add the command group `audit`."""
+    audit = commands.add_parser(
+        "audit",
+        help="is an output folder whole, what was decided and why, what was left out, who looked",
+        description="Questions to an output folder of run or replay. Nothing in it is changed but access.ndjson, "
+        "where every call is recorded.",
+    )
+    verbs = audit.add_subparsers(metavar="VERB", required=True)
+    _add_exceptions(verbs)
+    _add_access(verbs)
+    # explain, page and export are registered here
+
+
+def add_verb(
+    verbs: Parsers, name: str, run: Verb, *, short: str, about: str
+) -> argparse.ArgumentParser:
+    """Add a verb about an output folder, with the options that all have; `run` answers it."""
+    verb = verbs.add_parser(name, help=short, description=about)
+    verb.add_argument("out", type=Path, metavar="OUT", help="output folder of run or replay")
+    verb.add_argument(
+        "--format", choices=("text", "json"), default="text", help="for people, or for machines"
+    )
+    verb.add_argument(
+        "--by", default="", metavar="NAME", help="who asks, if not the user of the system"
+    )
+    key = verb.add_mutually_exclusive_group()
+    key.add_argument(
+        "--key-env", default="", metavar="NAME", help="environment variable with the journal's key"
+    )
+    key.add_argument(
+        "--key-file", type=Path, metavar="FILE", help="file with the journal's key, if encrypted"
+    )
+    verb.add_argument(
+        "--reveal",
+        action="store_true",
+        help="show personal values, not pseudonyms; the record of the call says so",
+    )
+    verb.set_defaults(command=recorded(name, run))
+    return verb
+
+
+def recorded(name: str, run: Verb) -> Callable[[argparse.Namespace], int]:
+    """The command of a verb: record the call, answer it, print; 0 fine, 1 something was found."""
+
+    def command(arguments: argparse.Namespace) -> int:
+        record_call(name, arguments)
+        report = run(arguments)
+        print(report.write(arguments.format))
+        return EXIT_OK if report.is_fine else EXIT_FOUND
+
+    return command
+
+
+def record_call(name: str, arguments: argparse.Namespace) -> None:
+    """Append a call to OUT/access.ndjson, with the options that were given.
+
+    A folder that cannot be written (a mounted copy) is read all the same, with a warning, but nothing is revealed.
+    """
+    from replay.audit import access, records
+
+    records.check_folder(arguments.out)
+    try:
+        access.record(arguments.out, name, _given(arguments), by=arguments.by)
+    except OSError as error:
+        if arguments.reveal:
+            raise InputError(
+                f"the call cannot be recorded: {error.strerror}",
+                str(arguments.out / access.FILE),
+                why="who saw personal values must be on record",
+                fix="leave out --reveal, or make the folder writable",
+            ) from None
+        print(
+            f"warning: {arguments.out / access.FILE}: this call is not on record: {error.strerror}",
+            file=sys.stderr,
+        )
+
+
+def journal_key(arguments: argparse.Namespace) -> bytes | None:
+    """The key of the journal, where one was named."""
+    if not arguments.key_env and arguments.key_file is None:
+        return None
+    from engine import encryption
+
+    return encryption.read_key(key_env=arguments.key_env, key_file=arguments.key_file)
+
+
+def _given(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Options that say something, as JSON takes them; text that is no UTF-8 with its bytes spelt out."""
+    given: dict[str, Any] = {}
+    for name, value in vars(arguments).items():
+        if name in _UNRECORDED or value in (None, "", False, []):
+            continue
+        if isinstance(value, bool | int):
+            given[name] = value
+        else:
+            given[name] = str(value).encode("utf-8", "backslashreplace").decode()
+    return given
+
+
+def _add_period(verb: argparse.ArgumentParser, *, day: bool = True) -> None:
+    if day:
+        verb.add_argument("--day", default="", metavar="D", help="one UTC day of core time")
+    verb.add_argument(
+        "--from", dest="from_", default="", metavar="T", help="leave out records before T"
+    )
+    verb.add_argument("--to", default="", metavar="T", help="leave out records at or after T")
+
+
+def _add_records(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--records",
+        type=_count,
+        default=20,
+        metavar="N|all",
+        help="rows of a kind to show, counts cover all; 20 unless given",
+    )
+
+
+def _count(text: str) -> int:
+    if text == "all":
+        return ALL
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be a number or all, was {text}")
+    return int(text)
+
+
+def _add_exceptions(verbs: Parsers) -> None:
+    verb = add_verb(
+        verbs,
+        "exceptions",
+        _exceptions,
+        short="everything excepted, suppressed, capped, late, undecided, dead or repeated",
+        about="Count and list what did not take its usual course: per rule, reason and kind.",
+    )
+    _add_period(verb)
+    _add_records(verb)
+
+
+def _exceptions(arguments: argparse.Namespace) -> Report:
+    from replay.audit import exceptions, records, veil
+
+    cover, remark = veil.of_folder(arguments.out, reveal=arguments.reveal)
+    period = records.period_us(arguments.day, arguments.from_, arguments.to)
+    seqs = records.seqs_of(arguments.out, *period)
+    return _with(exceptions.report(arguments.out, seqs, most=arguments.records, veil=cover), remark)
+
+
+def _add_restrictions(verbs: Parsers) -> None:
+    verb = add_verb(
+        verbs,
+        "restrictions",
+        _restrictions,
+        short="every restriction: how long it really lasted, who lifted it, and was it right",
+        about="List the restrictions imposed in a period, each with its end and what labels said later.",
+    )
+    _add_period(verb)
+
+
+def _restrictions(arguments: argparse.Namespace) -> Report:
+    from replay.audit import inputs, records, restrictions, veil
+
+    cover, remark = veil.of_folder(arguments.out, reveal=arguments.reveal)
+    period = records.period_us(arguments.day, arguments.from_, arguments.to)
+    seqs = records.seqs_of(arguments.out, *period)
+    read = inputs.read_inputs(arguments.out, journal_key(arguments))
+    return _with(restrictions.report(arguments.out, seqs, read, veil=cover), remark)
+
+
+def _add_access(verbs: Parsers) -> None:
+    verb = add_verb(
+        verbs,
+        "access",
+        _access,
+        short="who looked at this folder with weir audit, and is that record whole",
+        about="Show OUT/access.ndjson and check its chain. This call is the last line.",
+    )
+    verb.add_argument(
+        "--head", default="", metavar="HASH", help="a head kept elsewhere: it must be in the chain"
+    )
+
+
+def _access(arguments: argparse.Namespace) -> Report:
+    from replay.audit import access
+
+    return access.report(arguments.out, arguments.head)
+
+
+def _with(report: Report, remark: str) -> Report:
+    if remark:
+        report.remarks.append(remark)
+    return report
