@@ -9,6 +9,7 @@ Not here: reading recordings (engine/brokers/) and configuration, which nobody w
 
 import os
 import shutil
+import stat
 import sys
 from pathlib import Path
 from typing import IO, Protocol
@@ -66,7 +67,7 @@ class Disk(Protocol):
         ...
 
     def size(self, path: Path) -> int:
-        """Length of a file in bytes; -1 if it is not there."""
+        """Length of a file in bytes; -1 if it is not there, or is no plain file (a folder, a pipe)."""
         ...
 
     def truncate(self, path: Path, length: int) -> None:
@@ -146,9 +147,10 @@ class RealDisk:
 
     def size(self, path: Path) -> int:
         try:
-            return path.stat().st_size
-        except FileNotFoundError:
+            found = path.stat()
+        except (FileNotFoundError, NotADirectoryError):
             return -1
+        return found.st_size if stat.S_ISREG(found.st_mode) else -1
 
     def truncate(self, path: Path, length: int) -> None:
         with path.open("r+b", buffering=0) as file:
