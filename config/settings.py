@@ -34,8 +34,25 @@ Parameter: TypeAlias = int | float | bool
 BANK = Path(__file__).parent / "bank"  # the configuration that ships
 SETTINGS_FILE, MODELS_FILE, SCHEMA_FILE = "weir.yaml", "models.yaml", "schema.yaml"
 EFFECTS = ("observe", "enforce")
+SYNC, FLUSH, NONE = "sync", "flush", "none"
+DURABILITIES = (SYNC, FLUSH, NONE)  # what a record must survive before its outcome leaves
 BUDGET_MIN = 300_000_000  # bytes that any engine holds, before the first event
 SUFFIXES = frozenset({".yaml", ".yml", ".csv", ".lock"})  # what a configuration consists of
+
+
+class EncryptionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where the key stands that encrypts what is written: an environment variable, or a file. Exactly one of them."""
+
+    key_env: str | None = None
+    key_file: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.key_env is None) == (self.key_file is None):
+            raise ConfigError(
+                "`encryption` must name either `key_env` or `key_file`",
+                why="the key is 32 bytes that stand outside the configuration, which is copied and shown",
+                fix="write {key_env: WEIR_KEY}, or leave `encryption` out",
+            )
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -57,6 +74,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     memory_budget: str | None = None
     expected: Expected | None = None
     decisions: DecisionSettings = DecisionSettings()
+    durability: str = SYNC
+    segment_bytes: int = 67_108_864
+    journal_keep: str = "400d"
+    snapshot_every: str = "15m"
+    snapshot_records: int = 2_000_000
+    snapshots_kept: int = 8
+    root_copy: str | None = None
+    encryption: EncryptionSettings | None = None
 
     def __post_init__(self) -> None:
         if not self.packs:
@@ -141,6 +166,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             why="until then rules that use a feature without its history run in shadow",
             fix="give single features a `warm_after` of their own instead",
         )
+        self._check_durability()
         if self.history_from is not None:
             instant_us("history_from", self.history_from)
         if self.assume_genuine_after is not None:
@@ -151,6 +177,49 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
                 why="a fraud is reported days or weeks later; before that, silence says nothing",
                 fix="leave it out, so that unlabelled transactions teach nothing",
             )
+
+    def _check_durability(self) -> None:
+        if self.durability not in DURABILITIES:
+            raise ConfigError(
+                f"`durability` must be sync, flush or none, was {self.durability}",
+                why="it says what an input has to survive before its outcome leaves: a power failure, a killed process",
+                fix="write sync; flush where power never fails, none only for backtests",
+            )
+        _check_count(
+            "segment_bytes",
+            self.segment_bytes,
+            (65_536, 1_073_741_824),
+            why="a segment is what the journal removes and copies as a whole",
+            fix="leave it at 67108864",
+        )
+        _check_duration(
+            "journal_keep",
+            self.journal_keep,
+            ("1d", "36500d"),
+            why="a day can be decided again only while the journal holds it",
+            fix="make it as long as auditors may ask back",
+        )
+        _check_duration(
+            "snapshot_every",
+            self.snapshot_every,
+            ("10s", "7d"),
+            why="after a crash everything since the newest snapshot is decided again before the next message",
+            fix="leave it at 15m",
+        )
+        _check_count(
+            "snapshot_records",
+            self.snapshot_records,
+            (4_096, 1_000_000_000),
+            why="writing a snapshot stops a replay, and resuming decides again what came after it",
+            fix="leave it at 2000000",
+        )
+        _check_count(
+            "snapshots_kept",
+            self.snapshots_kept,
+            (2, 10_000),
+            why="a broken snapshot is skipped for the one before it",
+            fix="leave it at 8",
+        )
 
     @property
     def lateness_us(self) -> int:
@@ -172,6 +241,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     @property
     def warm_after_us(self) -> int:
         return duration_us(self.warm_after)
+
+    @property
+    def journal_keep_us(self) -> int:
+        return duration_us(self.journal_keep)
+
+    @property
+    def snapshot_every_us(self) -> int:
+        return duration_us(self.snapshot_every)
 
     @property
     def history_from_us(self) -> int | None:
@@ -260,7 +337,7 @@ class ModelsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 KEYS = tuple(
     name
-    for kind in (Settings, Expected, DecisionSettings, ModelsFile, ModelEntry)
+    for kind in (Settings, Expected, DecisionSettings, EncryptionSettings, ModelsFile, ModelEntry)
     for name in kind.__struct_fields__
 )
 
@@ -285,6 +362,14 @@ class Configuration:
     overrides: Mapping[str, str]
     sha256: str
 
+    @property
+    def pack_names(self) -> tuple[str, ...]:
+        """Where each of `pack_paths` stands among `files`: its folder inside, or `packs[i]`."""
+        return tuple(
+            _inside_name(self.folder, path) or f"packs[{i}]"
+            for i, path in enumerate(self.pack_paths)
+        )
+
 
 def load(
     folder: Path,
@@ -293,11 +378,13 @@ def load(
     feed: str = "",
     lateness: str = "",
     rows_max: int = 0,
+    overrides: Mapping[str, str] | None = None,
 ) -> Configuration:
     """Read the configuration in `folder`; raise ConfigError naming file, line and key.
 
     The keywords replace what weir.yaml says, as options of the command line do. All but `rows_max` enter the hash:
-    where batches are cut changes no outcome.
+    where batches are cut changes no outcome. `overrides` is for a stored configuration: what entered the hash when it
+    was first read, where `packs` are the folders in which it keeps them now.
     """
     if not folder.is_dir():
         raise ConfigError(
@@ -306,10 +393,12 @@ def load(
         )
     settings = read_settings(folder / SETTINGS_FILE)
     given = {"feed": feed, "lateness": lateness}
-    overrides = {name: value for name, value in given.items() if value}
-    settings = _replaced(settings, {**overrides, **({"rows_max": rows_max} if rows_max else {})})
-    if packs:
-        overrides["packs"] = f"{len(packs)} from elsewhere"  # their content is hashed below
+    given = {name: value for name, value in given.items() if value}
+    settings = _replaced(settings, {**given, **({"rows_max": rows_max} if rows_max else {})})
+    if overrides is not None:
+        given = dict(overrides)
+    elif packs:
+        given["packs"] = f"{len(packs)} from elsewhere"  # their content is hashed below
     pack_paths = tuple(packs) or tuple(folder / name for name in settings.packs)
     for path in pack_paths:
         if not (path / "pack.yaml").is_file():
@@ -337,8 +426,8 @@ def load(
         feeds_folder=folder / "feeds",
         pack_paths=pack_paths,
         files=files,
-        overrides=overrides,
-        sha256=_sha256(files, overrides),
+        overrides=given,
+        sha256=_sha256(files, given),
     )
 
 
@@ -477,8 +566,8 @@ def _files(
     for name in (SETTINGS_FILE, MODELS_FILE, SCHEMA_FILE, *([rates] if rates else [])):
         found[name] = folder / name
     for i, root in enumerate(roots):
-        inside = root.resolve().is_relative_to(folder.resolve())
-        prefix = Path(root.resolve().relative_to(folder.resolve())) if inside else None
+        name = _inside_name(folder, root)
+        prefix = Path(name) if name else None
         for path in root.rglob("*"):
             relative = path.relative_to(root)
             if path.suffix not in SUFFIXES or any(p.startswith(".") for p in relative.parts):
@@ -486,10 +575,44 @@ def _files(
             if path.is_file():
                 outside = f"packs[{i - 2}]/{relative.as_posix()}"
                 found[(prefix / relative).as_posix() if prefix else outside] = path
+        if prefix is None:
+            found |= {f"packs[{i - 2}]/{name}": path for name, path in _around(root).items()}
     return {
         name: (found[name], hashlib.sha256(found[name].read_bytes()).hexdigest())
         for name in sorted(found)
     }
+
+
+def _around(pack: Path) -> dict[str, Path]:
+    """Files that a pack from elsewhere reads from the configuration folder around it (rules/tables.py), by name.
+
+    Stored as files of the pack itself, where they are looked for first.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(pack.rglob("*.y*ml")):
+        try:
+            waiting: list[marks.Node] = [marks.read(path)]
+        except (ConfigError, OSError):  # reported when the pack is loaded
+            continue
+        while waiting:
+            node = waiting.pop()
+            if isinstance(node, marks.MapNode):
+                waiting += node.values.values()
+                named = node.get("file")
+                name = named.value if isinstance(named, marks.TextNode) else ""
+                around = pack.parent.parent / name
+                if _is_inside(name) and around.is_file() and not (pack / name).is_file():
+                    found[name] = around
+            elif isinstance(node, marks.ListNode):
+                waiting += node.items
+    return found
+
+
+def _inside_name(folder: Path, path: Path) -> str:
+    """The name of `path` counted from `folder`; "" if it stands elsewhere."""
+    if not path.resolve().is_relative_to(folder.resolve()):
+        return ""
+    return path.resolve().relative_to(folder.resolve()).as_posix()
 
 
 def _sha256(files: Mapping[str, tuple[Path, str]], overrides: Mapping[str, str]) -> str:
