@@ -1,15 +1,17 @@
 """A configuration read as a whole: settings, schema, models and packs, checked and ready to build a core from."""
 
-from collections.abc import Collection, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Final
 
 import msgspec
 
 from config import feeds, settings
 from config import rates as tables
 from config import schema as schemas
-from config.errors import ConfigError
+from config.errors import ConfigError, StateError
 from config.feeds import Feed
 from config.rates import Rates
 from config.schema import Schema
@@ -18,6 +20,8 @@ from rules import pack as packs
 from rules.check.findings import Finding
 from rules.definitions import Pack
 from rules.tree import Node
+
+OVERRIDES_FILE: Final = "overrides.json"  # of a stored configuration: what its folder does not say
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,54 @@ def read_setup(
     configuration = settings.load(
         folder, packs=pack_paths, feed=feed, lateness=lateness, rows_max=rows_max
     )
+    return _checked(configuration, fits_models=bool(pack_paths))
+
+
+def stored_overrides(configuration: Configuration) -> dict[str, Any]:
+    """What overrides.json of a stored configuration says: options of the command line, packs and files."""
+    return {
+        "overrides": dict(configuration.overrides),
+        "packs": list(configuration.pack_names),
+        "files": {name: sha256 for name, (_, sha256) in configuration.files.items()},
+    }
+
+
+def read_stored(folder: Path) -> Setup:
+    """Read a configuration as an output folder keeps it, in the folder named by its hash.
+
+    Raises `StateError` if it is not there, not whole, or no longer what it was stored as.
+    """
+    where = str(folder)
+    try:
+        kept = json.loads((folder / OVERRIDES_FILE).read_bytes())
+        overrides: Mapping[str, str] = kept["overrides"]
+        configuration = settings.load(
+            folder,
+            packs=[folder / name for name in kept["packs"]],
+            feed=overrides.get("feed", ""),
+            lateness=overrides.get("lateness", ""),
+            overrides=overrides,
+        )
+        setup = _checked(configuration, fits_models="packs" in overrides)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StateError(
+            f"the stored configuration cannot be read: {error}",
+            where,
+            why="records can be decided again only with the configuration that was active",
+            fix="restore config/ of the output folder from a backup",
+        ) from None
+    if configuration.sha256 != folder.name:
+        raise StateError(
+            f"the stored configuration is another one: it hashes to {configuration.sha256}",
+            where,
+            why="somebody has changed it since; records would be decided otherwise than they were",
+            fix="restore config/ of the output folder from a backup",
+        )
+    return setup
+
+
+def _checked(configuration: Configuration, *, fits_models: bool) -> Setup:
+    """Read schema, rates, packs and feed of a configuration; `fits_models`: its packs came from elsewhere."""
     schema = schemas.read(configuration.schema_path)
     name = configuration.settings.rates
     rates = tables.read(configuration.folder / name) if name is not None else None
@@ -74,7 +126,7 @@ def read_setup(
         )
     derived = packs.derived_fields(schema, loaded.pack.currency, loaded.pack.timezone)
     notes: tuple[str, ...] = ()
-    if pack_paths:
+    if fits_models:
         known = {*schema.columns, *loaded.pack.features}
         models, notes = _models_for(configuration.models, known)
         configuration = replace(configuration, models=models)

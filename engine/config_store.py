@@ -1,0 +1,55 @@
+"""Every configuration that was ever active in an output folder, by content hash: OUT/config/HASH/.
+
+A record can be decided again only with the configuration it was decided with, so a configuration is stored before the
+first record under it is journaled, and nothing ever removes one.
+"""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from config.settings import Configuration
+from engine.disk import Disk, RealDisk
+from engine.setup import OVERRIDES_FILE, Setup, read_stored, stored_overrides
+
+FOLDER: Final = "config"
+
+
+def keep(disk: Disk, root: Path, configuration: Configuration) -> None:
+    """Store `configuration` in the output folder `root`, whole or not at all; one that is there stays as it is."""
+    folder = root / FOLDER
+    target = folder / configuration.sha256
+    if disk.size(target / OVERRIDES_FILE) >= 0:
+        return
+    temporary = folder / f".{configuration.sha256}.new"
+    disk.remove(temporary)
+    files = {name: path.read_bytes() for name, (path, _) in configuration.files.items()}
+    overrides = json.dumps(stored_overrides(configuration), indent=1, sort_keys=True)
+    files[OVERRIDES_FILE] = overrides.encode() + b"\n"
+    for name, content in files.items():
+        disk.make_folder((temporary / name).parent)
+        file = disk.create(temporary / name)
+        file.write(content)
+        file.sync()
+        file.close()
+    for inner in sorted({(temporary / name).parent for name in files}):
+        disk.sync_folder(inner)
+    disk.remove(target)  # what a version without overrides.json has left
+    disk.rename(temporary, target)
+    disk.sync_folder(folder)
+
+
+def stored(disk: Disk, root: Path, sha256: str) -> Setup:
+    """Read the configuration `sha256` (with or without `sha256:` before it); `StateError` if it is not as it was."""
+    folder = root / FOLDER / sha256.removeprefix("sha256:")
+    if isinstance(disk, RealDisk):
+        return read_stored(folder)
+    with tempfile.TemporaryDirectory() as elsewhere:  # settings and packs are read from real files
+        copy = Path(elsewhere) / folder.name
+        told = disk.read(folder / OVERRIDES_FILE)
+        for name in (OVERRIDES_FILE, *json.loads(told)["files"]):
+            target = copy / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(disk.read(folder / name))
+        return read_stored(copy)

@@ -1,0 +1,191 @@
+"""Snapshots: the state of the core at one `seq`, so that going on need not decide everything again.
+
+    snapshots/SEQ/state.npz        every array of the core
+    snapshots/SEQ/manifest.json    format, seq, configuration, where streams and source stood, sha256 of state.npz
+
+Written whole or not at all: a temporary name, synced, renamed. A snapshot is a shortcut, never the truth: the journal
+is. So one that is broken is skipped for the one before it, and nothing here decides which one may be used
+(engine/rederive.py).
+"""
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from config.errors import StateError
+from engine.disk import Disk, DiskFile
+
+FOLDER: Final = "snapshots"
+STATE, MANIFEST = "state.npz", "manifest.json"
+FORMAT: Final = 2  # of the manifest; 2 added the hash of the state
+BLOCK_BYTES: Final = 1 << 20
+SYNC_BYTES: Final = (
+    1 << 24
+)  # written between two syncs: a large one would hold up those of the journal
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """State of the core at `seq`, and where the world around it stood then."""
+
+    seq: int
+    records: int  # records taken from the source so far
+    position: str  # where the last of them stood in the source
+    orderly: bool  # written at a stop, nothing came after it
+    config: str  # sha256 of the configuration
+    lengths: Mapping[str, int]  # bytes of each stream
+    totals: Mapping[str, Any]  # what the summary has added up
+    arrays: Mapping[str, NDArray[Any]]
+
+
+def write(disk: Disk, root: Path, snapshot: Snapshot) -> dict[str, str]:
+    """Write `snapshot` into the output folder `root`; return the sha256 of its files, for the chain of seals."""
+    folder = root / FOLDER
+    target, temporary = folder / _name(snapshot.seq), folder / f".{_name(snapshot.seq)}.new"
+    disk.remove(temporary)
+    disk.make_folder(temporary)
+    state = _Hashing(disk.create(temporary / STATE))
+    np.savez(state, allow_pickle=False, **snapshot.arrays)
+    state.sync()
+    state.close()
+    manifest = {
+        "format": FORMAT,
+        "seq": snapshot.seq,
+        "records": snapshot.records,
+        "position": snapshot.position,
+        "orderly": snapshot.orderly,
+        "config": snapshot.config,
+        "lengths": dict(snapshot.lengths),
+        "totals": snapshot.totals,
+        "sha256": {STATE: state.sha256()},
+    }
+    text = json.dumps(manifest, indent=1, sort_keys=True).encode() + b"\n"
+    file = disk.create(temporary / MANIFEST)
+    file.write(text)
+    file.sync()
+    file.close()
+    disk.sync_folder(temporary)
+    disk.remove(target)
+    disk.rename(temporary, target)
+    disk.sync_folder(folder)
+    return {STATE: state.sha256(), MANIFEST: hashlib.sha256(text).hexdigest()}
+
+
+def numbers(disk: Disk, root: Path) -> list[int]:
+    """The seqs of all snapshots, in ascending order, broken ones included."""
+    return sorted(int(name) for name in disk.names(root / FOLDER) if name.isdecimal())
+
+
+def read(disk: Disk, root: Path, seq: int) -> Snapshot:
+    """Read one snapshot; `StateError` if it is damaged or of another format."""
+    folder = root / FOLDER / _name(seq)
+    try:
+        manifest = json.loads(disk.read(folder / MANIFEST))
+        written_format = manifest["format"]
+        if written_format == FORMAT:
+            return _read(disk, folder, manifest)
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise StateError(
+            f"the snapshot cannot be read: {error}",
+            str(folder),
+            why="a damaged state would give other decisions than before",
+            fix=f"remove {folder.name} to go on from the one before it, or replay into an empty folder",
+        ) from None
+    raise StateError(
+        f"the snapshot has format {written_format}, this version reads {FORMAT}",
+        str(folder),
+        fix="go on with the version that wrote it, or replay into an empty folder",
+    )
+
+
+def usable(disk: Disk, root: Path, seq_max: int = -1) -> Iterator[Snapshot | StateError]:
+    """Snapshots at or before `seq_max` (-1: all), newest first; for a broken one, what is wrong with it."""
+    for seq in reversed(numbers(disk, root)):
+        if seq_max < 0 or seq <= seq_max:
+            try:
+                yield read(disk, root, seq)
+            except StateError as error:
+                yield error
+
+
+def prune(disk: Disk, root: Path, kept: int) -> None:
+    """Remove all but the newest `kept`, and what a killed write has left behind."""
+    folder = root / FOLDER
+    for seq in numbers(disk, root)[:-kept]:
+        disk.remove(folder / _name(seq))
+    for name in disk.names(folder):
+        if name.startswith("."):
+            disk.remove(folder / name)
+
+
+def _name(seq: int) -> str:
+    return f"{seq:016d}"
+
+
+def _read(disk: Disk, folder: Path, manifest: Mapping[str, Any]) -> Snapshot:
+    with disk.open(folder / STATE) as file:
+        found = _sha256(file)
+        if found != manifest["sha256"][STATE]:
+            raise ValueError(f"{STATE} is not what was written, by its sha256")
+        file.seek(0)
+        with np.load(file, allow_pickle=False) as arrays:
+            state = {name: arrays[name] for name in arrays.files}
+    return Snapshot(
+        manifest["seq"],
+        manifest["records"],
+        manifest["position"],
+        manifest["orderly"],
+        manifest["config"],
+        manifest["lengths"],
+        manifest["totals"],
+        state,
+    )
+
+
+def _sha256(file: IO[bytes]) -> str:
+    digest = hashlib.sha256()
+    while block := file.read(BLOCK_BYTES):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+class _Hashing:
+    """A file as numpy writes archives to it: hashed on the way, and synced piece by piece."""
+
+    def __init__(self, file: DiskFile) -> None:
+        self._file, self._digest, self._unsynced = file, hashlib.sha256(), 0
+
+    def write(self, data: bytes) -> int:
+        raw = bytes(data)
+        self._file.write(raw)
+        self._digest.update(raw)
+        self._unsynced += len(raw)
+        if self._unsynced >= SYNC_BYTES:
+            self.sync()
+        return len(raw)
+
+    def read(self, _size: int = -1) -> bytes:  # numpy takes for a file only what can be read
+        raise OSError("opened for writing")
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def sync(self) -> None:
+        self._file.sync()
+        self._unsynced = 0
+
+    def close(self) -> None:
+        self._file.close()
+
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
