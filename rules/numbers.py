@@ -34,24 +34,24 @@ class Number:
     digits: str
     unit: str = ""
 
-    def moved(self, *, up: bool) -> str | None:
-        """The number a fifth larger or smaller, as a person would write it; None if that is no other number.
+    def moved(self, *, up: bool, share: Decimal = FIFTH) -> str | None:
+        """The number a fifth (or `share`) larger or smaller, as a person would write it; None if it stays the same.
 
         Counts move by at least 1 and never below 0, amounts by at least their smallest unit.
         """
         if self.kind == "duration":
             us = duration_us(self.digits)
             assert us is not None, self
-            step = us // 5
+            step = int(us * share)
             return duration_text(us + step if up else us - step) if step else None
         value = Decimal(self.digits)
         if self.kind == "int":
-            step_of = max(Decimal(1), _rounded(value * FIFTH, 0))
+            step_of = max(Decimal(1), _rounded(value * share, 0))
         elif self.kind == "money":
             digits = exponent(self.unit)
-            step_of = max(Decimal(1).scaleb(-digits), _rounded(value * FIFTH, digits))
+            step_of = max(Decimal(1).scaleb(-digits), _rounded(value * share, digits))
         else:
-            step_of = value * FIFTH
+            step_of = value * share
         if not step_of or (value == 0 and self.kind != "int"):
             return None
         other = value + step_of if up else value - step_of
