@@ -16,11 +16,11 @@ import msgspec
 
 from config.errors import InputError
 from config.settings import instant_us
-from engine.output import OutputFolder
 
 T = TypeVar("T")
 DAY_US: Final = 86_400_000_000
 END: Final = sys.maxsize
+MARKS: Final = ("decisions.ndjson", "journal", "seals.ndjson")  # one of them is in every output folder
 
 
 class Decision(msgspec.Struct, kw_only=True):
@@ -57,7 +57,7 @@ class Seqs:
 
 def check_folder(root: Path) -> None:
     """Refuse a folder that no run has written; raise `InputError`."""
-    if not root.is_dir() or not OutputFolder.is_used(root):
+    if not any((root / name).exists() for name in MARKS):
         raise InputError(
             "this is no output folder",
             str(root),
