@@ -16,6 +16,7 @@ from config.errors import StateError
 from engine.clock import SystemClock
 from engine.control import Control
 from engine.core import Core
+from engine.memory import MemoryGuard
 from engine.metrics import Metrics
 from engine.output import OutputFolder
 from engine.ports import Source
@@ -23,6 +24,7 @@ from engine.progress import Progress
 from engine.quality import FLAWS, of_run, table
 from engine.runner import Observer, Runner, StopRequest
 from engine.setup import Setup
+from engine.windows import budget, usage
 
 
 def memory_mb_max() -> float:
@@ -115,7 +117,9 @@ def execute(
             fix="keep the folder, write into another one, and send again what was not answered",
         )
     metrics = Metrics(clock)
+    budget.refuse(job.setup)
     core = Core(job.setup)
+    guard = MemoryGuard(core, job.setup.configuration.settings.memory_budget_bytes)
     if not job.quiet and kernel_cache.is_cold("engine"):
         print(
             "compiling kernels, once for this version and machine: a minute or two ...",
@@ -130,18 +134,20 @@ def execute(
         metrics=metrics,
         rows_max=job.rows_max,
         control=Control(job.out / "control") if job.is_live else None,
-        observers=tuple(observe(core)),
+        observers=(*observe(core), guard),
     )
     if snapshot is not None:
         runner.resume(snapshot)
     out.open(snapshot)
     out.keep_config(job.setup.configuration)
     metrics.show(core)
+    metrics.show_memory(core, guard)
     if job.metrics_port:
         metrics.serve(job.metrics_port)
     warm_ns = clock.monotonic_ns()
     try:
         with StopRequest() as stop, Progress(job.total, "msg", quiet=job.quiet) as progress:
+            guard.stop = stop
             runner.run(progress, stop)
         summary = summarise(
             job.setup,
@@ -155,9 +161,12 @@ def execute(
         summary["quality"] = of_run(
             job.setup.feed.name, job.setup.schema, core.decoder.quality, runner.totals.counts
         )
+        summary["windows"] = usage.as_summary(usage.usages(core.windows), core.core_us)
         if stop.is_set:
-            summary["stopped"] = "by a signal, before the end of the input"
+            by = "by the memory budget" if guard.is_over else "by a signal"
+            summary["stopped"] = f"{by}, before the end of the input"
         out.summarise(summary)
+        guard.check()
     finally:
         out.close()
         source.close()
@@ -187,6 +196,7 @@ def summary_table(summary: dict[str, Any]) -> str:
             "batch latency",
             ", ".join(f"{k} {v:.2f} ms" for k, v in speed["batch_latency_ms"].items()),
         ),
+        ("windows", usage.as_line(summary["windows"])),
         ("memory", f"{summary['memory_mb_max']:,.0f} MB at most"),
     ]
     shown = "\n".join(f"{name:14s} {text}" for name, text in rows if text)

@@ -25,11 +25,14 @@ from prometheus_client.registry import Collector
 
 from config.errors import InputError
 from engine.clock import Clock, SystemClock
+from engine.windows.plan import Windows
+from engine.windows.usage import Usage, total_used_bytes, usages
 
 COUNTER, GAUGE, HISTOGRAM = "counter", "gauge", "histogram"
 SECONDS: Final = tuple(
     digit * 10.0**power for power in range(-5, 1) for digit in (1.0, 2.0, 5.0)
 )  # 10 us .. 5 s
+GLANCE_NS = 1_000_000_000  # a page reads several metrics of one walk
 ROWS: Final = tuple(float(4**k) for k in range(9))  # 1 .. 65,536
 
 
@@ -53,6 +56,7 @@ class Definition:
 
 
 RULES = "the rules of the packs"
+LOGS = "one a tuple of keys of the features, as `weir rules explain --all` lists them"
 CATALOGUE: Final[tuple[Definition, ...]] = (
     Definition(
         "weir_messages_total",
@@ -215,6 +219,68 @@ CATALOGUE: Final[tuple[Definition, ...]] = (
         "Input records taken since the beginning of the stream, over restarts.",
     ),
     Definition(
+        "weir_window_entities",
+        GAUGE,
+        "entities",
+        "Entities (accounts, cards, pairs) of which the log of a key holds something.",
+        "log",
+        LOGS,
+    ),
+    Definition(
+        "weir_window_events",
+        GAUGE,
+        "events",
+        "Events retained, because some window, lag or late row may still ask for them.",
+        "log",
+        LOGS,
+    ),
+    Definition(
+        "weir_window_values",
+        GAUGE,
+        "values",
+        "Values kept beside the events: for distinct counts, quantiles, entropies and extremes.",
+        "log",
+        LOGS,
+    ),
+    Definition(
+        "weir_window_used_bytes",
+        GAUGE,
+        "bytes",
+        "Memory that a log has ever written to.",
+        "log",
+        LOGS,
+    ),
+    Definition(
+        "weir_window_reserved_bytes",
+        GAUGE,
+        "bytes",
+        "Address space that a log has; it costs nothing until it is written to.",
+        "log",
+        LOGS,
+    ),
+    Definition(
+        "weir_window_oldest_seconds",
+        GAUGE,
+        "seconds",
+        "Age of the oldest retained event, by core time; much more than the longest window means idle entities.",
+        "log",
+        LOGS,
+    ),
+    Definition(
+        "weir_memory_bytes",
+        GAUGE,
+        "bytes",
+        "Memory: what windows use, what the process holds, what `memory_budget` allows.",
+        "part",
+        "windows, process, budget",
+    ),
+    Definition(
+        "weir_memory_warnings_total",
+        COUNTER,
+        "warnings",
+        "Times that memory rose to 80 % of `memory_budget`; at 100 % the engine stops in order.",
+    ),
+    Definition(
         "weir_batch_rows",
         HISTOGRAM,
         "rows",
@@ -312,6 +378,21 @@ class Shown(Protocol):
     @property
     def decoder(self) -> Decodes: ...
 
+    @property
+    def windows(self) -> list[Windows]: ...
+
+
+class Remembers(Protocol):
+    """What the memory guard knows."""
+
+    @property
+    def budget(self) -> int | None: ...
+
+    @property
+    def warnings(self) -> int: ...
+
+    def resident(self) -> int: ...
+
 
 class Metrics:
     """The numbers of one process. The engine's thread writes; the thread that serves the page only reads copies."""
@@ -403,6 +484,23 @@ class Metrics:
         self.mirror(
             "weir_fields_unknown_total", lambda: {**quality.unknown, "": quality.unknown_other}
         )
+        look = _Glance(core, self._clock)
+        self.mirror("weir_window_entities", lambda: look.at(lambda u: u.entities))
+        self.mirror("weir_window_events", lambda: look.at(lambda u: u.events))
+        self.mirror("weir_window_values", lambda: look.at(lambda u: u.values))
+        self.mirror("weir_window_used_bytes", lambda: look.at(lambda u: u.used_bytes))
+        self.mirror("weir_window_reserved_bytes", lambda: look.at(lambda u: u.reserved_bytes))
+        self.mirror("weir_window_oldest_seconds", lambda: look.at(look.age_seconds))
+
+    def show_memory(self, core: "Shown", guard: "Remembers") -> None:
+        """Show what the process holds beside what it may."""
+
+        def parts() -> dict[str, float]:
+            known = {"windows": total_used_bytes(core.windows), "process": guard.resident()}
+            return known if guard.budget is None else {**known, "budget": guard.budget}
+
+        self.mirror("weir_memory_bytes", parts)
+        self.mirror("weir_memory_warnings_total", lambda: {"": guard.warnings})
 
     def _present(self, name: str) -> dict[str, float]:
         """A copy of the values of a counter or gauge."""
@@ -454,6 +552,25 @@ class Metrics:
                 buckets.append(("+Inf" if bound == float("inf") else f"{bound:g}", float(under)))
             family.add_metric([label] if labels else [], buckets, spread.total)
         return family
+
+
+class _Glance:
+    """What the logs of a core hold, walked over once for all metrics of one page."""
+
+    def __init__(self, core: Shown, clock: Clock) -> None:
+        self._core, self._clock = core, clock
+        self._found: dict[str, Usage] = {}
+        self._at_ns: int | None = None
+
+    def at(self, read: Callable[[Usage], float]) -> dict[str, float]:
+        """One number of each log, not older than GLANCE_NS."""
+        now_ns = self._clock.monotonic_ns()
+        if self._at_ns is None or now_ns - self._at_ns > GLANCE_NS:
+            self._found, self._at_ns = usages(self._core.windows), now_ns
+        return {name: read(found) for name, found in self._found.items()}
+
+    def age_seconds(self, found: Usage) -> float:
+        return 0.0 if found.oldest_us is None else (self._core.core_us - found.oldest_us) / 1e6
 
 
 class Server:
