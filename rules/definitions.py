@@ -56,6 +56,7 @@ class Aggregate:
     where: Node | None = None
     prior: bool = False
     half_life_us: int = 0  # of a decayed aggregate, which has no other window
+    approx: float = 0.0  # declared standard error, such as 0.02; 0 for exact
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,10 @@ SWEEP_EVERY, SWEEP_SLICE, SWEEP_ROWS = (
     46,
     47,
 )  # at which multiples of seq how many entities are swept
-HEADER: Final = 48
+# Of a log that holds a sample (sketches.py): how many values, or events, a layer holds, 0 for a log that holds all;
+# where the record keeps the active level, and how many events make it thin out; horizons of window and lag; by value?
+S_SIZE, S_AT, S_HORIZON, S_LAG, S_BY_VALUE = range(48, 53)
+HEADER: Final = 53
 
 # Rows of its tables: width, then columns. A column named _AT is a place in the record.
 BIT_ROW, B_FILTER, B_COLUMN = 2, 0, 1  # B_COLUMN: index of the column that must be present, or -1
@@ -116,7 +119,8 @@ FADE_ROW, Y_BIT, Y_COLUMN, Y_HALF, Y_AT = 4, 0, 1, 2, 3
 # Y_HALF: microseconds; Y_AT: events, as of when, sum and weight (float64); as of when, sum and weight of dropped ones
 FEATURE_ROW: Final = 11
 F_OP, F_P, F_Q, F_COLUMN, F_LAG, F_LAG_TAIL, F_TAIL, F_FROZEN, F_CODED, F_OUT, F_LEVEL = range(11)
-# F_P, F_Q: places in the record (F_Q -1: no lag), or rows of ORDERS, CHAINS, LATESTS, EARLIESTS; F_FROZEN: a row or -1
+# F_P, F_Q: places in the record, or rows of ORDERS, CHAINS, LATESTS, EARLIESTS; F_FROZEN: a row or -1
+# F_Q: -1 without lag; of a distinct count S_AT, or -1 without sample
 # Of NEWEST: F_P is the operation over the events, F_Q how many events
 # F_LEVEL: of a quantile, in billionths; of a sum, what it is divided by
 
@@ -142,6 +146,9 @@ TIME: Final = 0
 META: Final = 1
 VALUE: Final = 2
 FLAGS: Final = 18
+LAYER: Final = 8  # in the log of a sample flags 8 .. 13 are the layer of the event,
+LAYER_TOP: Final = 63
+PASSES: Final = 1 << 16  # it passes the filter; the mask says whether its level is active
 LOW: Final = (1 << 32) - 1
 
 # Scalars of a state.

@@ -146,6 +146,7 @@ from engine.windows.kernels.layout import (
     QUANTILE,
     READ,
     REASON,
+    S_SIZE,
     SINCE_FIRST,
     SKIP,
     SLOTS,
@@ -170,6 +171,7 @@ from engine.windows.kernels.layout import (
 from engine.windows.kernels.memory import count_until, make_room
 from engine.windows.kernels.newest import read_newest
 from engine.windows.kernels.quantile import change_order, shift_order
+from engine.windows.kernels.sketches import adjust, admit
 from engine.windows.kernels.sweep import trim
 
 
@@ -463,6 +465,8 @@ def amend(
             high = middle
     e = (record[r + START] + low) * width
     is_there = low < record[r + LENGTH] and log[e] == time_us and log[e + META] >> FLAGS == seq
+    if plan[S_SIZE]:
+        mask = admit(plan, record, log, r, low, is_there, mask, seq, value[0, i])
     if is_there:
         replace(plan, record, log, pool, note, r, low, mask, value, i)
     elif mask:
@@ -664,7 +668,10 @@ def read(
             else:
                 number[out, i] = quotient(h, l & LOW, plan[f + F_LEVEL])
         elif op == DISTINCT:
-            number[out, i] = acc[p]
+            n = acc[p]
+            if q >= 0:
+                n <<= acc[a + q]
+            number[out, i] = n
         else:
             x, c = read_far(plan, record, log, pool, r, f, time_us, is_late, acc, a)
             if plan[f + F_CODED]:
@@ -812,7 +819,7 @@ def slide(
     all_cells, end_of_cells = plan[CELLS], plan[CELLS + 1]
     on_arrival = plan[plan[HOOK_OF] + horizons] < plan[plan[HOOK_OF] + horizons + 1]
     prior, others, features_end = plan[PRIORS], plan[FEATURES], plan[FEATURES + 1]
-    calendars = plan[N_CALENDARS]
+    calendars, is_sample = plan[N_CALENDARS], plan[S_SIZE] > 0
     shortest_us = plan[plan[HORIZONS] + calendars] if calendars < horizons else NEVER
     values = event_width - VALUE
     mask, slot, value = (
@@ -893,6 +900,9 @@ def slide(
             if moment >= record[r + NEXT]:
                 advance(plan, record, log, pool, note, r, moment)
             record[r + AS_OF] = moment
+        if is_sample:
+            asked_us = moment if reads else record[r + AS_OF]
+            adjust(plan, record, log, pool, note, r, asked_us)
         if act == AMEND:
             if not amend(plan, record, log, pool, note, r, t, original_seq[i], m, value, i):
                 note[REASON] = NEED_LOG
@@ -911,6 +921,9 @@ def slide(
                 read_late(plan, record, log, pool, note, r, prior, seen, t, number, code, i)
             if m:
                 at = count_until(plan, record, log, r, t)
+                if is_sample:
+                    m = admit(plan, record, log, r, at, False, m, seq[i], value[0, i])
+            if m:
                 insert(plan, record, log, pool, note, r, at, t, seq[i] << FLAGS | m, value, i)
             if reads:
                 read_late(plan, record, log, pool, note, r, seen, features_end, t, number, code, i)
@@ -919,6 +932,8 @@ def slide(
         for step in range(2):  # one place that reads, because it is compiled into this loop
             if step == 1 and m:
                 at = record[r + LENGTH]
+                if is_sample:
+                    m = admit(plan, record, log, r, at, False, m, seq[i], value[0, i])
                 e = (record[r + START] + at) * event_width
                 log[e + TIME], log[e + META] = t, seq[i] << FLAGS | m
                 for c in range(values):
