@@ -5,8 +5,17 @@ paces itself with one, metrics measure with one. tests/style/test_determinism.py
 `time` and `datetime.now`.
 """
 
+import os
 import time
 from typing import Protocol
+
+
+def random_bytes(n: int) -> bytes:
+    """`n` bytes of chance, for salts and nonces that must not be guessed; they reach no outcome.
+
+    Here because the same check that keeps clocks out of other modules keeps dice out of them.
+    """
+    return os.urandom(n)
 
 
 class Clock(Protocol):

@@ -1,0 +1,42 @@
+"""The journal: every input record, durable before anything of it leaves, and readable for as long as it is kept.
+
+    frames.py    the bytes of a segment, format 1: header, frames, digests that name each other
+    records.py   the bytes of a payload: lines, positions, arrival times, salts
+    segments.py  the files of the folder, and that none is missing
+    tail.py      what stands at the end: the trace of a crash, or damage
+    reader.py    `read_journal`: everything checked, nothing skipped in silence
+    writer.py    `open_journal`: append, sync, rotate, retire
+    erasing.py   payloads out, chain intact
+
+A journal proves that nobody changed its middle; that nobody changed its end, or wrote it anew with all its hashes, is
+for the seals and for a root that was kept elsewhere (engine/seals.py).
+"""
+
+from pathlib import Path
+
+from engine.disk import Disk
+from engine.journal.erasing import ErasedFrame
+from engine.journal.frames import Frame
+from engine.journal.reader import JournalReader
+from engine.journal.segments import Segment
+from engine.journal.tail import Tail
+from engine.journal.writer import SEGMENT_BYTES, SegmentedJournal, open_journal
+
+__all__ = [
+    "SEGMENT_BYTES",
+    "ErasedFrame",
+    "Frame",
+    "JournalReader",
+    "Segment",
+    "SegmentedJournal",
+    "Tail",
+    "open_journal",
+    "read_journal",
+]
+
+
+def read_journal(
+    disk: Disk, folder: Path, key: bytes | None = None, *, kept_from: int = 0
+) -> JournalReader:
+    """Open a journal read only, also while an engine writes it; see `JournalReader`."""
+    return JournalReader(disk, folder, key=key, kept_from=kept_from)
