@@ -30,6 +30,7 @@ from rules.tree import (
 from rules.types import UNKNOWN, Checker, Named, Scope, column_type, is_label
 
 DECAYED: Final = frozenset({"decayed_count", "decayed_sum", "decayed_avg"})
+APPROXIMATED: Final = frozenset({"count_distinct", "quantile"})
 _NUMERIC: Final = frozenset({NUMBER, MONEY, DURATION})
 _NO_ARGUMENT: Final = frozenset({"count", "decayed_count", "time_since_first", "time_since_last"})
 _SEEN: Final = frozenset({"first", "last", "time_since_first", "time_since_last"})
@@ -54,6 +55,8 @@ class Source:
     owner: str = ""
     description: str = ""
     warm_after_us: int | None = None
+    approx: float = 0.0  # declared standard error, 0 for none
+    approx_node: marks.TextNode | None = None
 
 
 @dataclass(slots=True)
@@ -129,6 +132,7 @@ class Names:
         else:
             found, problems = parse(written)
         checker = Checker(written, source.scope, text)
+        self._check_approx(source, found)
         if isinstance(found, AggregateText):
             feature = aggregate(found, source, checker, self.retention_us)
             text.problems(problems, checker.money_literals, source.scope.currency)
@@ -146,6 +150,23 @@ class Names:
                 Node("const", Type(UNKNOWN) if node.type.kind != BOOL else node.type, value=True)
             )
         return Named(node, checker.size)
+
+    def _check_approx(self, source: Source, found: AggregateText | Tree) -> None:
+        """Report an approximation of what has none."""
+        if source.approx_node is None:
+            return
+        hint = "leave approx out; it is for count_distinct and quantile over a window"
+        if not isinstance(found, AggregateText):
+            what = f"{source.name} is computed from what is known, there is nothing to approximate"
+        elif found.window is not None and found.window.kind == "last":
+            what = "the last events are looked at one by one, there is nothing to approximate"
+        elif found.function in APPROXIMATED or found.function not in AGGREGATES:
+            return
+        elif found.function == "entropy":
+            what = "entropy is exact and has no approximation"
+        else:
+            what = f"{found.function} is exact anyway, at the cost of a counter"
+        self.findings.at("WR132", source.approx_node, what, hint)
 
     def _feature(self, source: Source, feature: Feature | None, text: Text) -> Named:
         if feature is None or text.n_errors or feature.type.kind == UNKNOWN:
@@ -195,7 +216,9 @@ def aggregate(
     if kind.kind == UNKNOWN:
         return None
     prior = found.prior or (found.window is not None and found.window.lag_us is not None)
-    built = Aggregate(name, keys, window, domain, argument, level, where, prior, half_life_us)
+    built = Aggregate(
+        name, keys, window, domain, argument, level, where, prior, half_life_us, source.approx
+    )
     return replace(_plain_feature(source, Node("const", kind)), aggregate=built, expression=None)
 
 

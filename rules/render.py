@@ -191,6 +191,8 @@ def in_words(feature: Feature, timezone: str = "UTC") -> str:
         text += ", this one not counted"
     if aggregate.where is not None:
         text += f", where {text_of(aggregate.where, timezone)}"
+    if aggregate.approx:
+        text += f"; from a sample, standard error {_percent(aggregate.approx)}"
     return text
 
 

@@ -21,6 +21,9 @@ from rules.types import UNKNOWN, Checker, Scope
 MODES: Final = ("live", "shadow", "off")
 UNDECIDED: Final = ("review", "challenge", "hold", "decline")
 SCORE_MAX: Final = 1_000.0
+APPROX_MIN: Final = 0.005
+APPROX_MAX: Final = 0.1
+_PERCENT: Final = re.compile(r"([0-9]{1,3}(?:\.[0-9]+)?)\s*%")
 _ROLLOUT: Final = re.compile(r"([0-9]{1,3}(?:\.[0-9]+)?)% by ([a-z_][a-z0-9_.]*)")
 
 
@@ -56,13 +59,36 @@ def feature_source(
     text = r.scalar("is", wanted=True)
     owner, description = r.text("owner"), r.text("description")
     warm = r.duration("warm_after", -1)
-    r.not_yet("approx")
+    approx_node = r.scalar("approx")
+    approx = _share(approx_node, findings) if approx_node is not None else 0.0
     r.done()
     if text is None:
         return None
     return Source(
-        "feature", key.value, key, text, scope, "", owner, description, None if warm < 0 else warm
+        "feature",
+        key.value,
+        key,
+        text,
+        scope,
+        "",
+        owner,
+        description,
+        None if warm < 0 else warm,
+        approx,
+        approx_node,
     )
+
+
+def _share(node: marks.TextNode, findings: Findings) -> float:
+    """Read `2%`; 0 after a report."""
+    match = _PERCENT.fullmatch(node.value.strip())
+    share = float(match[1]) / 100 if match is not None else 0.0
+    if APPROX_MIN <= share <= APPROX_MAX:
+        return share
+    what = f'"{node.value}" is not an approximation'
+    bounds = f"{100 * APPROX_MIN:g}% to {100 * APPROX_MAX:g}%"
+    findings.at("WR026", node, what, f"write a standard error of {bounds}, for instance 2%")
+    return 0.0
 
 
 def draft(

@@ -189,6 +189,16 @@ PAGES: Final[dict[str, Page]] = {
         "Patterns have no look-around and no back references.",
     ),
     "WR131": Page("error", "Two constants", "The result is the same for every event."),
+    "WR132": Page(
+        "error",
+        "An approximation of what is exact anyway",
+        "`approx: 2%` lets count_distinct and quantile work on a sample of the events in the window, so that a busy "
+        "key takes the place of some ten thousand events at most. 2% is the standard error: two distinct counts in "
+        "three are within 2 % of the true one, 95 in 100 within 4 %; of a quantile it is the rank that is off (of the "
+        "median by 2 in 100 events, of other levels by less). Counts up to 2,500 are exact (at 5%: up to 400). From "
+        "0.5% to 10% can be asked for. With `until`, events younger than the lag are all kept. Everything else is "
+        "exact at the cost of a counter.",
+    ),
     "WR306": Page(
         "error", "The rule can never run", "`on` names an event type that the schema does not know."
     ),

@@ -296,6 +296,35 @@ def test_a_feature_has_a_long_form_and_a_rule_its_own(tmp_path):
     assert (finding.code, finding.hint) == ("WR101", "feature own belongs to rule R-1 alone")
 
 
+def test_a_feature_may_be_approximate_where_that_saves_something(tmp_path):
+    """The declared error stands in the aggregate, so that it is no longer the feature that it was."""
+    text = "features:\n  f: {is: count_distinct(merchant) by card over 30d, approx: 2%}\n"
+    loaded = load(tmp_path, {"r.yaml": rule(when="f > 5"), "f.yaml": text})
+    assert not loaded.findings
+    assert loaded.pack.features["f"].aggregate.approx == 0.02
+
+
+@pytest.mark.parametrize(
+    ("text", "approx", "code", "message"),
+    [
+        ("count_distinct(merchant) by card over 1d", "0.02", "WR026", '"0.02" is not an approximation'),
+        ("count_distinct(merchant) by card over 1d", "0.1%", "WR026", '"0.1%" is not an approximation'),
+        ("quantile(amount, 50%) by card over 1d", "11%", "WR026", '"11%" is not an approximation'),
+        ("sum(amount) by card over 1d", "2%", "WR132", "sum is exact anyway, at the cost of a counter"),
+        ("entropy(country) by card over 1d", "2%", "WR132", "entropy is exact and has no approximation"),
+        ("count_distinct(merchant) by card over last 9 events", "2%", "WR132",
+         "the last events are looked at one by one, there is nothing to approximate"),
+        ("amount * 2", "2%", "WR132", "f is computed from what is known, there is nothing to approximate"),
+    ],
+)  # fmt: skip
+def test_an_approximation_that_saves_nothing_or_is_out_of_bounds_is_reported(
+    tmp_path, text, approx, code, message
+):
+    f = f"features:\n  f: {{is: '{text}', approx: {approx}}}\n"
+    loaded = load(tmp_path, {"r.yaml": RULE, "f.yaml": f})
+    assert [(f.code, f.message) for f in loaded.findings] == [(code, message)]
+
+
 def test_macros_are_put_in_place_as_trees(tmp_path):
     """With precedence of their own, and a limit on what they may grow to."""
     macros = "macros:\n  either: is_new or n_items > 1\n"
