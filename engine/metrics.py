@@ -281,6 +281,54 @@ CATALOGUE: Final[tuple[Definition, ...]] = (
         "Times that memory rose to 80 % of `memory_budget`; at 100 % the engine stops in order.",
     ),
     Definition(
+        "weir_journal_lag_records",
+        GAUGE,
+        "records",
+        "Records that are decided but not durable yet; their outcomes wait. More than two batches: the disk is slow.",
+    ),
+    Definition(
+        "weir_journal_bytes",
+        GAUGE,
+        "bytes",
+        "What the journal holds on disk.",
+    ),
+    Definition(
+        "weir_journal_segments",
+        GAUGE,
+        "segments",
+        "Files of the journal.",
+    ),
+    Definition(
+        "weir_sealed_seq",
+        GAUGE,
+        "records",
+        "Records before this one are in the chain of seals; at most 4,096 are not yet.",
+    ),
+    Definition(
+        "weir_snapshot_seq",
+        GAUGE,
+        "records",
+        "Where the newest snapshot stands; what came after it is decided again after a crash.",
+    ),
+    Definition(
+        "weir_snapshot_age_seconds",
+        GAUGE,
+        "seconds",
+        "Time since the newest snapshot was written; much more than `snapshot_every` means that none can be.",
+    ),
+    Definition(
+        "weir_snapshot_failures_total",
+        COUNTER,
+        "snapshots",
+        "Snapshots that the process beside could not write; standard error says why.",
+    ),
+    Definition(
+        "weir_rederived_differences_total",
+        COUNTER,
+        "lines",
+        "Lines on disk that are not those the journal gives again. Anything but 0: call the auditors.",
+    ),
+    Definition(
         "weir_batch_rows",
         HISTOGRAM,
         "rows",
@@ -344,6 +392,10 @@ class Watch:
     def __init__(self, metrics: "Metrics", clock: Clock) -> None:
         self._metrics, self._clock = metrics, clock
         self._last_ns = clock.monotonic_ns()
+
+    def restart(self) -> None:
+        """Leave out what has passed since the last lap: another batch has been decided meanwhile."""
+        self._last_ns = self._clock.monotonic_ns()
 
     def lap(self, stage: str) -> None:
         """Note the time since the last lap (or the start) as that of `stage`."""
@@ -496,8 +548,10 @@ class Metrics:
         """Show what the process holds beside what it may."""
 
         def parts() -> dict[str, float]:
-            known = {"windows": total_used_bytes(core.windows), "process": guard.resident()}
-            return known if guard.budget is None else {**known, "budget": guard.budget}
+            found = {"windows": total_used_bytes(core.windows), "process": guard.resident()}
+            if guard.budget is not None:
+                found["budget"] = guard.budget
+            return {part: float(n) for part, n in found.items()}
 
         self.mirror("weir_memory_bytes", parts)
         self.mirror("weir_memory_warnings_total", lambda: {"": guard.warnings})
