@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from config.errors import InputError
+from config.errors import InputError, StateError
 from replay.audit.tables import Report
 
 Parsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
@@ -31,7 +31,11 @@ def add_commands(commands: Parsers) -> None:
         "where every call is recorded.",
     )
     verbs = audit.add_subparsers(metavar="VERB", required=True)
+    _add_changes(verbs)
     _add_exceptions(verbs)
+    _add_restrictions(verbs)
+    _add_sample(verbs)
+    _add_reconcile(verbs)
     _add_access(verbs)
     # explain, page and export are registered here
 
@@ -106,7 +110,7 @@ def journal_key(arguments: argparse.Namespace) -> bytes | None:
         return None
     from engine import encryption
 
-    return encryption.read_key(key_env=arguments.key_env, key_file=arguments.key_file)
+    return encryption.read_key(arguments.key_env, arguments.key_file or "")
 
 
 def _given(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -147,6 +151,100 @@ def _count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"must be a number or all, was {text}")
     return int(text)
+
+
+def _add_changes(verbs: Parsers) -> None:
+    verb = add_verb(
+        verbs,
+        "changes",
+        _changes,
+        short="what was changed, by whom, approved by whom, on which test evidence",
+        about="Show configurations that became active, key by key, rule by rule, row by row; and orders of people.",
+    )
+    _add_period(verb)
+
+
+def _changes(arguments: argparse.Namespace) -> Report:
+    from replay.audit import changes, inputs, records, veil
+
+    cover, remark = veil.of_folder(arguments.out, reveal=arguments.reveal)
+    period = records.period_us(arguments.day, arguments.from_, arguments.to)
+    seqs = records.seqs_of(arguments.out, *period)
+    read = inputs.read_inputs(arguments.out, journal_key(arguments))
+    return _with(changes.report(arguments.out, seqs, read, veil=cover), remark)
+
+
+def _add_sample(verbs: Parsers) -> None:
+    verb = add_verb(
+        verbs,
+        "sample",
+        _sample,
+        short="cases just under a threshold of a rule, nearest first",
+        about="Derive a period again and list decided rows where a rule stayed quiet, and would have fired with one "
+        "of its numbers moved.",
+    )
+    verb.add_argument("--rule", required=True, metavar="ID", help="the rule that stayed quiet")
+    verb.add_argument(
+        "--below",
+        default="20%",
+        metavar="SHARE",
+        help="how far its numbers are moved, at most; 20%% unless given",
+    )
+    _add_period(verb)
+    _add_records(verb)
+
+
+def _sample(arguments: argparse.Namespace) -> Report:
+    from replay.audit import records, sample, veil
+
+    cover, remark = veil.of_folder(arguments.out, reveal=arguments.reveal)
+    share = sample.share_of(arguments.below)
+    period = records.period_us(arguments.day, arguments.from_, arguments.to)
+    report = sample.report(
+        arguments.out,
+        records.seqs_of(arguments.out, *period),
+        arguments.rule,
+        share,
+        most=arguments.records,
+        key=journal_key(arguments),
+        veil=cover,
+    )
+    return _with(report, remark)
+
+
+def _add_reconcile(verbs: Parsers) -> None:
+    verb = add_verb(
+        verbs,
+        "reconcile",
+        _reconcile,
+        short="control totals of the feed against what was journaled",
+        about="Compare what the feed says it sent on a day with what was decided, repeated, refused or never came.",
+    )
+    verb.add_argument("--day", required=True, metavar="D", help="day of the events")
+    verb.add_argument(
+        "--totals",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help='.ndjson lines like {"day":"2026-03-02","count":3,"sum":"9.50","currency":"CNY"}, or .csv',
+    )
+
+
+def _reconcile(arguments: argparse.Namespace) -> Report:
+    from replay.audit import inputs, reconcile, records
+
+    records.day_us(arguments.day)
+    totals = reconcile.read_totals(arguments.totals)
+    journal = inputs.open_recorded(arguments.out, journal_key(arguments))
+    if journal is None:
+        raise StateError(
+            "there is no journal",
+            str(arguments.out),
+            why="what arrived and could not be taken is told by the journal alone",
+            fix="run with durability: sync or flush",
+        )
+    return reconcile.report(arguments.out, arguments.day, totals, journal)
 
 
 def _add_exceptions(verbs: Parsers) -> None:

@@ -38,6 +38,7 @@ KINDS: Final = (
     "dead_letter",
     "duplicate",
 )
+COLUMNS: Final = ("seq", "rule or reason", "by", "transaction", "account", "what")
 _OF_REASON: Final = {
     reasons.CAP_REACHED: "capped",
     reasons.UNSCORABLE: "unscorable",
@@ -70,27 +71,26 @@ def report(root: Path, seqs: Seqs, *, most: int, veil: Veil = PLAIN) -> Report:
     for alert in records(root, "alerts", seqs):
         if alert.get("kind") == "suppressed":  # of an activity, which has no decision line
             account = veil.value("account", alert.get("account"))
-            row = (alert["seq"], alert.get("transaction_id"), account, None)
-            found.add("suppressed", str(alert["rule"]), str(alert["suppression_id"]), row)
+            about = (alert["seq"], alert.get("transaction_id"), account, None)
+            found.add("suppressed", str(alert["rule"]), str(alert["suppression_id"]), about)
     for dead in records(root, "dead_letters", seqs):
-        row = (dead["seq"], None, None, f"{dead['position']}: {veil.complaint(dead['what'])}")
-        found.add("dead_letter", str(dead["reason"]), "", row)
+        what = f"{dead['position']}: {veil.complaint(dead['what'])}"
+        found.add("dead_letter", str(dead["reason"]), "", (dead["seq"], None, None, what))
     for again in records(root, "duplicates", seqs):
         account = veil.value("account", again.get("account"))
-        row = (again["seq"], again["transaction_id"], account, f"first seq {again['first_seq']}")
-        found.add("duplicate", "", "", row)
+        first = f"first seq {again['first_seq']}"
+        found.add("duplicate", "", "", (again["seq"], again["transaction_id"], account, first))
     columns = ("kind", "rule or reason", "by", "count")
     order = {kind: i for i, kind in enumerate(KINDS)}
     counted = sorted(found.counts.items(), key=lambda c: (order[c[0][0]], -c[1], c[0]))
     answer = Report([Section("counts", "Kinds", columns, [(*key, n) for key, n in counted])])
     answer.sections.append(_alarms(root, seqs, veil))
-    columns = ("seq", "rule or reason", "by", "transaction", "account", "what")
     for kind in KINDS:
         rows = found.rows.get(kind, [])
         if rows or found.n(kind):
             title = kind.replace("_", " ").capitalize()
             left_out = found.n(kind) - len(rows)
-            answer.sections.append(Section(kind, title, columns, list(rows), left_out))
+            answer.sections.append(Section(kind, title, COLUMNS, list(rows), left_out))
     answer.facts = {kind: found.n(kind) for kind in KINDS}
     return answer
 

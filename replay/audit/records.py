@@ -20,7 +20,11 @@ from config.settings import instant_us
 T = TypeVar("T")
 DAY_US: Final = 86_400_000_000
 END: Final = sys.maxsize
-MARKS: Final = ("decisions.ndjson", "journal", "seals.ndjson")  # one of them is in every output folder
+MARKS: Final = (
+    "decisions.ndjson",
+    "journal",
+    "seals.ndjson",
+)  # one of them is in every output folder
 
 
 class Decision(msgspec.Struct, kw_only=True):

@@ -43,24 +43,32 @@ class Section:
 
 @dataclass(slots=True)
 class Report:
-    """Facts, sections, then remarks. `is_fine` False: the check found something (exit code 1)."""
+    """A headline, facts, sections, then remarks. `is_fine` False: the check found something (exit code 1)."""
 
     sections: list[Section] = field(default_factory=list)
     facts: dict[str, Cell] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
     is_fine: bool = True
+    headline: str = ""
 
     def as_text(self) -> str:
         width = max(map(len, self.facts), default=0)
         facts = "\n".join(
             f"{name:{width}s}  {fact_text(value)}" for name, value in self.facts.items()
         )
-        parts = [facts, *(s.as_text() for s in self.sections), "\n".join(self.remarks)]
+        parts = [
+            self.headline,
+            facts,
+            *(s.as_text() for s in self.sections),
+            "\n".join(self.remarks),
+        ]
         return "\n\n".join(part for part in parts if part)
 
     def as_dict(self) -> dict[str, Any]:
         """Facts, sections as lists of objects under their keys, remarks."""
         document: dict[str, Any] = {"fine": self.is_fine, "facts": self.facts}
+        if self.headline:
+            document = {"headline": self.headline, **document}
         for section in self.sections:
             names = [column.replace(" ", "_") for column in section.columns]
             document[section.key] = [dict(zip(names, row, strict=True)) for row in section.rows]
