@@ -14,6 +14,7 @@ import heapq
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import msgspec
@@ -202,8 +203,21 @@ class Decider:
         )
         return {"state": np.frombuffer(msgspec.msgpack.encode(state), np.uint8).copy()}
 
-    def load(self, saved: Mapping[str, NDArray[Any]]) -> None:
-        """Take over what `save` gave; dictionaries are loaded before. The pack may be another one."""
+    @property
+    def restrictions(self) -> list[Restriction]:
+        """Every restriction held, by id; to be read only."""
+        return self._registry.all()
+
+    def load(
+        self,
+        saved: Mapping[str, NDArray[Any]],
+        actions: Mapping[tuple[str, int], int] = MappingProxyType({}),
+    ) -> None:
+        """Take over what `save` gave; dictionaries are loaded before. The pack may be another one.
+
+        actions : (rule, place of one of its actions) -> its place in this pack, -1 where it is no longer there; caps
+                  and restrictions follow it. What a rule did that is gone stays in force.
+        """
         try:
             state = msgspec.msgpack.decode(saved["state"].tobytes(), type=_State)
         except (msgspec.DecodeError, KeyError) as error:
@@ -217,7 +231,12 @@ class Decider:
                 f"saved restrictions have format {state.format}, this version reads {FORMAT}",
                 fix="go on with the version that saved them, or replay the journal",
             )
-        self._begin(state.agenda, state.restrictions, state.caps, state.alarms)
+        for restriction in state.restrictions:
+            at = restriction.rule, restriction.action
+            restriction.action = actions.get(at, restriction.action)
+        caps = [(key, times) for old, times in state.caps if (key := _moved(old, actions))]
+        alarms = [(key, at_us) for old, at_us in state.alarms if (key := _moved(old, actions))]
+        self._begin(state.agenda, state.restrictions, caps, alarms)
         self._book.restore(state.groups, state.alerts, state.suppressions)
         self._reports.restore(state.reports)
 
@@ -676,3 +695,12 @@ def _ordered(engine_reasons: set[str]) -> list[str]:
 
 def _fired(rule: Rule, points: float) -> str:
     return fired_text(rule.id, rule.version, rule.reason, points)
+
+
+def _moved(key: str, actions: Mapping[tuple[str, int], int]) -> str:
+    """The key of a cap when the actions of its rule have moved; "" when the action is no longer there."""
+    rule, _, place = key.rpartition(":")
+    if not place.isdigit() or (rule, int(place)) not in actions:
+        return key
+    now = actions[rule, int(place)]
+    return f"{rule}:{now}" if now >= 0 else ""

@@ -64,6 +64,10 @@ class Dictionary:
     def save(self) -> Arrays:
         return save_texts(self.texts)
 
+    def adopt(self, other: "Dictionary") -> None:
+        """Go on from the very codes of `other`."""
+        self.texts, self._codes = other.texts, other._codes  # noqa: SLF001
+
     def load(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         self.texts = load_texts(arrays)
         self._codes = _Codes(self.texts)
@@ -99,6 +103,11 @@ class Dictionaries(Mapping[str, Dictionary]):
         """Replace a dictionary by an empty one."""
         self._all[name] = Dictionary(name)
         return self._all[name]
+
+    def adopt(self, other: "Dictionaries") -> None:
+        """Go on from the very codes of `other`, which must not be used any more; what it does not have begins empty."""
+        for name in {*self._all, *other} - {tree.TEXT}:
+            self[name].adopt(other[name])
 
     def save(self) -> Arrays:
         """Arrays `NAME/bytes` and `NAME/end`, by name; empty dictionaries leave no trace."""
@@ -223,6 +232,17 @@ class Attributes:
             if len(held):
                 saved[name] = array[: held[-1] + 1].copy()
         return saved
+
+    def adopt(self, other: "Attributes", names: Iterable[str]) -> None:
+        """Go on from the very values of `other`, which must not be used any more, of the attributes `names`."""
+        for name in names:
+            self._arrays[name] = other._arrays[name]  # noqa: SLF001
+        self._n_set = sum(len(array) for array in self._arrays.values())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every attribute of the schema."""
+        return tuple(self._columns)
 
     def load(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take over what `save` gave. Attributes that the schema no longer has are dropped."""

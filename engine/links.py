@@ -55,13 +55,18 @@ class Links:
 
     all    : every column kept of a transaction     windowed, computed : those of them that are features
     texts  : rows of the code plane that hold texts; their codes end with the batch, so the texts themselves are kept
+    number_names, code_names, text_names : columns of the store, in its order
     """
 
     def __init__(self, pack: Pack, layout: Layout, dictionaries: Dictionaries) -> None:
         self._layout, self._dictionaries = layout, dictionaries
         names = _wanted(pack, layout)
-        self.texts = tuple(layout[n].row for n in names if layout[n].dictionary == TEXT)
-        places = [layout[name] for name in names if layout[name].dictionary != TEXT]
+        self.text_names = tuple(n for n in names if layout[n].dictionary == TEXT)
+        self.texts = tuple(layout[name].row for name in self.text_names)
+        kept = [name for name in names if layout[name].dictionary != TEXT]
+        self.number_names = tuple(name for name in kept if not layout[name].is_code)
+        self.code_names = tuple(name for name in kept if layout[name].is_code)
+        places = [layout[name] for name in kept]
         number = np.array([p.row for p in places if not p.is_code], np.int64)
         code = np.array([p.row for p in places if p.is_code], np.int64)
         self.all = Columns(number, code, np.arange(len(number)), np.arange(len(code)))

@@ -5,7 +5,7 @@ mean, and what did the models see when it was decided. An entry is forgotten onc
 the core time at which it came in; look-ups test that themselves, so that when the room is given back changes no result.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import msgspec
@@ -164,6 +164,27 @@ class Remembered:
         saved["texts"] = np.frombuffer(texts, np.uint8).copy()
         return saved
 
+    def adopt(
+        self, other: "Remembered", sources: Mapping[str, Sequence[int]], texts: Sequence[int]
+    ) -> None:
+        """Go on from the very entries of `other`, which must not be used any more.
+
+        sources : of `number`, `code` and `input`: for each own column the one of `other` that is the same, or -1
+        texts   : likewise for texts
+        """
+        self.base, self.end, self.entry_of = other.base, other.end, other.entry_of
+        self._keys, self._facts = other._keys, other._facts  # noqa: SLF001
+        for name, array in other.arrays.items():
+            if name in sources and list(sources[name]) != list(range(array.shape[1])):
+                self.arrays[name] = _picked(array, sources[name], _MISSING[name])
+            else:
+                self.arrays[name] = array
+        self._texts = other._texts  # noqa: SLF001
+        if list(texts) != list(range(len(other._no_texts))):  # noqa: SLF001
+            old = other._texts or [()] * len(self)  # noqa: SLF001
+            kept = [tuple(t[k] if k >= 0 else None for k in texts) for t in old]
+            self._texts = kept if texts else []
+
     def load(self, saved: Arrays) -> None:
         """Take over what `save` gave; raise `StateError` if it holds other columns."""
         for name, array in self.arrays.items():
@@ -182,6 +203,15 @@ class Remembered:
         self._facts = {(e, d): s for e, d, s in saved["facts"].tolist()}
         self.entry_of = {key: self.base + k for k, key in enumerate(self._keys)}
         self.end = self.base + len(self._keys)
+
+
+def _picked(array: NDArray[Any], sources: Sequence[int], missing: float) -> NDArray[Any]:
+    """An array with other columns: those of `array` that `sources` names, missing where it says -1."""
+    picked: NDArray[Any] = np.full((len(array), len(sources)), missing, array.dtype)
+    for k, source in enumerate(sources):
+        if source >= 0:
+            picked[:, k] = array[:, source]
+    return picked
 
 
 def identity(account: str, transaction_id: str) -> str:

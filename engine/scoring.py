@@ -5,7 +5,7 @@ columns: which features they read, in which order rows score and learn, and what
 (the inputs as they were at decision time, kept by engine/remembered.py).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -116,6 +116,13 @@ class Scoring:
         for name, model in self._models.items():
             saved |= prefixed(f"model.{name}", model.save())
         return saved
+
+    def adopt(self, other: "Scoring", names: Iterable[str]) -> None:
+        """Go on from what the models `names` of `other` have learned; with the champion goes its calibration."""
+        for name in names:
+            self._models[name].load(other._models[name].save())  # noqa: SLF001
+            if name == self.champion == other.champion:
+                self._calibrator.load(other._calibrator.save())  # noqa: SLF001
 
     def load(self, saved: Mapping[str, NDArray[Any]]) -> None:
         self._calibrator.load(under(saved, "calibration"))
