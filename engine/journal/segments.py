@@ -63,6 +63,12 @@ def damage(path: Path, byte: int, seq: int, what: str, fix: str = FIX) -> StateE
     )
 
 
+def place_of(error: StateError) -> tuple[Path, int, int]:
+    """File, byte and seq of an error that `damage` made; byte and seq are 0 for another one."""
+    path, byte, seq = re.fullmatch(r"(.*?)(?:@([0-9]+), seq ([0-9]+))?", error.where).groups()  # type: ignore[union-attr]
+    return Path(path), int(byte or 0), int(seq or 0)
+
+
 def name_of(first_seq: int) -> str:
     return f"{first_seq:016d}.wj"
 

@@ -425,6 +425,8 @@ def open_journal(
     """
     assert durability in DURABILITIES, durability
     disk.make_folder(folder)
+    if durability == "sync":
+        disk.sync_folder(folder.parent)
     for name in disk.names(folder):
         if name.endswith(NEW):  # a rewrite that was not finished; the segment itself is as it was
             disk.remove(folder / name)
