@@ -12,11 +12,16 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from config.errors import ConfigError, WeirError
 from config.settings import BANK
 from replay import cli as replay_cli
+
+if TYPE_CHECKING:
+    from config.schema import Schema
+    from config.settings import Settings
+    from rules.definitions import Pack
 
 EXIT_OK, EXIT_FOUND, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 _FIXES = {
@@ -121,7 +126,9 @@ def _add_rules(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--config", type=Path, default=BANK, metavar="DIR", help="shipped: config/bank"
     )
     explain.add_argument("--all", action="store_true", help="a table of all features by cost")
-    explain.add_argument("--format", choices=("text", "json"), default="text")
+    explain.add_argument(
+        "--format", choices=("text", "json"), default="text", help="json for machines"
+    )
     explain.set_defaults(command=_rules_explain)
 
 
@@ -137,18 +144,34 @@ def _rules_check(arguments: argparse.Namespace) -> int:
     from rules.check import findings
 
     folder = arguments.config
-    table = settings.rates_file(folder, settings.read_settings(folder / settings.SETTINGS_FILE))
-    loaded = pack.load(
-        arguments.packs,
-        schema.read(folder / settings.SCHEMA_FILE),
-        rates.read(table) if table is not None else None,
-    )
+    configured = settings.read_settings(folder / settings.SETTINGS_FILE)
+    table = settings.rates_file(folder, configured)
+    columns = schema.read(folder / settings.SCHEMA_FILE)
+    loaded = pack.load(arguments.packs, columns, rates.read(table) if table is not None else None)
     print(findings.as_text(loaded.findings), end="")
+    is_dear = False
+    if loaded.pack is not None:
+        is_dear = _say_cost(loaded.pack, columns, configured, folder)
     print(
         f"{loaded.n_rules} rules, {loaded.n_features} features, {loaded.n_lists} lists: "
         f"{loaded.n_errors} errors, {loaded.n_warnings} warnings."
     )
-    return EXIT_FOUND if loaded.n_errors else EXIT_OK
+    return EXIT_FOUND if loaded.n_errors or is_dear else EXIT_OK
+
+
+def _say_cost(pack: "Pack", columns: "Schema", configured: "Settings", folder: Path) -> bool:
+    """Print what the window features of a pack cost; whether that is more memory than the budget."""
+    from config.settings import SETTINGS_FILE
+    from engine.windows import budget, explain
+
+    found = budget.weigh(pack, columns, configured)
+    print(explain.cost_line(found))
+    try:
+        budget.check(found, configured.memory_budget_bytes, str(folder / SETTINGS_FILE))
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return True
+    return False
 
 
 def _rules_explain(arguments: argparse.Namespace) -> int:

@@ -12,9 +12,9 @@ from math import log2
 from typing import Final
 
 from config.errors import ConfigError
-from config.memory import Expected, size_bytes, size_text
+from config.memory import Expected, size_text
 from config.schema import Schema
-from config.settings import SETTINGS_FILE
+from config.settings import SETTINGS_FILE, Settings
 from engine.entities import Dictionaries
 from engine.links import Links
 from engine.setup import Setup
@@ -22,6 +22,7 @@ from engine.windows.costs import LogPlan, Part, plans_of
 from rules.check.suggest import nearest
 from rules.columns import Layout
 from rules.definitions import Pack
+from rules.pack import derived_fields
 from rules.ruleset import Ruleset, WindowSpec
 from rules.tree import ID, Node
 
@@ -104,27 +105,68 @@ def estimate(
     )
 
 
-def of_setup(setup: Setup, ruleset: Ruleset | None = None) -> Estimate | None:
-    """The estimate for a configuration; None if its settings do not say what to expect."""
-    settings = setup.configuration.settings
+@dataclass(frozen=True)
+class Weighed:
+    """What the windows of some packs cost: the plans, and the estimate if the settings say what to expect."""
+
+    plans: Sequence[LogPlan]
+    estimate: Estimate | None
+
+
+def weigh(
+    pack: Pack,
+    schema: Schema,
+    settings: Settings,
+    *,
+    lateness_us: int | None = None,
+    derived: Mapping[str, Node] | None = None,
+    n_inputs: int = 0,
+) -> Weighed:
+    """Work out what `pack` costs; raise `ConfigError` if `expected` names types or keys that do not exist.
+
+    lateness_us : of the feed, where it is not that of the settings
+    derived     : fields that the schema computes; they are worked out if not given
+    n_inputs    : columns that the models read, kept for every remembered transaction
+    """
+    fields = derived_fields(schema, pack.currency, pack.timezone) if derived is None else derived
+    ruleset = Ruleset.compile(pack, schema, Layout(), fields)
+    late_us = settings.lateness_us if lateness_us is None else lateness_us
+    plans = plans_of(ruleset, late_us, pack.timezone)
     if settings.expected is None:
-        return None
-    if ruleset is None:
-        ruleset = Ruleset.compile(setup.pack, setup.schema, Layout(), setup.derived)
-    return estimate(
-        setup.pack,
-        setup.schema,
+        return Weighed(plans, None)
+    found = estimate(
+        pack,
+        schema,
         ruleset,
-        plans_of(ruleset, setup.lateness_us, setup.pack.timezone),
+        plans,
         settings.expected,
         remember_us=settings.remember_us,
+        n_inputs=n_inputs,
+    )
+    return Weighed(plans, found)
+
+
+def refuse(setup: Setup) -> None:
+    """Raise `ConfigError` if the configuration would need more memory than it allows, as far as it says both."""
+    settings = setup.configuration.settings
+    if settings.memory_budget is None or settings.expected is None:
+        return
+    found = weigh(
+        setup.pack,
+        setup.schema,
+        settings,
+        lateness_us=setup.lateness_us,
+        derived=setup.derived,
         n_inputs=len(setup.configuration.models.inputs),
     )
+    where = str(setup.configuration.folder / SETTINGS_FILE)
+    check(found, settings.memory_budget_bytes, where)
 
 
-def check(found: Estimate, plans: Sequence[LogPlan], budget: int, where: str) -> None:
+def check(weighed: Weighed, budget: int | None, where: str) -> None:
     """Raise `ConfigError` if the estimate is beyond `budget` bytes, naming the feature that costs most."""
-    if found.total <= budget:
+    found = weighed.estimate
+    if found is None or budget is None or found.total <= budget:
         return
     name = found.dearest
     parts = (
@@ -132,7 +174,7 @@ def check(found: Estimate, plans: Sequence[LogPlan], budget: int, where: str) ->
         f"ids {size_text(found.texts)}, the process itself {size_text(PROCESS_BYTES)}"
     )
     why, fix = parts, "shorten `remember`, or raise `memory_budget`"
-    plan = next((p for p in plans if any(s.name == name for s in p.specs)), None)
+    plan = next((p for p in weighed.plans if any(s.name == name for s in p.specs)), None)
     if plan is not None:
         spec = next(s for s in plan.specs if s.name == name)
         days = plan.kept_of(spec) / DAY_US
@@ -152,19 +194,6 @@ def check(found: Estimate, plans: Sequence[LogPlan], budget: int, where: str) ->
         why=why,
         fix=fix,
     )
-
-
-def refuse(setup: Setup) -> None:
-    """Raise `ConfigError` if the configuration would need more memory than it allows, as far as it says both."""
-    settings = setup.configuration.settings
-    if settings.memory_budget is None or settings.expected is None:
-        return
-    limit = size_bytes(settings.memory_budget)
-    ruleset = Ruleset.compile(setup.pack, setup.schema, Layout(), setup.derived)
-    found = of_setup(setup, ruleset)
-    assert found is not None
-    plans = plans_of(ruleset, setup.lateness_us, setup.pack.timezone)
-    check(found, plans, limit, str(setup.configuration.folder / SETTINGS_FILE))
 
 
 # ---------------------------------------------------------------- rates
@@ -253,16 +282,19 @@ def _of_log(
         return sum(rates[kind] for kind in set[str]().union(*(sees[name] for name in some)))
 
     shares = dict.fromkeys(names, entities * plan.entity_bytes / len(names))
-    # Events of age a are needed by the features whose windows are longer; those share them.
-    events, before = 0.0, 0.0
-    longest = plan.kept_us / DAY_US
-    for days in sorted({min(d, longest) for d in n_kept.values()} | {longest}):
-        asking = [name for name in names if n_kept[name] >= days]
-        n = a_day(names) * (days - before)
-        events += n
-        for name in asking:
-            shares[name] += n * plan.event_bytes * SLACK / len(asking)
-        before = days
+    events, longest = 0.0, plan.kept_us / DAY_US
+    for kind, rate in rates.items():
+        seeing = [name for name in names if kind in sees[name]]
+        before = 0.0
+        for days in sorted({min(n_kept[name], longest) for name in names} | {longest}):
+            n = rate * (days - before) if seeing else 0.0
+            events += n
+            # of that age they are kept for those that still count them; else for the one whose window keeps the log
+            asking = [name for name in seeing if n_kept[name] >= days]
+            asking = asking or [name for name in names if n_kept[name] >= days]
+            for name in asking:
+                shares[name] += n * plan.event_bytes * SLACK / len(asking)
+            before = days
     for part, users in plan.parts.items():
         inside = a_day(users) * max(n_kept[name] for name in users)
         for name in users:

@@ -504,6 +504,17 @@ def as_table(rows: Sequence[Mapping[str, Any]], explainer: Explainer) -> str:
     return "\n".join(lines) + "\n"
 
 
+def cost_line(weighed: budget.Weighed) -> str:
+    """The cost of all window features on one line."""
+    plans, found = weighed.plans, weighed.estimate
+    n = sum(len(plan.specs) for plan in plans)
+    ns = sum(plan.nanoseconds for plan in plans)
+    line = f"Windows: {n} features in {len(plans)} logs, at most {ns / 1e3:.1f} us an event"
+    if found is not None:
+        line += f", {size_text(found.total)} of memory at the expected scale"
+    return f"{line} (estimated)."
+
+
 def _listed(names: Sequence[str], most: int = 8) -> str:
     few = ", ".join(f"`{name}`" for name in names[:most])
     return few + (f" and {len(names) - most} more" if len(names) > most else "")
