@@ -36,7 +36,10 @@ __all__ = [
 
 
 def read_journal(
-    disk: Disk, folder: Path, key: bytes | None = None, *, kept_from: int = 0
+    disk: Disk, folder: Path, key: bytes | None = None, *, kept_from: int | None = None
 ) -> JournalReader:
-    """Open a journal read only, also while an engine writes it; see `JournalReader`."""
+    """Open a journal read only, also while an engine writes it; see `JournalReader`.
+
+    kept_from : the oldest seq that must be there; None: not checked here (`engine.seals.check_journal` does)
+    """
     return JournalReader(disk, folder, key=key, kept_from=kept_from)

@@ -37,11 +37,16 @@ class _End:
 class JournalReader:
     """A journal folder, read only. `key` is needed for what is encrypted, but not to check the chain (`frames`).
 
-    kept_from : the oldest seq that must be there; 0 unless the seals say that segments were retired
+    kept_from : the oldest seq that must be there; None: the journal may begin anywhere
     """
 
     def __init__(
-        self, disk: Disk, folder: Path, *, key: bytes | None = None, kept_from: int = 0
+        self,
+        disk: Disk,
+        folder: Path,
+        *,
+        key: bytes | None = None,
+        kept_from: int | None = None,
     ) -> None:
         self.folder = folder
         self.tail: Tail | None = None
@@ -109,7 +114,7 @@ class JournalReader:
 
     def allow_from(self, seq: int) -> None:
         """From now on segments before `seq` may be missing: they were retired."""
-        self._kept_from = max(self._kept_from, seq)
+        self._kept_from = max(self._kept_from or 0, seq)
 
     @property
     def first_seq(self) -> int:

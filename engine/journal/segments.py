@@ -73,8 +73,8 @@ def name_of(first_seq: int) -> str:
     return f"{first_seq:016d}.wj"
 
 
-def survey(disk: Disk, folder: Path, kept_from: int) -> Survey:
-    """Look at every segment; `kept_from` is the oldest seq that must be there. Raises `StateError`."""
+def survey(disk: Disk, folder: Path, kept_from: int | None) -> Survey:
+    """Look at every segment; `kept_from` is the oldest seq that must be there (None: any). Raises `StateError`."""
     names = disk.names(folder)
     found = [name for name in names if NAME.fullmatch(name)]
     strangers = [name for name in names if not NAME.fullmatch(name)]
@@ -120,8 +120,8 @@ def _is_barely_begun(disk: Disk, path: Path) -> bool:
     return not any(head_of(data, at) for at in range(len(data) - HEAD_BYTES + 1))
 
 
-def _check_first(segment: Segment, kept_from: int) -> None:
-    if segment.first_seq > kept_from:
+def _check_first(segment: Segment, kept_from: int | None) -> None:
+    if kept_from is not None and segment.first_seq > kept_from:
         raise damage(
             segment.path.parent / name_of(kept_from),
             0,
