@@ -164,12 +164,12 @@ def week(ours, events, number, resident_before):
 
 
 def allocated(log):
-    """Bytes of the state in use of one event log: records, segments of events, tables, sorted values, keys."""
+    """Bytes of the state in use of one event log: records and where they are, events, tables, sorted values."""
     note, plan = log.state.note, log.plan
     slots = int(note[at.SLOTS])
     record = log.state.record[: slots * log.width].reshape(slots, log.width)
     found = {
-        "record": record.nbytes,
+        "record": record.nbytes + 4 * int(note[at.PLACES]),
         "log": int(note[at.LOG_FREE]) * log.event_width * 8,
         "pool": int(note[at.POOL_FREE]) * 8,
         "slots": slots,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numba import njit
 
-from engine.windows.kernels.slide import slide
+from engine.windows.kernels.slide import slide_all
 from engine.windows.plan import EVENT, Rows, Windows
 from rules.columns import Frame, Layout
 from rules.definitions import Aggregate, Window
@@ -219,8 +219,8 @@ class Ours:
     def feed_kernels(self, stream, a, b, seen=None, batch=512):
         """Apply rows a .. b - 1 one by one from a compiled loop: batches of 1 without what Python adds."""
         frame, clock, cpu = self.frame(1), [], []
-        logs = list(self.windows.logs.values())
-        plans, states = tuple(log.plan for log in logs), tuple(log.state for log in logs)
+        together = self.windows.together
+        logs, scratch = together.table, together.scratch(1)
         key_rows = np.array([self.layout[key].row for key in self.keys])
         inputs = np.array([self.layout["amount"].row, self.layout["value"].row])
         for low in range(a, b, batch):
@@ -233,7 +233,7 @@ class Ours:
             began, began_cpu = time.perf_counter(), time.process_time()
             done = one_by_one(
                 frame.number, frame.code, key_rows, inputs, codes, amount, value, passes,
-                seq, stream.time_us[cut], plans, states, self.out, out,
+                seq, stream.time_us[cut], logs, scratch, self.out, out,
             )  # fmt: skip
             cpu.append(time.process_time() - began_cpu)
             clock.append(time.perf_counter() - began)
@@ -252,9 +252,9 @@ class Ours:
 
 @njit(cache=True)
 def one_by_one(
-    number, code, key_rows, inputs, codes, amount, value, passes, seq, time_us, plans, states, first_out, out
+    number, code, key_rows, inputs, codes, amount, value, passes, seq, time_us, logs, scratch, first_out, out
 ):  # fmt: skip
-    """Call the kernel of every event log for every row, as the engine does with batches of one row."""
+    """Call the kernel for every row, as the engine does with batches of one row."""
     filters = np.ones((passes.shape[0], 1), np.bool_)
     action, original = np.full(1, EVENT, np.int8), np.full(1, -1, np.int64)
     for i in range(seq.shape[0]):
@@ -263,14 +263,12 @@ def one_by_one(
         number[inputs[0], 0], code[inputs[1], 0] = amount[i], value[i]
         for f in range(passes.shape[0]):
             filters[f, 0] = passes[f, i]
-        for k in range(len(plans)):
-            s = states[k]
-            done = slide(
-                number, code, filters, seq[i : i + 1], time_us[i : i + 1], action, original, plans[k],
-                s.record, s.log, s.pool, s.note, s.pairs, s.follow, s.head, 0,
-            )  # fmt: skip
-            if done != 1:
-                return i
+        now = time_us[i : i + 1]
+        done = slide_all(
+            number, code, filters, seq[i : i + 1], now, action, original, logs, scratch
+        )
+        if done != logs.shape[0]:
+            return i
         for f in range(out.shape[1]):
             out[i, f] = number[first_out + f, 0]
     return seq.shape[0]

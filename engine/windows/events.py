@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from config.errors import StateError
 from engine.state import Arrays
 from engine.windows.kernels import layout as at
-from engine.windows.kernels.keys import number_of_pair
+from engine.windows.kernels.keys import chain_pairs, number_of_pair
 from engine.windows.kernels.layout import I4, I8
-from engine.windows.kernels.slide import slide
+from engine.windows.kernels.slide import slide_all
 from engine.windows.tables import Builder
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class State(NamedTuple):
     pairs: I8
     follow: I4
     head: I4
+    place: I4
 
 
 class Feature(NamedTuple):
@@ -82,6 +83,7 @@ class EventLog:
         self.width = int(self.plan[at.WIDTH])
         self.event_width = int(self.plan[at.EVENT_WIDTH])
         self.levels = len(keys) - 1
+        self.where: I8 = np.zeros(at.LOG_ROW, np.int64)
         self.state = self._nothing()
 
     def _nothing(self) -> State:
@@ -96,22 +98,41 @@ class EventLog:
             np.zeros((self.levels, pairs), np.int64),
             np.zeros((self.levels, pairs), np.int32),
             np.zeros((self.levels, pairs + 2), np.int32),
+            np.zeros(max(self.reserved_bytes // 64, 2), np.int32),
         )
 
-    def apply(self, frame: "Frame", filters: NDArray[np.bool_], rows: "Rows") -> None:
-        """Apply the rows in order and write the results into the frame."""
-        row, n = 0, len(rows.seq)
-        while True:
-            row = slide(
-                frame.number, frame.code, filters,
-                rows.seq, rows.time_us, rows.action, rows.original_seq,
-                self.plan, *self.state, row,
-            )  # fmt: skip
-            if row == n:
-                return
-            reason = int(self.state.note[at.REASON])
-            assert reason != at.TOO_OLD, f"row {row} is older than the lateness allows"
-            self._grow(reason)
+    @property
+    def state(self) -> State:
+        """The arrays of this log; whoever replaces them makes `where` point to the new ones."""
+        return self._state
+
+    @state.setter
+    def state(self, state: State) -> None:
+        self._state = state
+        for place, array in (
+            (at.AT_PLAN, self.plan),
+            (at.AT_RECORD, state.record),
+            (at.AT_LOG, state.log),
+            (at.AT_POOL, state.pool),
+            (at.AT_NOTE, state.note),
+            (at.AT_PLACE, state.place),
+        ):
+            self.where[[place, place + 1]] = array.ctypes.data, len(array)
+        pairs, follow, head = (a.ctypes.data for a in (state.pairs, state.follow, state.head))
+        self.where[[at.AT_PAIRS, at.AT_FOLLOW, at.AT_HEAD]] = pairs, follow, head
+        self.where[[at.N_LEVELS, at.N_PAIRS]] = state.pairs.shape
+
+    def stand_at(self, where: I8) -> None:
+        """Keep the addresses of state in `where`, (LOG_ROW,) int64, from now on."""
+        where[:] = self.where
+        self.where = where
+
+    def make_room(self) -> None:
+        """Make room for what the kernel stopped for."""
+        reason = int(self.state.note[at.REASON])
+        row = int(self.where[at.ROW])
+        assert reason != at.TOO_OLD, f"row {row} is older than the lateness allows"
+        self._grow(reason)
 
     def _grow(self, reason: int) -> None:
         """Double what the kernel stopped for."""
@@ -122,6 +143,8 @@ class EventLog:
             self.state = state._replace(log=self._with_room(state.log, 2 * len(state.log)))
         elif reason == at.NEED_POOL:
             self.state = state._replace(pool=self._with_room(state.pool, 2 * len(state.pool)))
+        elif reason == at.NEED_PLACES:
+            self.state = state._replace(place=np.pad(state.place, (0, len(state.place))))
         else:
             assert reason == at.NEED_PAIRS, reason
             more = state.pairs.shape[1]
@@ -140,13 +163,13 @@ class EventLog:
 
     def slot_of(self, codes: Sequence[int]) -> int:
         """The slot of the entity that the codes of `keys` name, in their order; -1 if nothing is known of it."""
-        slot = codes[0]
+        name, state = codes[0], self.state
+        tables = state.note, state.pairs, state.follow, state.head
         for level, code in enumerate(codes[1:]):
-            if slot >= 0 and code >= 0:
-                pair = slot << 32 | code
-                slot = number_of_pair(*self.state[3:], level, pair, False)
-        known = min(codes) >= 0 and 0 <= slot < int(self.state.note[at.SLOTS])
-        return slot if known else -1
+            if name >= 0 and code >= 0:
+                name = number_of_pair(*tables, level, name << 32 | code, False)
+        known = min(codes) >= 0 and 0 <= name < len(state.place)
+        return int(state.place[name]) - 1 if known else -1
 
     def record_of(self, slot: int) -> I8:
         """(WIDTH,) the record of a slot, see layout.py; a view that nobody may write to."""
@@ -162,11 +185,12 @@ class EventLog:
     def save(self) -> Arrays:
         """What was ever used of each array; the same rows give the same bytes, however they were cut."""
         note = self.state.note
-        used = {
+        used: Arrays = {
             "record": self.state.record[: int(note[at.SLOTS]) * self.width],
             "log": self.state.log[: int(note[at.LOG_FREE]) * self.event_width],
             "pool": self.state.pool[: int(note[at.POOL_FREE])],
             "note": note,
+            "place": self.state.place[: int(note[at.PLACES])],
         }
         for level in range(self.levels):
             count = int(note[at.PAIRS + 2 * level])
@@ -178,11 +202,12 @@ class EventLog:
         state = self._nothing()
         levels = [f"pairs{level}" for level in range(self.levels)]
         fits = (
-            set(arrays) == {"record", "log", "pool", "note", *levels}
+            set(arrays) == {"record", "log", "pool", "note", "place", *levels}
             and len(arrays["note"]) == len(state.note)
             and len(arrays["record"]) == int(arrays["note"][at.SLOTS]) * self.width
             and len(arrays["log"]) == int(arrays["note"][at.LOG_FREE]) * self.event_width
             and len(arrays["pool"]) == int(arrays["note"][at.POOL_FREE])
+            and len(arrays["place"]) == int(arrays["note"][at.PLACES])
         )
         if not fits:
             raise StateError(
@@ -190,15 +215,52 @@ class EventLog:
                 why="they are of other features than those of this configuration, or damaged",
                 fix="start with the configuration that wrote them, or from the journal",
             )
-        self.state = state._replace(
+        pairs = max([state.pairs.shape[1], *(len(arrays[name]) for name in levels)])
+        shape = self.levels, pairs
+        places = max(len(state.place), len(arrays["place"]))
+        self.state = state = state._replace(
             record=self._with_room(arrays["record"], len(arrays["record"])),
             log=self._with_room(arrays["log"], len(arrays["log"])),
             pool=self._with_room(arrays["pool"], len(arrays["pool"]))
             if len(state.pool)
             else state.pool,
+            pairs=np.zeros(shape, np.int64),
+            follow=np.zeros(shape, np.int32),
+            head=np.zeros((self.levels, pairs + 2), np.int32),
+            place=np.zeros(places, np.int32),
         )
+        state.note[:] = arrays["note"]
+        state.place[: len(arrays["place"])] = arrays["place"]
         for level, name in enumerate(levels):
-            for pair in arrays[name].tolist():
-                while number_of_pair(*self.state[3:], level, pair, True) < 0:
-                    self._grow(at.NEED_PAIRS)
-        self.state.note[:] = arrays["note"]
+            state.pairs[level, : len(arrays[name])] = arrays[name]
+            chain_pairs(state.note, state.pairs, state.follow, state.head, level)
+
+
+class Together:
+    """The event logs of a stratum, for one kernel call a batch: a call for each took longer than the work of a row."""
+
+    def __init__(self, logs: Sequence[EventLog]) -> None:
+        self.logs = logs
+        self.table: I8 = np.zeros((len(logs), at.LOG_ROW), np.int64)
+        for log, where in zip(logs, self.table, strict=True):
+            log.stand_at(where)
+        self._widest = max((log.event_width for log in logs), default=0)
+        self._scratch: I8 = np.zeros(0, np.int64)
+
+    def apply(self, frame: "Frame", filters: NDArray[np.bool_], rows: "Rows") -> None:
+        """Apply the rows in order and write the results into the frame."""
+        scratch = self.scratch(len(rows.seq))
+        while True:
+            k = slide_all(
+                frame.number, frame.code, filters,
+                rows.seq, rows.time_us, rows.action, rows.original_seq, self.table, scratch,
+            )  # fmt: skip
+            if k == len(self.logs):
+                return
+            self.logs[k].make_room()
+
+    def scratch(self, n: int) -> I8:
+        """Memory that kernels write to while they apply `n` rows."""
+        if len(self._scratch) < n * self._widest:
+            self._scratch = np.zeros(n * self._widest, np.int64)
+        return self._scratch

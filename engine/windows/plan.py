@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from config.errors import StateError
 from engine.batch import AMEND, EVENT, PUT, READ, SKIP
 from engine.state import Arrays, prefixed, under
-from engine.windows.events import RESERVED_BYTES, EventLog
+from engine.windows.events import RESERVED_BYTES, EventLog, Together
 from engine.windows.tables import UPDATES_US, keep_us, log_of, split
 
 if TYPE_CHECKING:
@@ -86,11 +86,11 @@ class Windows:
                     sweep=sweep,
                     reserved_bytes=reserved_bytes,
                 )
+        self.together = Together(tuple(self.logs.values()))
 
     def apply(self, frame: "Frame", filters: NDArray[np.bool_], rows: Rows) -> None:
         """Apply the rows in order; write each feature's result into the frame, for EVENT and READ rows."""
-        for log in self.logs.values():
-            log.apply(frame, filters, rows)
+        self.together.apply(frame, filters, rows)
 
     def save(self) -> Arrays:
         """Arrays that depend on the rows applied and on nothing else."""

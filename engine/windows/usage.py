@@ -52,8 +52,9 @@ def used_bytes(log: EventLog) -> int:
         + int(note[at.POOL_FREE])
         + len(note)
     )
+    place_bytes = log.state.place.itemsize * int(note[at.PLACES])
     pair_bytes = log.state.pairs.itemsize + log.state.follow.itemsize + log.state.head.itemsize
-    return WORD * words + pair_bytes * pairs
+    return WORD * words + pair_bytes * pairs + place_bytes
 
 
 def reserved_bytes(log: EventLog) -> int:

@@ -102,7 +102,7 @@ def test_months_of_steady_traffic_need_no_more_places_and_what_never_comes_back_
         used.append(
             [log.state.note[[at.LOG_FREE, at.POOL_FREE]] for log in runner.windows.logs.values()]
         )
-    assert np.all(np.array(used[-1]) <= np.array(used[2]))
+    assert np.all(np.array(used[-1]) <= np.array(used[4]))
     devices = runner.windows.logs["device.0"]
-    record = devices.state.record[: 8 * n // 20 * devices.width].reshape(-1, devices.width)
-    assert (record[:, at.CLASS] > 0).sum() <= (300 + 20 + 150 + 20) // 20 + 1
+    assert devices.state.note[at.SLOTS] <= (300 + 20 + 150 + 20) // 20 + 1
+    assert devices.state.note[at.PLACES] == 8 * n // 20

@@ -72,3 +72,22 @@ def number_of_pair(
         p = after
     head[level, new - top], head[level, new] = kept, moved
     return int(count)
+
+
+@njit(cache=True)
+def chain_pairs(note: I8, pairs: I8, follow: I4, head: I4, level: int) -> None:
+    """Put all pairs of a level into their chains, as after a load.
+
+    note   : (s,) int64         read: how many pairs there are
+    pairs  : (levels, p) int64  read: the pair of each number
+    follow : (levels, p) int32  written
+    head   : (levels, p + 2) int32  written, zeros before
+    level  : int                which table
+    """
+    count, top = note[PAIRS + 2 * level], max(note[PAIRS + 2 * level + 1], 1)
+    for p in range(count):
+        b = mix(pairs[level, p]) & (2 * top - 1)
+        if b > count:
+            b &= top - 1
+        follow[level, p] = head[level, b]
+        head[level, b] = p + 1

@@ -1,10 +1,12 @@
 """Where everything stands in the arrays of one event log: what Python plans and kernels read.
 
-An *event log* belongs to one tuple of key columns and holds, for each entity (slot), its events in (time, seq) order
-in one segment of an arena. A record a slot says where the segment is and carries the running state of all features:
+An *event log* belongs to one tuple of key columns and holds, for each entity, its events in (time, seq) order in one
+segment of an arena. The *name* of an entity is its code, or the number of its pair of codes; PLACE says which *slot*
+it has. Where nothing is over all, an entity without events has none: a sweep gives it to the next who comes. A record
+a slot says where the segment is and carries the running state of all features:
 
-    START CLASS LENGTH BASE AS_OF NEXT | one tail a horizon | pointers | frozen | tables | orders | chains | fades |
-    distinct | cells
+    START CLASS LENGTH BASE AS_OF NEXT OWNER | one tail a horizon | pointers | frozen | tables | orders | chains |
+    fades | distinct | cells
 
 - A *horizon* is a distinct window length or lag, or the local day, week or month of the moment (horizons.py). Its tail
   is the position of the oldest event younger than that.
@@ -139,7 +141,8 @@ LENGTH: Final = 2
 BASE: Final = 3
 AS_OF: Final = 4  # the state is that of this moment, microseconds
 NEXT: Final = 5  # nothing leaves any horizon before this moment
-TAIL: Final = 6  # then one tail a horizon
+OWNER: Final = 6  # the name of the entity; of a free slot ~(1 + the next free one, or 0)
+TAIL: Final = 7  # then one tail a horizon
 
 # Words of an event: its time, `seq << FLAGS | flags`, its values. Flags: the mask, then one "superseded" a group.
 TIME: Final = 0
@@ -156,10 +159,19 @@ CORE_US, SLOTS, REASON = 0, 1, 2
 SWEPT, SWEEP_AT = 3, 4  # the next slot to sweep; the seq at which
 LOG_FREE: Final = 5  # bump pointer, then 1 + the first free segment of each size class, of the log
 POOL_FREE: Final = 69  # and of the pool
+PLACES: Final = 133  # names that ever had a slot are below this
+SLOT_FREE: Final = 134  # 1 + the first free slot, or 0
 PAIRS: Final = (
-    133  # then count and highest power of two not above count + 1, of each level of pairs
+    135  # then count and highest power of two not above count + 1, of each level of pairs
 )
-NEED_RECORDS, NEED_LOG, NEED_POOL, NEED_PAIRS, TOO_OLD = 1, 2, 3, 4, 5
+NEED_RECORDS, NEED_LOG, NEED_POOL, NEED_PAIRS, TOO_OLD, NEED_PLACES = 1, 2, 3, 4, 5, 6
+
+# One row of the table of event logs, which goes into a kernel instead of their arrays: address and length of each.
+AT_PLAN, AT_RECORD, AT_LOG, AT_POOL, AT_NOTE, AT_PLACE = 0, 2, 4, 6, 8, 10
+AT_PAIRS, AT_FOLLOW, AT_HEAD = 12, 13, 14  # addresses only
+N_LEVELS, N_PAIRS = 15, 16  # rows of those three, and columns (HEAD: two more)
+ROW: Final = 17  # the row of the batch where this log goes on
+LOG_ROW: Final = 18  # words of a row
 
 NEVER: Final = 1 << 62
 MISSING: Final = -(1 << 63)  # not a value: fixed-point numbers stay below 2**62

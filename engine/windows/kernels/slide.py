@@ -5,10 +5,14 @@ forward. A late row reads a copy of the state, corrected by what is newer than t
 is then put at its place; so no undo is needed and rows after it see it.
 
 Arguments that all have: plan, record, log, pool, note as in layout.py; r, where the record begins.
+
+Half of the time would go into waiting for memory, so it is asked for ahead: rows come by the dozen, and for each what
+is known of its entity says where to look next. FAR rows ahead where its slot stands, NEAR where its events are.
 """
 
 import numpy as np
 from numba import njit
+from numba.np.numpy_support import carray
 
 from engine.windows.kernels.distinct import (
     count_distinct_at,
@@ -39,6 +43,15 @@ from engine.windows.kernels.layout import (
     AMEND,
     AS_OF,
     AT,
+    AT_FOLLOW,
+    AT_HEAD,
+    AT_LOG,
+    AT_NOTE,
+    AT_PAIRS,
+    AT_PLACE,
+    AT_PLAN,
+    AT_POOL,
+    AT_RECORD,
     AVG,
     B1,
     B_COLUMN,
@@ -127,8 +140,11 @@ from engine.windows.kernels.layout import (
     MISSING,
     N_CALENDARS,
     N_HORIZONS,
+    N_LEVELS,
+    N_PAIRS,
     NEED_LOG,
     NEED_PAIRS,
+    NEED_PLACES,
     NEED_POOL,
     NEED_RECORDS,
     NEVER,
@@ -141,14 +157,18 @@ from engine.windows.kernels.layout import (
     ORDER_LEAVE,
     ORDER_ROW,
     ORDERS,
+    OWNER,
+    PLACES,
     POOL_FREE,
     PRIORS,
     QUANTILE,
     READ,
     REASON,
+    ROW,
     S_SIZE,
     SINCE_FIRST,
     SKIP,
+    SLOT_FREE,
     SLOTS,
     START,
     STDDEV,
@@ -170,9 +190,13 @@ from engine.windows.kernels.layout import (
 )
 from engine.windows.kernels.memory import count_until, make_room
 from engine.windows.kernels.newest import read_newest
+from engine.windows.kernels.places import codes_at, fetch, pointer, words_at
 from engine.windows.kernels.quantile import change_order, shift_order
 from engine.windows.kernels.sketches import adjust, admit
-from engine.windows.kernels.sweep import trim
+from engine.windows.kernels.sweep import forgets, give_slot, trim
+
+FAR, MIDDLE, NEAR = 24, 16, 8
+SWEEP_AHEAD = 32
 
 
 @njit(inline="always")
@@ -259,27 +283,36 @@ def advance(plan: I8, record: I8, log: I8, pool: I8, note: I8, r: int, time_us: 
     record[r + AS_OF] = time_us
 
 
+@njit(inline="always")
+def n_swept(plan: I8, note: I8) -> int:
+    """How many entities the next sweep looks at."""
+    share = note[SLOTS] * plan[SWEEP_EVERY] // plan[SWEEP_ROWS]
+    return int(min(note[SLOTS], max(plan[SWEEP_SLICE], share)))
+
+
 @njit(cache=True)
-def sweep(plan: I8, record: I8, log: I8, pool: I8, note: I8) -> int:
+def sweep(plan: I8, record: I8, log: I8, pool: I8, note: I8, place: I4) -> int:
     """Trim the next few entities; 0, or with nothing done what there is too little of, as REASON says it.
 
-    SWEEP_SLICE entities, or more if a round of all would take more than SWEEP_ROWS rows.
+    SWEEP_SLICE entities, or more if a round of all would take more than SWEEP_ROWS rows. Those without events lose
+    their slots where that is as if they had never been seen.
 
     plan, record, log, pool, note : (m,) int64  read and, but for plan, updated
+    place : (k,) int32  updated: 1 + the slot of each name, or 0
     """
     slots, width, event_width = note[SLOTS], plan[WIDTH], plan[EVENT_WIDTH]
+    can_go = forgets(plan)
     structures = (plan[GROUPS + 1] - plan[GROUPS]) // GROUP_ROW
     structures += (plan[ORDERS + 1] - plan[ORDERS]) // ORDER_ROW
     structures += (plan[CHAINS + 1] - plan[CHAINS]) // CHAIN_ROW
-    n = min(slots, max(plan[SWEEP_SLICE], slots * plan[SWEEP_EVERY] // plan[SWEEP_ROWS]))
-    first = note[SWEPT]
-    units, words, warm = note[LOG_FREE], note[POOL_FREE], 0
+    n, first = n_swept(plan, note), note[SWEPT]
+    units, words = note[LOG_FREE], note[POOL_FREE]
     for k in range(first, first + n):
         r = k % slots * width
         if record[r + CLASS]:
             units += 1 << record[r + CLASS]
             words += structures * (16 * record[r + LENGTH] + 160)
-            warm ^= log[record[r + START] * event_width]
+            fetch(log, record[r + START] * event_width)
     if units * event_width > log.shape[0]:
         return NEED_LOG
     if structures and words > pool.shape[0]:
@@ -299,8 +332,10 @@ def sweep(plan: I8, record: I8, log: I8, pool: I8, note: I8) -> int:
                 advance(plan, record, log, pool, note, r, oldest_us)
             record[r + AS_OF] = oldest_us
         trim(plan, record, log, pool, note, r, note[CORE_US])
+        if can_go and record[r + CLASS] == 0:
+            give_slot(plan, record, note, place, k % slots)
     note[SWEPT] = (first + n) % max(slots, 1)
-    return 0 if warm != NEVER else NEED_PAIRS
+    return 0
 
 
 @njit(cache=True)
@@ -729,9 +764,9 @@ def write_empty(plan: I8, number: F8, code: I4, i: int) -> None:
 @njit(cache=True)
 def prepare(
     plan: I8, note: I8, pairs: I8, follow: I4, head: I4, number: F8, code: I4, filters: B1, action: I1, row: int,
-    mask: I8, value: I8, slot: I8,
+    mask: I8, value: I8, name: I8,
 ) -> int:  # fmt: skip
-    """Work out mask, values and slot of rows `row`..; return one past the last that could be done.
+    """Work out mask, values and name of rows `row`..; return one past the last that could be done.
 
     plan    : (p,) int64      read
     note, pairs, follow, head : updated, see keys.py
@@ -742,7 +777,7 @@ def prepare(
     row     : int             where to begin
     mask    : (n,) int64      written; 0: nothing is to be stored
     value   : (V, n) int64    written
-    slot    : (n,) int64      written; -1: a key is missing, UNKNOWN: keys of which nothing is known
+    name    : (n,) int64      written; -1: a key is missing, UNKNOWN: keys of which nothing is known
     """
     n = action.shape[0]
     for v in range((plan[COLUMNS + 1] - plan[COLUMNS]) // COLUMN_ROW):
@@ -756,7 +791,7 @@ def prepare(
                 value[v, i] = fixed_point(number[at, i], scale)
     for i in range(row, n):
         mask[i] = 0
-        slot[i] = 0
+        name[i] = 0
     for b in range((plan[BITS + 1] - plan[BITS]) // BIT_ROW):
         f, v = plan[plan[BITS] + BIT_ROW * b + B_FILTER], plan[plan[BITS] + BIT_ROW * b + B_COLUMN]
         for i in range(row, n):
@@ -768,9 +803,9 @@ def prepare(
     for k in range(plan[KEYS], plan[KEYS + 1]):
         for i in range(row, n):
             if code[plan[k], i] < 0:
-                slot[i] = -1
+                name[i] = -1
     for i in range(row, n):
-        if slot[i] < 0:
+        if name[i] < 0:
             continue
         s = int(code[plan[plan[KEYS]], i])
         adds = mask[i] != 0 and action[i] != SKIP and action[i] != READ
@@ -780,16 +815,92 @@ def prepare(
                 s = number_of_pair(note, pairs, follow, head, level, pair, adds)
         if s == NO_ROOM:
             return i
-        slot[i] = s
+        name[i] = s
     return int(n)
+
+
+@njit(cache=True)
+def take_slot(plan: I8, record: I8, note: I8, place: I4, name: int) -> int:
+    """Give an entity a slot; 1 + its number, or 0 with REASON set and nothing done if there is no room.
+
+    plan   : (p,) int64  read
+    record : (m,) int64  updated
+    note   : (s,) int64  updated
+    place  : (k,) int32  updated: 1 + the slot of each name, or 0
+    name   : int         of the entity
+    """
+    width, slot = plan[WIDTH], note[SLOT_FREE] - 1
+    if name >= place.shape[0]:
+        note[REASON] = NEED_PLACES
+        return 0
+    if slot < 0:
+        slot = note[SLOTS]
+        if (slot + 1) * width > record.shape[0]:
+            note[REASON] = NEED_RECORDS
+            return 0
+        note[SLOTS] = slot + 1
+    else:
+        note[SLOT_FREE] = ~record[slot * width + OWNER]
+    record[slot * width + OWNER] = name
+    place[name] = slot + 1
+    note[PLACES] = max(note[PLACES], name + 1)
+    return int(slot + 1)
+
+
+@njit(inline="always")
+def record_at(place: I4, name: int, width: int) -> int:
+    """Where the record of an entity begins, -1 if it has none."""
+    if 0 <= name < place.shape[0]:
+        return int(place[name] - 1) * width if place[name] else -1
+    return -1
+
+
+@njit(inline="always")
+def fetch_record(record: I8, r: int, width: int) -> None:
+    """Ask for the record that begins at `r`, unless that is -1."""
+    if r >= 0:
+        for w in range(r, r + width, 8):
+            fetch(record, w)
+        fetch(record, r + width - 1)
+
+
+@njit(cache=True)
+def fetch_events(plan: I8, record: I8, log: I8, pool: I8, r: int, value: I8, i: int) -> None:
+    """Ask for what a row of the record at `r` will need beside the record.
+
+    plan, record, log, pool : (m,) int64  read
+    r     : int  where the record begins
+    value : (V, n) int64  values of the batch, read
+    i     : int  which row of them
+    """
+    if record[r + LENGTH] == 0:
+        return
+    event_width = plan[EVENT_WIDTH]
+    e = record[r + START] * event_width
+    fetch(log, e + record[r + LENGTH] * event_width - 1)
+    for h in range(r + TAIL, r + TAIL + plan[N_HORIZONS]):
+        fetch(log, e + record[h] * event_width)
+    for o in range(plan[ORDERS], plan[ORDERS + 1], ORDER_ROW):
+        h = r + plan[o + O_AT]
+        if record[h + 2]:
+            fetch(pool, record[h] + (record[h + 2] >> 1))
+    for x in range(plan[CHAINS], plan[CHAINS + 1], CHAIN_ROW):
+        h = r + plan[x + X_AT]
+        if record[h + 3]:
+            fetch(pool, record[h] + 2 * (record[h + 2] + record[h + 3] - 1))
+    for g in range(plan[GROUPS], plan[GROUPS + 1], GROUP_ROW):
+        h = r + plan[g + G_AT]
+        if record[h + 1]:
+            q = mix(value[plan[g + G_COLUMN], i]) & ((1 << record[h + 1]) - 1)
+            fetch(pool, record[h] + q)
 
 
 @njit(cache=True)
 def slide(
     number: F8, code: I4, filters: B1, seq: I8, time_us: I8, action: I1, original_seq: I8,
-    plan: I8, record: I8, log: I8, pool: I8, note: I8, pairs: I8, follow: I4, head: I4, row: int,
+    logs: I8, k: int, scratch: I8,
 ) -> int:  # fmt: skip
-    """Apply rows `row`.. in order and write their features; return the first row not done (n: all done).
+    """Apply rows ROW.. of one event log in order and write their features; return the first row not done (n: all done).
 
     number       : (c, n) float64  columns of the batch, read; results are written
     code         : (k, n) int32    the same for codes
@@ -798,20 +909,27 @@ def slide(
     time_us      : (n,) int64      microseconds UTC, >= 0; at most LATENESS_US older than rows before (but for AMEND)
     action       : (n,) int8       SKIP, EVENT, READ, AMEND, PUT
     original_seq : (n,) int64      of AMEND
-    plan         : (p,) int64      read, see layout.py
-    record       : (slots * WIDTH,) int64        state: one record a slot
-    log          : (events * EVENT_WIDTH,) int64 state: segments of events
-    pool         : (words,) int64                state: segments of words, tables of groups and sorted values
-    note         : (PAIRS + 2 levels,) int64     state: scalars
-    pairs        : (levels, p) int64             state, see keys.py
-    follow       : (levels, p) int32             state
-    head         : (levels, p + 2) int32         state
-    row          : int             where to begin
+    logs         : (L, LOG_ROW) int64  addresses of state, read, see layout.py; what stands there is updated
+    k            : int             which row of `logs`
+    scratch      : (m,) int64      written; m >= n * EVENT_WIDTH
+
+    State: record (slots * WIDTH,), one record a slot; log (events * EVENT_WIDTH,), segments of events; pool (words,),
+    segments of tables, chains and sorted values; note, scalars; place, slots by name; pairs, follow, head: see keys.py.
 
     Stops before a row there is no room for; REASON says what to grow, and nothing of the row is applied but what its
     being reached implies anyway (the next call finds the same state). Equal times are ordered by seq. Cuts into
     batches change no bit of state or results.
     """
+    plan = words_at(logs[k, AT_PLAN], logs[k, AT_PLAN + 1])
+    record = words_at(logs[k, AT_RECORD], logs[k, AT_RECORD + 1])
+    log = words_at(logs[k, AT_LOG], logs[k, AT_LOG + 1])
+    pool = words_at(logs[k, AT_POOL], logs[k, AT_POOL + 1])
+    note = words_at(logs[k, AT_NOTE], logs[k, AT_NOTE + 1])
+    place = codes_at(logs[k, AT_PLACE], logs[k, AT_PLACE + 1])
+    levels, n_pairs, row = logs[k, N_LEVELS], logs[k, N_PAIRS], logs[k, ROW]
+    pairs = carray(pointer(logs[k, AT_PAIRS]), (levels, n_pairs), np.int64)
+    follow = carray(pointer(logs[k, AT_FOLLOW]), (levels, n_pairs), np.int32)
+    head = carray(pointer(logs[k, AT_HEAD]), (levels, n_pairs + 2), np.int32)
     n, width, event_width, horizons = seq.shape[0], plan[WIDTH], plan[EVENT_WIDTH], plan[N_HORIZONS]
     groups, orders = plan[GROUPS + 1] - plan[GROUPS], plan[ORDERS + 1] - plan[ORDERS]
     chains, fades = plan[CHAINS + 1] - plan[CHAINS], plan[FADES + 1] - plan[FADES]
@@ -822,44 +940,23 @@ def slide(
     calendars, is_sample = plan[N_CALENDARS], plan[S_SIZE] > 0
     shortest_us = plan[plan[HORIZONS] + calendars] if calendars < horizons else NEVER
     values = event_width - VALUE
-    mask, slot, value = (
-        np.empty(n, np.int64),
-        np.empty(n, np.int64),
-        np.empty((values, n), np.int64),
-    )
+    mask, name = scratch[:n], scratch[n : 2 * n]
+    value = scratch[2 * n : event_width * n].reshape(values, n)
     end = prepare(
-        plan, note, pairs, follow, head, number, code, filters, action, row, mask, value, slot
+        plan, note, pairs, follow, head, number, code, filters, action, row, mask, value, name
     )
-    warm, slots = 0, record.shape[0] // width
     for i in range(row, end):
-        if i + 8 < end:
-            # touch the state of rows to come: the cache misses then overlap with this row's work
-            s = slot[i + 8]
-            if 0 <= s < slots:
-                for w in range(s * width, (s + 1) * width, 8):
-                    warm ^= record[w]
-            s = slot[i + 4]
-            if 0 <= s < slots and record[s * width + LENGTH]:
-                e = record[s * width + START] * event_width
-                warm ^= log[e + (record[s * width + LENGTH] - 1) * event_width]
-                for h in range(horizons):
-                    warm ^= log[e + record[s * width + TAIL + h] * event_width]
-                for o in range(plan[ORDERS], plan[ORDERS + 1], ORDER_ROW):
-                    h = s * width + plan[o + O_AT]
-                    if record[h + 2]:
-                        warm ^= pool[record[h] + (record[h + 2] >> 1)]
-                for x in range(plan[CHAINS], plan[CHAINS + 1], CHAIN_ROW):
-                    h = s * width + plan[x + X_AT]
-                    if record[h + 3]:
-                        warm ^= pool[record[h] + 2 * (record[h + 2] + record[h + 3] - 1)]
-                for g in range(plan[GROUPS], plan[GROUPS + 1], GROUP_ROW):
-                    h = s * width + plan[g + G_AT]
-                    if record[h + 1]:
-                        q = mix(value[plan[g + G_COLUMN], i + 4]) & ((1 << record[h + 1]) - 1)
-                        warm ^= pool[record[h] + q]
-        act, t, m, s = action[i], time_us[i], mask[i], slot[i]
+        if i + FAR < end and 0 <= name[i + FAR] < place.shape[0]:
+            fetch(place, name[i + FAR])
+        if i + MIDDLE < end:
+            fetch_record(record, record_at(place, name[i + MIDDLE], width), width)
+        if i + NEAR < end:
+            r = record_at(place, name[i + NEAR], width)
+            if r >= 0:
+                fetch_events(plan, record, log, pool, r, value, i + NEAR)
+        act, t, m, s = action[i], time_us[i], mask[i], name[i]
         if seq[i] >= note[SWEEP_AT]:
-            note[REASON] = sweep(plan, record, log, pool, note)
+            note[REASON] = sweep(plan, record, log, pool, note, place)
             if note[REASON]:
                 return i
             note[SWEEP_AT] = (seq[i] // plan[SWEEP_EVERY] + 1) * plan[SWEEP_EVERY]
@@ -878,16 +975,15 @@ def slide(
         if act == READ:
             m = 0
         reads = act in (EVENT, READ)
-        if m == 0 and (
-            s < 0 or s >= slots or record[s * width + CLASS] + record[s * width + BASE] == 0
-        ):
+        r = record_at(place, s, width)
+        if m == 0 and (r < 0 or record[r + CLASS] + record[r + BASE] == 0):
             if reads:
                 write_empty(plan, number, code, i)
             continue
-        if s >= slots:
-            note[REASON] = NEED_RECORDS
-            return i
-        r = s * width
+        if r < 0:
+            r = (take_slot(plan, record, note, place, s) - 1) * width
+            if r < 0:
+                return i
         if (
             structures
             and note[POOL_FREE] + structures * (16 * record[r + LENGTH] + 160) > pool.shape[0]
@@ -907,14 +1003,12 @@ def slide(
             if not amend(plan, record, log, pool, note, r, t, original_seq[i], m, value, i):
                 note[REASON] = NEED_LOG
                 return i
-            note[SLOTS] = max(note[SLOTS], s + 1)
             continue
         if m:
             is_full = record[r + CLASS] == 0 or record[r + LENGTH] == 1 << record[r + CLASS]
             if is_full and not make_room(plan, record, log, note, r, note[CORE_US]):
                 note[REASON] = NEED_LOG
                 return i
-            note[SLOTS] = max(note[SLOTS], s + 1)
         seen = features_end if act == READ else others
         if is_late:
             if reads:
@@ -952,6 +1046,44 @@ def slide(
                 read(plan, record, log, pool, r, low, high, t, False, record, r, number, code, i)
             low, high = seen, features_end
     note[REASON] = NEED_PAIRS if end < n else 0
-    if warm == NEVER:  # so that the compiler keeps the touching
-        note[REASON] = 0
     return end
+
+
+@njit(cache=True)
+def slide_all(
+    number: F8, code: I4, filters: B1, seq: I8, time_us: I8, action: I1, original_seq: I8, logs: I8, scratch: I8,
+) -> int:  # fmt: skip
+    """Apply the rows of a batch to all event logs of a stratum; return the log that needs room, or how many there are.
+
+    number, code, filters, seq, time_us, action, original_seq, logs, scratch : see `slide`; ROW is 0 when all is done
+
+    Of a small batch what the first rows need is asked for in all logs at once, so that they wait together.
+    """
+    n, count = seq.shape[0], logs.shape[0]
+    if n < FAR:
+        for k in range(count):
+            plan = words_at(logs[k, AT_PLAN], logs[k, AT_PLAN + 1])
+            if plan[KEYS] + 1 == plan[KEYS + 1]:
+                for i in range(n):
+                    name = code[plan[plan[KEYS]], i]
+                    if 0 <= name < logs[k, AT_PLACE + 1]:
+                        fetch(codes_at(logs[k, AT_PLACE], logs[k, AT_PLACE + 1]), name)
+        for k in range(count):
+            plan = words_at(logs[k, AT_PLAN], logs[k, AT_PLAN + 1])
+            if plan[KEYS] + 1 == plan[KEYS + 1]:
+                place = codes_at(logs[k, AT_PLACE], logs[k, AT_PLACE + 1])
+                record = words_at(logs[k, AT_RECORD], logs[k, AT_RECORD + 1])
+                for i in range(n):
+                    r = record_at(place, int(code[plan[plan[KEYS]], i]), plan[WIDTH])
+                    fetch_record(record, r, plan[WIDTH])
+    for k in range(count):
+        if logs[k, ROW] == n:
+            continue
+        logs[k, ROW] = slide(
+            number, code, filters, seq, time_us, action, original_seq, logs, k, scratch
+        )
+        if logs[k, ROW] < n:
+            return k
+    for k in range(count):
+        logs[k, ROW] = 0
+    return int(count)

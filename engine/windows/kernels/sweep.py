@@ -9,21 +9,32 @@ from numba import njit
 from engine.windows.kernels.distinct import SEARCH, set_table
 from engine.windows.kernels.extremes import SMALLEST
 from engine.windows.kernels.layout import (
+    CELL_OF,
+    CELLS,
     CHAIN_ROW,
     CHAINS,
     CLASS,
+    FADES,
+    FROZENS,
     G_AT,
     G_LAG,
     G_LONGEST,
     GROUP_ROW,
     GROUPS,
+    I4,
     I8,
+    KEEP_EVENTS,
     LENGTH,
+    N_HORIZONS,
     O_AT,
     ORDER_ROW,
     ORDERS,
+    OWNER,
     POOL_FREE,
+    S_SIZE,
+    SLOT_FREE,
     TAIL,
+    WIDTH,
     X_AT,
 )
 from engine.windows.kernels.memory import give_segment, move, n_dead, take_segment
@@ -94,3 +105,33 @@ def trim(plan: I8, record: I8, log: I8, pool: I8, note: I8, r: int, core_us: int
             to_class = 0
         if to_class + 1 < record[h + 1]:
             set_table(plan, record, log, pool, note, r, g, to_class, first, until)
+
+
+@njit(cache=True)
+def forgets(plan: I8) -> bool:
+    """Whether an entity without events is as one never seen: nothing is over all, of last events, fading, a sample.
+
+    plan : (p,) int64  read
+    """
+    over_all = plan[plan[CELL_OF] + plan[N_HORIZONS]] < plan[CELLS + 1]
+    kept = plan[FROZENS] < plan[FROZENS + 1] or plan[FADES] < plan[FADES + 1]
+    return not (over_all or kept or plan[KEEP_EVENTS] > 0 or plan[S_SIZE] > 0)
+
+
+@njit(cache=True)
+def give_slot(plan: I8, record: I8, note: I8, place: I4, slot: int) -> None:
+    """Take its slot from an entity that has no events.
+
+    plan   : (p,) int64  read
+    record : (m,) int64  updated: the record is zeros afterwards, but for the list of free ones
+    note   : (s,) int64  updated
+    place  : (k,) int32  updated
+    slot   : int         which one
+    """
+    width = plan[WIDTH]
+    r = slot * width
+    place[record[r + OWNER]] = 0
+    for w in range(r, r + width):
+        record[w] = 0
+    record[r + OWNER] = ~note[SLOT_FREE]
+    note[SLOT_FREE] = slot + 1
