@@ -6,6 +6,7 @@ Each check says what it saw, and when something is wrong, what to do.
 import importlib.metadata
 import os
 import platform
+import resource
 import sys
 import tempfile
 from collections.abc import Callable
@@ -14,7 +15,10 @@ from pathlib import Path
 
 from config import settings
 from config.errors import WeirError
+from config.memory import size_text
 
+OVERCOMMIT = Path("/proc/sys/vm/overcommit_memory")
+STRICT = 2
 ROOMS = ("config", "engine", "models", "replay", "rules")
 NEEDED = (
     "msgspec",
@@ -42,7 +46,15 @@ class Check:
 
 def examine() -> list[Check]:
     """Run every check; none of them writes anything but the kernel cache and one temporary file."""
-    checks: list[Callable[[], Check]] = [_python, _packages, _rooms, _cores, _disk, _bank]
+    checks: list[Callable[[], Check]] = [
+        _python,
+        _packages,
+        _rooms,
+        _cores,
+        _address_space,
+        _disk,
+        _bank,
+    ]
     return [check() for check in checks]
 
 
@@ -102,6 +114,53 @@ def _cores() -> Check:
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
     return Check("cores", True, f"{cores}; one engine uses one")
+
+
+def _address_space() -> Check:
+    """State of windows lies in arrays reserved at once and filled as needed; some systems do not lend so much."""
+    from engine.windows.events import RESERVED_BYTES, reserve
+
+    wanted = size_text(RESERVED_BYTES)
+    try:
+        granted = reserve(1, RESERVED_BYTES).nbytes
+    except MemoryError:
+        granted = 0
+    limit = _limit_bytes()
+    reasons = []
+    if _overcommit() == STRICT:
+        reasons.append("vm.overcommit_memory is 2 (strict): what is reserved counts as used")
+    if limit is not None:
+        reasons.append(f"this process may have {size_text(limit)} of addresses (ulimit -v)")
+    if granted < RESERVED_BYTES and not reasons:
+        reasons.append(f"the system grants {size_text(granted)} where {wanted} are asked for")
+    if not reasons:
+        return Check(
+            "address space",
+            True,
+            f"{wanted} an array are granted; tables grow without being copied",
+        )
+    return Check(
+        "address space",
+        False,
+        "; ".join(reasons)
+        + ". Everything works, but tables of windows that outgrow what is granted are copied to "
+        "twice the size: batches wait for it, and memory is needed twice meanwhile",
+        "sysctl vm.overcommit_memory=0 (or 1), and ulimit -v unlimited; a memory limit of the container is no problem",
+    )
+
+
+def _overcommit() -> int:
+    """How the kernel lends memory: 0 by its judgement, 1 always, 2 strictly; -1 where there is no such setting."""
+    try:
+        return int(OVERCOMMIT.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return -1
+
+
+def _limit_bytes() -> int | None:
+    """The limit on addresses of this process; None if there is none."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return None if limit == resource.RLIM_INFINITY else limit
 
 
 def _disk() -> Check:

@@ -58,7 +58,7 @@ class MemoryGuard:
     core: Holds
     budget: int | None
     stop: Stops | None = None
-    resident: Callable[[], int] = resident_bytes
+    resident: Callable[[], int] = lambda: resident_bytes()  # noqa: PLW0108  (looked up when asked)
     say: Callable[[str], None] = lambda text: print(text, file=sys.stderr)
     used: int = 0
     warnings: int = 0

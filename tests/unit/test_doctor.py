@@ -1,8 +1,10 @@
 """What `weir doctor` says of machines that are not well."""
 
 import importlib.metadata
+import resource
 import tempfile
 
+import numpy as np
 import pytest
 
 from config import settings
@@ -44,6 +46,37 @@ def test_another_owner_of_our_names_is_found(monkeypatch):
     monkeypatch.setattr(importlib.metadata, "packages_distributions", lambda: owners)
     seen = check("package names")
     assert (seen.is_fine, seen.seen) == (False, "`config` also belongs to some-config")
+
+
+@pytest.mark.parametrize(("mode", "is_fine"), [("0", True), ("1", True), ("2", False), ("", True)])
+def test_strict_overcommit_is_told_because_growing_then_copies(
+    monkeypatch, tmp_path, mode, is_fine
+):
+    setting = tmp_path / "overcommit_memory"
+    if mode:
+        setting.write_text(mode + "\n")
+    monkeypatch.setattr(doctor, "OVERCOMMIT", setting)
+    seen = check("address space")
+    assert seen.is_fine == is_fine, seen.seen
+    assert is_fine or "vm.overcommit_memory is 2 (strict)" in seen.seen
+    assert is_fine or "batches wait" in seen.seen
+    assert seen.fix.startswith("sysctl vm.overcommit_memory=0") != is_fine
+
+
+def test_a_system_that_grants_less_than_is_reserved_is_told(monkeypatch):
+    import engine.windows.events
+
+    monkeypatch.setattr(
+        engine.windows.events, "reserve", lambda words, _bytes: np.zeros(1 << 20, np.int64)
+    )
+    seen = check("address space")
+    assert not seen.is_fine
+    assert "the system grants 8.39 MB where 4.29 GB are asked for" in seen.seen
+
+
+def test_a_limit_on_addresses_is_told(monkeypatch):
+    monkeypatch.setattr(resource, "getrlimit", lambda _what: (8 << 30, 8 << 30))
+    assert "this process may have 8.59 GB of addresses (ulimit -v)" in check("address space").seen
 
 
 def test_a_disk_that_cannot_be_written_is_found(monkeypatch):
