@@ -1,6 +1,6 @@
 """Random window features and streams, and how to run both through engine/windows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -29,6 +29,7 @@ FUNCTIONS = (
     "time_since_last", "min", "max", "entropy", *DECAYED,
 )  # fmt: skip
 BOUNDED = ("count_distinct", "quantile", "min", "max", "entropy")
+APPROXIMATED = ("count_distinct", "quantile")
 ANY = ("first", "last", "count_distinct")
 LEVELS = ("0", "0.07", "0.25", "0.5", "0.9", "0.95", "0.999", "1")
 
@@ -116,6 +117,16 @@ def random_features(rng, n, unit=1):
     return features
 
 
+def some_approximate(features, seed):
+    """The same features, most of those that can be approximated in that way."""
+    rng = np.random.default_rng([seed, 1])
+    shares = rng.choice([0.0, 0.1, 0.5], len(features), p=[0.3, 0.2, 0.5])
+    return [
+        replace(f, approx=float(share)) if f.function in APPROXIMATED and f.width is not None else f
+        for f, share in zip(features, shares, strict=True)
+    ]
+
+
 def random_value(rng, name, wild):
     if rng.random() < 0.15:
         return None
@@ -175,7 +186,7 @@ def random_rows(rng, n, lateness, *, entities, wild, place=None):
     return rows
 
 
-def random_case(seed, n_rows=400):
+def random_case(seed, n_rows=400, approximate=False):
     rng = np.random.default_rng(seed)
     place = Place()
     if rng.random() < 0.5:
@@ -187,6 +198,8 @@ def random_case(seed, n_rows=400):
     entities, wild = int(rng.choice([1, 2, 5])), bool(rng.random() < 0.3)
     rows = random_rows(rng, n_rows, lateness, entities=entities, wild=wild, place=place)
     updates = int(rng.choice([0, 30, 300])) * place.unit
+    if approximate:
+        features = some_approximate(features, seed)
     return Case(features, rows, lateness, place.zone, updates)
 
 
@@ -216,6 +229,7 @@ def make_specs(features, layout):
             quantile=float(f.level),
             prior=f.prior,
             half_life_us=f.half,
+            approx=f.approx,
         )
         place = layout[f.argument] if f.argument else None
         specs.append(WindowSpec(f"f{k}", aggregate, f.filter, place, f.decimals or 0, out))

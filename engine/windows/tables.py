@@ -54,6 +54,9 @@ LAST_MAX = 1_000  # events of `over last N events`: they are looked at one by on
 BOUNDED_ONLY = ("count_distinct", "quantile", "entropy", "min", "max")
 SIGNS = {"min": -1, "max": 1}
 DECAYED = ("decayed_count", "decayed_sum", "decayed_avg")
+GONE = 1 << 30  # filters and columns from here on are nobody's: nothing passes, nothing is there
+# (standard error * sqrt(size of a sample)) ** 2 at its worst: of a count, and of the rank of a median
+SAMPLED = {"count_distinct": 1.0, "quantile": 0.25}
 HALF_LIVES = 60  # after so many, an update changes nothing that is seen
 LATE_HALF_LIVES = 16  # a late row may lie so many in the past, or rounding shows
 
@@ -68,6 +71,13 @@ def check(spec: "WindowSpec", lateness_us: int) -> None:
             why="a late row looks into the past, where what came since has to be taken away; after more than "
             f"{LATE_HALF_LIVES} half-lives only rounding would be left",
             fix=f"make it {-(-lateness_us // LATE_HALF_LIVES)} us or longer, or lower the lateness",
+        )
+    approx = spec.aggregate.approx
+    if approx and (function not in SAMPLED or window.last or not 0 < approx < 1):
+        raise ConfigError(
+            f"feature `{spec.name}`: `{function}` cannot be approximated to {approx:.2%}",
+            why="only count_distinct and quantile over a duration or calendar window cost more the more they hold",
+            fix="leave `approx` out",
         )
     if function not in OPERATIONS:
         raise ConfigError(
@@ -119,8 +129,23 @@ def bits_of(spec: "WindowSpec", columns: list[tuple[int, int, int]]) -> tuple[Bi
     return (spec.filter, -1 if is_shared else column), column
 
 
+def sample_of(spec: "WindowSpec") -> tuple[object, ...]:
+    """What approximations of one event log agree in; nothing for a feature that is exact."""
+    aggregate = spec.aggregate
+    if not aggregate.approx:
+        return ()
+    return spec.filter, spec.argument, aggregate.function, aggregate.window, aggregate.approx
+
+
 def split(specs: Sequence["WindowSpec"]) -> list[list["WindowSpec"]]:
-    """Cut the features of one key into groups whose flags fit into an event."""
+    """Cut the features of one key into groups whose flags fit into an event; samples are logs of their own."""
+    by_sample: dict[tuple[object, ...], list[WindowSpec]] = {}
+    for spec in specs:
+        by_sample.setdefault(sample_of(spec), []).append(spec)
+    return [part for some in by_sample.values() for part in _split(some)]
+
+
+def _split(specs: Sequence["WindowSpec"]) -> list[list["WindowSpec"]]:
     parts: list[list[WindowSpec]] = [[]]
     columns: list[tuple[int, int, int]] = []
     flags: set[tuple[object, ...]] = set()
@@ -166,14 +191,30 @@ def keep_us(specs: Sequence["WindowSpec"], lateness_us: int, updates_us: int) ->
     return max(lengths + faded, default=0) + lateness_us
 
 
-class Builder:
-    """Collects what the features of one event log need and lays it out."""
+def sample_size(spec: "WindowSpec") -> int:
+    """How many values or events a layer of the feature's sample holds (kernels/sketches.py); 0 if it is exact."""
+    aggregate = spec.aggregate
+    return (
+        max(round(SAMPLED[aggregate.function] / aggregate.approx**2), 1) if aggregate.approx else 0
+    )
 
-    def __init__(self, specs: Sequence["WindowSpec"], lateness_us: int) -> None:
+
+class Builder:
+    """Collects what the features of one event log need and lays it out.
+
+    gaps : names of features that have gone: they keep their words in records and events, and are read by nobody
+    """
+
+    def __init__(
+        self, specs: Sequence["WindowSpec"], lateness_us: int, gaps: frozenset[str] = frozenset()
+    ) -> None:
+        self.gaps = gaps
         for spec in specs:
-            check(spec, lateness_us)
+            if spec.name not in gaps:
+                check(spec, lateness_us)
         self.columns: list[tuple[int, int, int]] = []
         self.bits: list[Bit] = []
+        self.sample = sample_size(specs[0])
         windows = [spec.aggregate.window for spec in specs]
         lengths = {length(w) for w in windows} | {w.lag_us for w in windows}
         self.horizons = sorted(h for h in lengths if h)  # calendar windows are negative
@@ -248,8 +289,13 @@ class Builder:
         lateness_us: int,
         zone: str,
         sweep: tuple[int, int, int],
+        nothing: tuple[int, int, int] = (-1, -1, -1),
     ) -> I8:
-        """The tables; counts come last, because they may share the cell of a sum."""
+        """The tables; counts come last, because they may share the cell of a sum.
+
+        nothing : what stands for filters and columns from GONE on: a filter that nothing passes, rows of the number
+                  plane and of the code plane that are always missing
+        """
         for spec in self.specs:
             if spec.aggregate.function == "count" and not spec.aggregate.window.last:
                 bit, _, horizon, lag = self.parts(spec)
@@ -264,6 +310,8 @@ class Builder:
         order_at, record = _places(record, [3 + order[4] for order in self.orders])
         chain_at, record = _places(record, [4] * len(self.chains))
         fade_at, record = _places(record, [7] * len(self.fades))
+        self.sample_at = record
+        record += 2 if self.sample else 0
         distinct = [(g, h) for g, hs in enumerate(self.groups.values()) for h in sorted(hs)]
         distinct_at, record = _places(record, [1] * len(distinct))
         cells = dict(sorted(self.cells.items()))
@@ -271,7 +319,9 @@ class Builder:
         self.cell_at = dict(zip(cells, cell_at, strict=True))
         n_horizons = len(self.horizons)
         hooks = self._hooks(distinct)
-        priors = self.specs[: self.n_prior]
+        priors = [s for s in self.specs[: self.n_prior] if s.name not in self.gaps]
+        others = [s for s in self.specs[self.n_prior :] if s.name not in self.gaps]
+        never, *absent = nothing
         periods = [calendar.period_starts(zone, unit) for unit in self.calendars]
         tables: dict[int, tuple[int, int]] = {  # header word -> rows, width
             at.KEYS: (len(keys), 1),
@@ -291,7 +341,7 @@ class Builder:
             at.EARLIESTS: (len(self.earliest), at.EARLIEST_ROW),
             at.FROZENS: (len(self.frozen), at.FROZEN_ROW),
             at.PRIORS: (len(priors), at.FEATURE_ROW),
-            at.FEATURES: (len(self.specs) - len(priors), at.FEATURE_ROW),
+            at.FEATURES: (len(others), at.FEATURE_ROW),
             at.PERIODS: (sum(2 + len(starts) for starts in periods), 1),
         }
         starts, end = _places(at.HEADER, [n * width for n, width in tables.values()])
@@ -305,8 +355,11 @@ class Builder:
         row_at = self.row_at
         content: dict[int, Sequence[tuple[int, ...]]] = {
             at.KEYS: [(layout[key].row,) for key in keys],
-            at.BITS: self.bits,
-            at.COLUMNS: [(coded, row, 10**decimals) for coded, row, decimals in self.columns],
+            at.BITS: [(f if f < GONE else never, c) for f, c in self.bits],
+            at.COLUMNS: [
+                (coded, row if row < GONE else absent[coded], 10**decimals)
+                for coded, row, decimals in self.columns
+            ],
             at.HORIZONS: [(-p,) for p in period_at]
             + [(h,) for h in self.horizons[len(self.calendars) :]],
             at.CELLS: [
@@ -355,7 +408,7 @@ class Builder:
             at.EARLIESTS: [(e[0], p) for e, p in zip(self.earliest, earliest_at, strict=True)],
             at.FROZENS: [(*z, p) for z, p in zip(self.frozen, frozen_at, strict=True)],
             at.PRIORS: [self._feature(spec) for spec in priors],
-            at.FEATURES: [self._feature(spec) for spec in self.specs[self.n_prior :]],
+            at.FEATURES: [self._feature(spec) for spec in others],
         }
         plan = np.zeros(end, np.int64)
         plan[[at.WIDTH, at.EVENT_WIDTH]] = record, at.VALUE + len(self.columns)
@@ -363,6 +416,11 @@ class Builder:
         plan[[at.SWEEP_EVERY, at.SWEEP_SLICE, at.SWEEP_ROWS]] = sweep
         plan[at.KEEP_EVENTS] = max(spec.aggregate.window.last for spec in self.specs)
         plan[[at.N_HORIZONS, at.N_CALENDARS]] = n_horizons, len(self.calendars)
+        if self.sample:
+            horizon_lag = self.parts(self.specs[0])[2:]
+            plan[[at.S_SIZE, at.S_AT]] = self.sample, self.sample_at
+            plan[[at.S_HORIZON, at.S_LAG]] = horizon_lag
+            plan[at.S_BY_VALUE] = len(self.groups) > 0
         for place, instants in zip(period_at, periods, strict=True):
             plan[[place, place + 1]] = len(instants), _mean(instants)
             plan[place + 2 : place + 2 + len(instants)] = instants
@@ -410,6 +468,7 @@ class Builder:
         elif function == "count_distinct":
             group = self.group(bit, column, lag, horizon)
             p = self.distinct_at[list(self.groups).index(group), horizon]
+            q = self.sample_at if self.sample else -1
         elif function in ("quantile", "entropy"):
             order = bit, column, lag, horizon, int(function == "entropy")
             p = self.row_at[at.ORDERS, self.orders.index(order)]

@@ -22,7 +22,7 @@ LIMIT = 2**62  # a fixed-point argument from here on is missing
 class Declared:
     """One feature. `width` None is over all; `argument` names a value of the rows; `decimals` None means a code.
 
-    `calendar` is day, week or month; `width` is then not looked at. `last` is N of the last N events. `half` is the
+    `approx` is a declared standard error. `calendar` is day, week or month; `width` is then not looked at. `last` is N of the last N events. `half` is the
     half-life of a decayed aggregate.
     """
 
@@ -38,6 +38,16 @@ class Declared:
     calendar: str = ""
     last: int = 0
     half: int = 0
+    approx: float = 0.0
+
+
+class Sampled(float):
+    """The true value of what is approximated, and what is close enough: 6 standard errors, or nothing but itself."""
+
+    def __new__(cls, value, low, high):
+        sampled = super().__new__(cls, value)
+        sampled.low, sampled.high = low, high
+        return sampled
 
 
 class Near(float):
@@ -137,6 +147,36 @@ def evaluate(feature, time, inside):
     raise AssertionError(feature.function)
 
 
+def close_to(feature, true, inside, since, n_ever):
+    """What an approximation may be: the truth, until a sample was drawn; then as near as it says, six times over.
+
+    since  : the events from the beginning of the window to the newest one, for a late row reads a sample of these
+    n_ever : events of the key that there ever were
+    """
+    if true is None:
+        return None
+    inside, since = (
+        [fixed(row.values[feature.argument], feature.decimals) for row in rows if row.passes[feature.filter]]
+        for rows in (inside, since)
+    )  # fmt: skip
+    inside, since = ([v for v in values if v is not None] for values in (inside, since))
+    if feature.function == "count_distinct":
+        error = 6 * feature.approx * len(set(since)) if n_ever >= 2 / feature.approx**2 else 0
+        return Sampled(true, true - error, true + error)
+    size = max(round(0.25 / feature.approx**2), 1)
+    if n_ever < 2 * size:
+        return Sampled(true, true, true)
+    level, n = float(feature.level), len(inside)
+    off = 6 * math.sqrt(level * (1 - level) / size) + 9 / size  # a share of the events
+    off *= len(since)
+    inside.sort()
+    low, high = math.floor(level * n - off), math.ceil(level * n + off)
+    if low <= 1 and high >= n:
+        return Sampled(true, -math.inf, math.inf)
+    ends = inside[max(low - 1, 0)], inside[min(high, n) - 1]
+    return Sampled(true, *(unscaled(v, feature.decimals) for v in ends))
+
+
 @lru_cache(maxsize=100_000)
 def period(time, unit, zone):
     """The local day, the Monday of the week, or the first of the month, of a moment."""
@@ -174,6 +214,9 @@ def order(row):
 
 def log_of(feature):
     """What features must agree in for an update to reach both or neither."""
+    if feature.approx:  # a log of its own
+        f = feature
+        return f.keys, (f.function, f.filter, f.argument, f.width, f.lag, f.calendar, f.approx)
     return feature.keys, feature.filter if feature.last else None
 
 
@@ -209,7 +252,13 @@ def replay(features, rows, lateness, zone="UTC", updates=0):
             inside = events[first:until]
             if row.action == "event" and not f.prior and f.lag == 0:
                 inside = [*inside, row]
-            results.append(evaluate(f, row.time, inside))
+            result = evaluate(f, row.time, inside)
+            if f.approx:
+                own = [row] if row.action == "event" else []
+                newest = max([row.time, *(e.time for e in events[-1:])])
+                end = bisect_right(events, newest - f.lag, key=lambda e: e.time)
+                result = close_to(f, result, inside, events[first:end] + own, len(events) + 1)
+            results.append(result)
         out.append(results)
         for log, kept_us in kept.items():
             events = history[log][owner[log]]
