@@ -34,14 +34,16 @@ from engine.entities import Attributes, Dictionaries
 from engine.exchange import Exchange
 from engine.labels import Labels
 from engine.links import Links
+from engine.meanings import Meanings
 from engine.outcomes import dead_letter_line
 from engine.quality import flaws
 from engine.remembered import APPLIED, Remembered
 from engine.scoring import Scoring
 from engine.setup import Setup
 from engine.state import Arrays, prefixed, under
-from engine.warming import keep_in_shadow, warm_from
+from engine.warming import Warming
 from engine.windows.plan import Rows, Windows
+from engine.windows.shape import Shape
 from rules.columns import Frame, Layout
 from rules.ruleset import Judgement, Ruleset
 from rules.titles import shown_number
@@ -52,7 +54,7 @@ I8: TypeAlias = NDArray[np.int64]
 Answer: TypeAlias = dict[str, object]
 Lap: TypeAlias = Callable[[str], None]
 
-FORMAT = 3  # of saved state; raised when its meaning changes
+FORMAT = 4  # of saved state; raised when its meaning changes
 AS_TRANSACTION, AS_ACTIVITY, AS_LABEL = 1, 2, 3  # to the domain of a feature; 0 is nothing
 FORGET_EVERY = 1 << 14  # records between two looks at what can be forgotten
 
@@ -81,8 +83,15 @@ class Outcome:
 class Core:
     """The state machine. `load` of what `save` gave, then the same messages, gives the same bytes again."""
 
-    def __init__(self, setup: Setup, *, required: bool = True) -> None:
-        """Build the core of a configuration, at the beginning of its stream; `required` is False in rule tests."""
+    def __init__(
+        self, setup: Setup, *, required: bool = True, shapes: Sequence[Shape] = ()
+    ) -> None:
+        """Build the core of a configuration, at the beginning of its stream.
+
+        required : False in rule tests
+        shapes   : of the windows of each stratum, where they are to fit those of another core (engine/carry.py)
+        """
+        self.setup, self.required = setup, required
         settings, pack, schema = setup.configuration.settings, setup.pack, setup.schema
         self.config = setup.sha256
         self.layout = Layout()
@@ -105,11 +114,20 @@ class Core:
             message_bytes_max=settings.message_bytes_max,
             required=required,
         )
+        self.meanings = Meanings(setup)
         self.windows = [
-            Windows(stratum.windows, self.layout, setup.lateness_us, pack.timezone)
-            for stratum in self.ruleset.strata
+            Windows(
+                stratum.windows,
+                self.layout,
+                setup.lateness_us,
+                pack.timezone,
+                namer=self.meanings.spec,
+                shape=shapes[k] if k < len(shapes) else (),
+                n_filters=stratum.n_filters,
+            )
+            for k, stratum in enumerate(self.ruleset.strata)
         ]
-        self.warm_us = warm_from(setup, self.ruleset)
+        self.warming = Warming(setup, self.ruleset)
         self.links = Links(pack, self.layout, self.dictionaries)
         self.exchange = Exchange(
             schema, self.layout, pack.currency, setup.rates, self.ruleset.conversions
@@ -160,10 +178,45 @@ class Core:
         lap        : told the name of each stage when it is done, so that a shell may measure
         forced     : model columns of every row, in place of what the models say; for rule tests
         """
+        core_before_us = self.core_us
+        batch, admitted = self._take_in(lines, positions, arrival_us, lap)
+        frame = batch.frame
+        inputs = self.scoring.read(frame)
+        lesson = self.labels.read(batch, admitted, inputs, core_before_us)
+        scores = self.scoring.process(frame, lesson)
+        for name, value in (forced or {}).items():
+            if name in self.layout:
+                frame.column(name)[:] = value
+        lap("models")
+        judgement = self.ruleset.judge(frame)
+        judgement.truth[:, (batch.kind != TRANSACTION) & (batch.kind != ACTIVITY)] = 0
+        self.warming.keep_in_shadow(judgement, admitted.core_us)
+        lap("rules")
+        decided = self.decider.decide(self._to_decide(batch, admitted, judgement, scores))
+        lap("decide")
+        self._remember(batch, admitted, decided, inputs)
+        outcome = self._outcome(batch, admitted, judgement, decided, scores)
+        lap("remember")
+        return outcome
+
+    def absorb(
+        self, lines: Sequence[bytes], positions: Sequence[str], arrival_us: I8 | None = None
+    ) -> None:
+        """Take a batch in as `apply` does, as far as windows, attributes and remembered transactions go.
+
+        Models learn nothing, rules are not asked, nothing is decided: what a core does whose windows are wanted
+        (engine/backfill.py).
+        """
+        batch, admitted = self._take_in(lines, positions, arrival_us, lambda _stage: None)
+        self._remember(batch, admitted, None, self.scoring.read(batch.frame))
+
+    def _take_in(
+        self, lines: Sequence[bytes], positions: Sequence[str], arrival_us: I8 | None, lap: Lap
+    ) -> tuple[Batch, Admitted]:
+        """Everything up to the windows: decode, admit, fill, derive, compute features."""
         batch = self.decoder.decode(lines, positions, self.seq)
         lap("decode")
         self.seq += batch.n
-        core_before_us = self.core_us
         admitted = self.admission.admit(batch, arrival_us)
         lap("admit")
         frame, memory = batch.frame, self.remembered
@@ -180,23 +233,7 @@ class Core:
         lap("attributes")
         self._compute_features(batch, admitted)
         lap("windows")
-        inputs = self.scoring.read(frame)
-        lesson = self.labels.read(batch, admitted, inputs, core_before_us)
-        scores = self.scoring.process(frame, lesson)
-        for name, value in (forced or {}).items():
-            if name in self.layout:
-                frame.column(name)[:] = value
-        lap("models")
-        judgement = self.ruleset.judge(frame)
-        judgement.truth[:, (batch.kind != TRANSACTION) & (batch.kind != ACTIVITY)] = 0
-        keep_in_shadow(judgement, self.warm_us, admitted.core_us)
-        lap("rules")
-        decided = self.decider.decide(self._to_decide(batch, admitted, judgement, scores))
-        lap("decide")
-        self._remember(batch, admitted, decided, inputs)
-        outcome = self._outcome(batch, admitted, judgement, decided, scores)
-        lap("remember")
-        return outcome
+        return batch, admitted
 
     def _compute_features(self, batch: Batch, admitted: Admitted) -> None:
         """Fill every feature column, stratum after stratum: a `where` reads features of earlier strata only."""
@@ -278,7 +315,7 @@ class Core:
         self,
         batch: Batch,
         admitted: Admitted,
-        decided: Decided,
+        decided: Decided | None,
         inputs: NDArray[np.float32],
     ) -> None:
         """Keep what labels, updates and repeats will ask for."""
@@ -288,9 +325,10 @@ class Core:
         new = np.array(admitted.new, np.int64)
         at = self.remembered.rows(admitted.entry[new])
         arrays["input"][at] = inputs[new]
-        answered = np.flatnonzero(decided.decision >= 0)
-        at = self.remembered.rows(admitted.entry[answered])
-        arrays["decision"][at] = decided.decision[answered]
+        if decided is not None:
+            answered = np.flatnonzero(decided.decision >= 0)
+            at = self.remembered.rows(admitted.entry[answered])
+            arrays["decision"][at] = decided.decision[answered]
         if self.seq // FORGET_EVERY != batch.seq0 // FORGET_EVERY:
             self.remembered.forget(self.core_us)
 
@@ -355,6 +393,7 @@ class Core:
         state |= prefixed("remembered", self.remembered.save(self.core_us))
         state |= prefixed("models", self.scoring.save())
         state |= prefixed("decide", self.decider.save())
+        state |= prefixed("warming", self.warming.save())
         for k, windows in enumerate(self.windows):
             state |= prefixed(f"windows/{k}", windows.save())
         return state
@@ -374,6 +413,7 @@ class Core:
         self.remembered.load(under(state, "remembered"))
         self.scoring.load(under(state, "models"))
         self.decider.load(under(state, "decide"))
+        self.warming.load(under(state, "warming"))
         for k, windows in enumerate(self.windows):
             windows.load(under(state, f"windows/{k}"))
         self.ruleset.refresh(self.dictionaries)

@@ -239,6 +239,12 @@ class Attributes:
             self._arrays[name] = other._arrays[name]  # noqa: SLF001
         self._n_set = sum(len(array) for array in self._arrays.values())
 
+    def take(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Enter whole attributes, as `save` gives them."""
+        for name, array in arrays.items():
+            self._arrays[name] = array.copy()
+            self._n_set += len(array)
+
     @property
     def names(self) -> tuple[str, ...]:
         """Every attribute of the schema."""

@@ -185,6 +185,16 @@ class Remembered:
             kept = [tuple(t[k] if k >= 0 else None for k in texts) for t in old]
             self._texts = kept if texts else []
 
+    def take_texts(
+        self, first: int, columns: Sequence[int], texts: Sequence[Sequence[str | None]]
+    ) -> None:
+        """Enter texts of the entries from `first` on, of some columns."""
+        for k, found in enumerate(texts):
+            kept = list(self._texts[first - self.base + k])
+            for column, text in zip(columns, found, strict=True):
+                kept[column] = text
+            self._texts[first - self.base + k] = tuple(kept)
+
     def load(self, saved: Arrays) -> None:
         """Take over what `save` gave; raise `StateError` if it holds other columns."""
         for name, array in self.arrays.items():

@@ -74,12 +74,19 @@ class EventLog:
         *,
         sweep: tuple[int, int, int],
         reserved_bytes: int = RESERVED_BYTES,
+        gaps: frozenset[str] = frozenset(),
+        nothing: tuple[int, int, int] = (-1, -1, -1),
     ) -> None:
+        """Lay out the features of one key; `gaps` have gone, and read `nothing` (engine/windows/tables.py)."""
         self.keys = tuple(keys)
         self.reserved_bytes = reserved_bytes
-        builder = Builder(specs, lateness_us)
-        self.plan: I8 = builder.build(keys, layout, kept_us, lateness_us, zone, sweep)
-        self.features = {spec.name: Feature(spec, *builder.parts(spec)[:2]) for spec in specs}
+        builder = Builder(specs, lateness_us, gaps)
+        self.plan: I8 = builder.build(keys, layout, kept_us, lateness_us, zone, sweep, nothing)
+        self.features = {
+            spec.name: Feature(spec, *builder.parts(spec)[:2])
+            for spec in specs
+            if spec.name not in gaps
+        }
         self.width = int(self.plan[at.WIDTH])
         self.event_width = int(self.plan[at.EVENT_WIDTH])
         self.levels = len(keys) - 1
@@ -158,6 +165,12 @@ class EventLog:
         larger = reserve(words, self.reserved_bytes)
         larger[: len(array)] = array
         return larger
+
+    def adopt(self, other: "EventLog") -> None:
+        """Go on from the very state of `other`, a log with the same slots; that one must not be used any more."""
+        same = (self.keys, self.width, self.event_width, self.levels)
+        assert same == (other.keys, other.width, other.event_width, other.levels), self.keys
+        self.state, self.reserved_bytes = other.state, other.reserved_bytes
 
     # For people who look closer (engine/windows/inside.py); nothing here is on the way of a decision.
 

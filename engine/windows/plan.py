@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,9 @@ from config.errors import StateError
 from engine.batch import AMEND, EVENT, PUT, READ, SKIP
 from engine.state import Arrays, prefixed, under
 from engine.windows.events import RESERVED_BYTES, EventLog, Together
-from engine.windows.tables import UPDATES_US, keep_us, log_of, split
+from engine.windows.shape import GAP, Namer, Shape, arrange, by_place, decode, encode, fits
+from engine.windows.tables import GONE, UPDATES_US, keep_us
+from rules.tree import CATEGORY, NUMBER, Type
 
 if TYPE_CHECKING:
     from rules.columns import Frame, Layout
@@ -55,6 +57,8 @@ class Windows:
     At every multiple sweep[0] of seq, sweep[1] entities of each key are looked at, one after the other, round and
     round (or more, so that a round takes sweep[2] rows at most): what no window needs any more is dropped, and their
     memory shrinks to what they need. That changes no result.
+
+    shape : which feature stands in which log (engine/windows/shape.py); saved with the state, and taken from it
     """
 
     def __init__(
@@ -67,46 +71,99 @@ class Windows:
         updates_us: int = UPDATES_US,
         sweep: tuple[int, int, int] = SWEEP,
         reserved_bytes: int = RESERVED_BYTES,
+        namer: Namer = by_place,
+        shape: Shape = (),
+        n_filters: int = -1,
     ) -> None:
-        by_log: dict[tuple[tuple[str, ...], int], list[WindowSpec]] = {}
-        for spec in specs:
-            by_log.setdefault(log_of(spec), []).append(spec)
+        """Lay out the features.
+
+        namer     : says what each feature means, so that saved state can be told from that of other features
+        shape     : of the state that this one will go on from; empty: as suits these features
+        n_filters : rows of the filters that `apply` is given; only needed with a shape or a load
+        """
+        self._specs, self._layout, self._lateness_us, self._zone = specs, layout, lateness_us, zone
+        self._updates_us, self._sweep, self._reserved_bytes = updates_us, sweep, reserved_bytes
+        self._namer, self._n_filters = namer, n_filters
+        self._lay_out(shape)
+
+    def _lay_out(self, shape: Shape) -> None:
+        arranged = arrange(self._specs, self._namer, shape)
+        self.shape: Shape = tuple(log.shape for log in arranged)
         self.logs: dict[str, EventLog] = {}
-        for (keys, last), together in by_log.items():
-            kept_us = keep_us(together, lateness_us, updates_us)
-            kind = f"last{last}." if last >= 0 else ""
-            for part, some in enumerate(split(together)):
-                self.logs[f"{'+'.join(keys)}.{kind}{part}"] = EventLog(
-                    keys,
-                    some,
-                    layout,
-                    kept_us,
-                    lateness_us,
-                    zone,
-                    sweep=sweep,
-                    reserved_bytes=reserved_bytes,
-                )
+        self._has_gaps = any(slot.gone for log in self.shape for slot in log.slots)
+        nothing = self._nothing() if self._has_gaps else (-1, -1, -1)
+        for log, specs in arranged:
+            gaps = frozenset(spec.name for spec in specs if spec.name.startswith(GAP))
+            self.logs[log.name] = EventLog(
+                log.slots[0].meaning.keys,
+                specs,
+                self._layout,
+                keep_us(specs, self._lateness_us, self._updates_us),
+                self._lateness_us,
+                self._zone,
+                sweep=self._sweep,
+                reserved_bytes=self._reserved_bytes,
+                gaps=gaps,
+                nothing=nothing,
+            )
         self.together = Together(tuple(self.logs.values()))
+
+    def _nothing(self) -> tuple[int, int, int]:
+        """What gaps read: the filter after the last, and two columns that nobody writes."""
+        assert 0 <= self._n_filters < GONE, "how many filters there are must be known"
+        number = self._layout.add("~nothing", Type(NUMBER))
+        code = self._layout.add("~nobody", Type(CATEGORY, "~nobody"))
+        return self._n_filters, number.row, code.row
 
     def apply(self, frame: "Frame", filters: NDArray[np.bool_], rows: Rows) -> None:
         """Apply the rows in order; write each feature's result into the frame, for EVENT and READ rows."""
+        if self._has_gaps:
+            assert len(filters) == self._n_filters, (len(filters), self._n_filters)
+            filters = np.vstack([filters, np.zeros((1, filters.shape[1]), np.bool_)])
         self.together.apply(frame, filters, rows)
 
+    def adopt(self, other: "Windows") -> frozenset[str]:
+        """Go on from the very state of `other` wherever it has the same log; return the names of logs that stay empty.
+
+        `other` must not be used any more. Whatever its configuration is: logs are compared by what they mean.
+        """
+        waiting = {log.name: log for log in other.shape}
+        empty = []
+        for log in self.shape:
+            known = [waiting[log.name]] if log.name in waiting else []
+            known += [one for one in waiting.values() if one.name != log.name]
+            found = next((one for one in known if fits(log, one)), None)
+            if found is None:
+                empty.append(log.name)
+            else:
+                self.logs[log.name].adopt(other.logs[found.name])
+                del waiting[found.name]
+        return frozenset(empty)
+
     def save(self) -> Arrays:
-        """Arrays that depend on the rows applied and on nothing else."""
-        arrays: Arrays = {}
+        """Arrays that depend on the shape and the rows applied and on nothing else."""
+        arrays: Arrays = encode(self.shape)
         for name, log in self.logs.items():
             arrays |= prefixed(name, log.save())
         return arrays
 
-    def load(self, arrays: Mapping[str, NDArray[np.int64]]) -> None:
-        """Go on from what `save` gave; raise `StateError` if it belongs to other features."""
-        names = {name.rpartition("/")[0] for name in arrays}
-        if names != set(self.logs):
-            raise StateError(
-                "the saved windows are by other keys than those of this configuration",
-                why=f"saved: {', '.join(sorted(names))}; configured: {', '.join(sorted(self.logs))}",
-                fix="restart from the configuration that wrote them, or rebuild from the journal",
-            )
+    def load(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from what `save` gave, in its shape; raise `StateError` if it belongs to other features."""
+        shape = decode(arrays["shape"])
+        if shape != self.shape:
+            arranged = arrange(self._specs, self._namer, shape)
+            if shape != tuple(log.shape for log in arranged):
+                saved, own = _meanings(shape), _meanings(self.shape)
+                raise StateError(
+                    "the saved windows are of other features than those of this configuration",
+                    why=f"{len(saved - own)} of the saved ones are not configured, {len(own - saved)} of the "
+                    "configured ones are not saved",
+                    fix="restart from the configuration that wrote them, or rebuild from the journal",
+                )
+            self._lay_out(shape)
         for name, log in self.logs.items():
             log.load(under(arrays, name))
+
+
+def _meanings(shape: Shape) -> set[str]:
+    return {slot.meaning.feature for log in shape for slot in log.slots if not slot.gone}

@@ -83,7 +83,7 @@ def warm(bank, *messages):
 
 def test_a_fresh_engine_takes_its_history_as_complete(bank):
     core, _, inside = warm(bank, factories.message())
-    assert (core.warm_us == NEVER).all()
+    assert (core.warming.rule_us == NEVER).all()
     assert inside is None or inside.all()
 
 
@@ -93,7 +93,9 @@ def test_rules_are_in_shadow_until_their_features_have_their_history(bank):
     core = Core(read_setup(bank))
     limit_us = read_setup(bank).configuration.settings.warm_after_us
     start_us = read_setup(bank).configuration.settings.history_from_us
-    warm_us = dict(zip([r.id for r in core.ruleset.rules], core.warm_us.tolist(), strict=True))
+    warm_us = dict(
+        zip([r.id for r in core.ruleset.rules], core.warming.rule_us.tolist(), strict=True)
+    )
     assert max(warm_us.values()) == start_us + limit_us
     assert min(warm_us.values()) >= start_us
     rule = max(warm_us, key=warm_us.get)

@@ -216,7 +216,7 @@ def test_state_of_other_features_is_refused():
     with pytest.raises(StateError, match="the saved windows by account do not fit"):
         same.load({**saved, "account.0/log": np.zeros(1, np.int64)})
     other = Runner([Declared("count", ("device",), 100)], 0).windows
-    with pytest.raises(StateError, match="by other keys"):
+    with pytest.raises(StateError, match="are of other features"):
         other.load(saved)
 
 

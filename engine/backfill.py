@@ -1,0 +1,307 @@
+"""Back-fill: what a new feature would be had it always been there, derived from the journal.
+
+A side core of the new configuration takes the records that came before in again, as far as windows go (`Core.absorb`:
+no models, no rules, no decisions), and what the carried core lacks is taken from it: the event logs that started empty,
+attributes and columns of remembered transactions that nobody kept before. Afterwards every feature is what it would be
+in an engine that had the new configuration from the beginning.
+
+    ask      what the side core must know of the carried one: shapes, dictionaries, what is missing
+    fill     the side core's way through the journal; in a helper process, `python -m engine.backfill`
+    splice   take over what it found
+    back_fill  all three
+
+The side core begins with the journal, or, where that no longer reaches back, with the oldest snapshot that can be used,
+carried into the new configuration: then new features are warming from the core time of that snapshot on.
+
+Codes agree because the side core begins with the dictionaries of the carried one: it gives known texts their codes, and
+new ones (of columns that nobody read before) the next, and `splice` gives these to the carried core. Which records
+count as transactions must not differ: a schema that refuses what was accepted, or another `jump_max`, makes two
+histories, and `splice` says so and leaves everything as it is: warming. What an erased record held is gone from the
+side core too.
+"""
+
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from config.errors import StateError, WeirError
+from engine import snapshots
+from engine.admission import NEVER
+from engine.carry import Carried, Missing, carry
+from engine.core import Core
+from engine.disk import Disk, RealDisk
+from engine.entities import Dictionaries
+from engine.ports import Recorded
+from engine.setup import Setup
+from engine.state import Arrays, prefixed, under
+from engine.windows.shape import Shape, decode, encode
+
+ROWS_MAX: Final = 4_096
+COLUMNS: Final = ("number", "code", "input")
+
+
+def ask(core: Core, carried: Carried) -> Arrays:
+    """What `fill` must know; `core` is just carried, and no record has come since."""
+    question = {"core": np.array([core.seq, core.core_us], np.int64)}
+    question["missing"] = _packed(carried.missing)
+    question["logs"] = _packed(carried.empty_logs)
+    question["fresh"] = _packed(carried.fresh)
+    for k, windows in enumerate(core.windows):
+        question |= prefixed(f"windows/{k}", encode(windows.shape))
+    return question | prefixed("dictionaries", core.dictionaries.save())
+
+
+def fill(
+    question: Mapping[str, NDArray[Any]],
+    setup: Setup,
+    records: Iterable[Recorded],
+    start: Core | None = None,
+) -> Arrays:
+    """Take `records` in under `setup`, and return what the core that asked is missing.
+
+    records : all before the configuration record, from `start.seq` on; from seq 0 if there is no `start`
+    start   : a core as it stood before them; it must not be used afterwards
+
+    Raises `StateError` where the records do not lead up to the core that asked.
+    """
+    side = _side_core(question, setup, start)
+    for record in records:
+        if record.config is not None:
+            side.seq += 1
+            continue
+        assert record.seq0 == side.seq, (record.seq0, side.seq)
+        messages = record.messages
+        for first in range(0, len(messages), ROWS_MAX):
+            rows = slice(first, first + ROWS_MAX)
+            arrival_us = messages.arrival_us
+            side.absorb(
+                messages.lines[rows],
+                messages.positions[rows],
+                None if arrival_us is None else arrival_us[rows],
+            )
+    seq, _ = question["core"].tolist()
+    if side.seq != seq - 1:
+        raise StateError(
+            f"the journal leads to seq {side.seq}, the configuration record has {seq - 1}",
+            why="features would miss what lies between",
+            fix="restore the journal from a backup, or go on with features warming",
+        )
+    return _answer(question, side)
+
+
+def splice(core: Core, carried: Carried, answer: Mapping[str, NDArray[Any]]) -> Carried:
+    """Take over what `fill` found into the core that asked; return `carried` as it is now.
+
+    Raises `StateError`, the core being as before, if the side core saw another history.
+    """
+    seq, core_us = answer["core"].tolist()
+    memory = core.remembered
+    first = max(int(answer["entries"][0]), memory.base)
+    entries = np.arange(first, int(answer["entries"][1]))
+    own, theirs = entries - memory.base, entries - int(answer["entries"][0])
+    if (seq, core_us, int(answer["entries"][1])) != (core.seq, core.core_us, memory.end) or not (
+        np.array_equal(memory.arrays["seq"][own], answer["seq"][theirs])
+    ):
+        raise StateError(
+            "under the new configuration other records would have counted as transactions",
+            why="what refers to them (labels, updates, repeats) would mean others than were decided",
+            fix="go on with features warming, or start the new configuration in another folder",
+        )
+    known, own_texts = Dictionaries(), core.dictionaries
+    known.load(under(answer, "dictionaries"))
+    for name, dictionary in known.items():
+        for text in dictionary.texts[len(own_texts[name]) :]:
+            own_texts[name].code(text)
+        assert own_texts[name].texts == dictionary.texts, name
+    core.ruleset.refresh(core.dictionaries)
+    for k, name in carried.empty_logs:
+        core.windows[k].logs[name].load(under(answer, f"windows/{k}/{name}"))
+    core.attributes.take(under(answer, "attributes"))
+    memory.arrays["standing"][own] = answer["standing"][theirs]
+    for name in COLUMNS:
+        places = np.array(getattr(carried.missing, name), np.int64)
+        memory.arrays[name][own[:, None], places] = answer[name][theirs]
+    if carried.missing.text and len(theirs):
+        texts = _unpacked(answer["texts"], list[list[str | None]])
+        memory.take_texts(first, carried.missing.text, texts[theirs[0] :])
+    since = {n: t for n, t in core.warming.since_us.items() if n not in carried.fresh}
+    core.warming.begin(since | _unpacked(answer["since_us"], dict[str, int]))
+    return replace(carried, empty_logs=(), fresh=(), missing=Missing())
+
+
+def back_fill(
+    disk: Disk, root: Path, core: Core, carried: Carried, *, key: bytes | None = None
+) -> Carried:
+    """Fill what a carried core is missing from the journal of `root`, in a helper process.
+
+    The configuration of `core` must be in the configuration store, and everything before its record in the journal.
+    `disk` is there for the simulator: one that is not the machine's is read in this process. Raises `StateError` where
+    it cannot be done; the core is then as before, and its new features are warming.
+    """
+    if not carried.empty_logs and carried.missing == Missing():
+        return carried
+    question = ask(core, carried)
+    if not isinstance(disk, RealDisk):
+        return splice(core, carried, fill_from(disk, root, core.config, question, key))
+    told = {"root": str(root), "config": core.config, "key": key.hex() if key else ""}
+    done = subprocess.run(
+        [sys.executable, "-m", "engine.backfill"],
+        input=json.dumps(told).encode() + b"\n" + _bytes(question),
+        stdout=subprocess.PIPE,
+        check=False,
+    )
+    if done.returncode:
+        text = done.stdout.decode(errors="replace").strip()
+        try:
+            parts = json.loads(text)
+        except ValueError:
+            parts = [f"the helper process ended with {done.returncode}", "", text[-500:], ""]
+        raise StateError(*parts)
+    return splice(core, carried, _arrays(done.stdout))
+
+
+def fill_from(
+    disk: Disk,
+    root: Path,
+    config: str,
+    question: Mapping[str, NDArray[Any]],
+    key: bytes | None = None,
+) -> Arrays:
+    """`fill` from the journal of an output folder, from its beginning or else its oldest usable snapshot."""
+    from engine.rederive import Rederivation, blocks  # it comes here itself
+
+    again = Rederivation(disk, root, key=key)
+    seq, _ = question["core"].tolist()
+    start = None if again.journal.first_seq == 0 else _oldest(disk, root, again)
+    records = again.journal.read(0 if start is None else start.seq, seq - 1)
+    return fill(question, again.setup_of(config), blocks(records, ROWS_MAX), start)
+
+
+def main() -> int:
+    """Answer the question on standard input; the helper process of `back_fill`."""
+    told = json.loads(sys.stdin.buffer.readline())
+    question = _arrays(sys.stdin.buffer.read())
+    key = bytes.fromhex(told["key"]) if told["key"] else None
+    try:
+        answer = fill_from(RealDisk(), Path(told["root"]), told["config"], question, key)
+    except WeirError as error:
+        print(json.dumps([error.what, error.where, error.why, error.fix]))
+        return 1
+    sys.stdout.buffer.write(_bytes(answer))
+    return 0
+
+
+# ------------------------------------------------------------ the side core
+
+
+def _side_core(question: Mapping[str, NDArray[Any]], setup: Setup, start: Core | None) -> Core:
+    """A core of the new configuration before the first record, with the codes of the core that asked."""
+    shapes: list[Shape] = []
+    while f"windows/{len(shapes)}/shape" in question:
+        shapes.append(decode(question[f"windows/{len(shapes)}/shape"]))
+    known = Dictionaries()
+    known.load(under(question, "dictionaries"))
+    if start is None:
+        side = Core(setup, shapes=shapes)
+    else:
+        for name, dictionary in start.dictionaries.items():
+            texts = list(dictionary.texts)
+            if name != "text" and known[name].texts[: len(texts)] != texts:
+                raise StateError(
+                    f"the dictionary `{name}` of the oldest snapshot gives other codes than the running engine",
+                    why="its state would speak of other entities",
+                    fix="go on with features warming",
+                )
+        seq = start.seq
+        side, _ = carry(start, setup, shapes=shapes)
+        side.seq = seq  # there is no record at this place
+    side.dictionaries.load(under(question, "dictionaries"))
+    side.ruleset.refresh(side.dictionaries)
+    return side
+
+
+def _answer(question: Mapping[str, NDArray[Any]], side: Core) -> Arrays:
+    """What the core that asked is missing, from a side core that has taken everything in."""
+    missing: Missing = _unpacked(question["missing"], Missing)
+    seq, _ = question["core"].tolist()
+    memory = side.remembered
+    held = slice(0, len(memory))
+    answer: Arrays = {
+        "core": np.array([seq, side.core_us], np.int64),
+        "entries": np.array([memory.base, memory.end], np.int64),
+        "seq": memory.arrays["seq"][held],
+        "standing": memory.arrays["standing"][held],
+    }
+    for name in COLUMNS:
+        answer[name] = memory.arrays[name][held][:, list(getattr(missing, name))]
+    texts = [
+        [memory.texts(entry)[k] for k in missing.text]
+        for entry in range(memory.base, memory.end)
+        if missing.text
+    ]
+    answer["texts"] = _packed(texts)
+    saved = side.attributes.save()
+    answer |= prefixed("attributes", {n: saved[n] for n in missing.attributes if n in saved})
+    answer |= prefixed("dictionaries", side.dictionaries.save())
+    for k, name in _unpacked(question["logs"], list[tuple[int, str]]):
+        answer |= prefixed(f"windows/{k}/{name}", side.windows[k].logs[name].save())
+    since = {}
+    for name in _unpacked(question["fresh"], list[str]):
+        since_us = max(side.warming.since_us.get(name, NEVER), side.warming.reads_ready_us(name))
+        if since_us != NEVER:
+            since[name] = since_us
+    answer["since_us"] = _packed(since)
+    return answer
+
+
+def _oldest(disk: Disk, root: Path, again: Any) -> Core:
+    """The core of the oldest snapshot from which the journal goes on."""
+    first_seq = again.journal.first_seq
+    for seq in snapshots.numbers(disk, root):
+        if seq < first_seq:
+            continue
+        try:
+            found = snapshots.read(disk, root, seq)
+            core = Core(again.setup_of(found.config))
+            core.load(found.arrays)
+        except StateError:
+            continue
+        return core
+    raise StateError(
+        f"the journal begins at seq {first_seq}, and no snapshot from there on can be used",
+        str(root),
+        why="what came before it was removed by `journal_keep`",
+        fix="go on with features warming",
+    )
+
+
+def _packed(value: object) -> NDArray[Any]:
+    return np.frombuffer(msgspec.json.encode(value), np.uint8).copy()
+
+
+def _unpacked(array: NDArray[Any], kind: Any) -> Any:
+    return msgspec.json.decode(array.tobytes(), type=kind)
+
+
+def _bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    file = io.BytesIO()
+    np.savez(file, allow_pickle=False, **arrays)
+    return file.getvalue()
+
+
+def _arrays(raw: bytes) -> Arrays:
+    with np.load(io.BytesIO(raw), allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,125 @@
+"""What a field, feature, rule or expression means, as a digest: two of one digest mean the same in two configurations.
+
+A name means nothing by itself: a feature is what it aggregates, a condition what the fields and features in it are,
+all the way down; a list is its content. So a feature keeps its state when it is renamed, or when its file is laid out
+anew, and loses it when a list that its condition reads gets another row.
+
+Not part of a meaning: descriptions, owners, places in files; and the table of exchange rates, for an amount was what
+it was at the rate of its day.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Final
+
+from engine.setup import Setup
+from engine.windows.shape import Meaning, meaning_of
+from rules.columns import conversion
+from rules.definitions import Aggregate, Feature, Place, Rule, RuleTest
+from rules.ruleset import WindowSpec
+from rules.tree import DATE, MONEY, TIME_OF_DAY, Node
+
+_SILENT: Final = frozenset(
+    {"place", "tests", "text", "description", "purpose", "references", "owner", "params", "span"}
+)  # parts of a definition that change nothing the engine does
+
+
+class Meanings:
+    """The meanings of one configuration; each is worked out once."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._pack, self._schema, self._derived = setup.pack, setup.schema, setup.derived
+        self._columns: dict[str, str] = {}
+
+    def column(self, name: str) -> str:
+        """The meaning of a field, attribute, feature or `convert(...)`; of anything else its name."""
+        if name not in self._columns:
+            self._columns[name] = self._column(name)
+        return self._columns[name]
+
+    def node(self, node: Node) -> str:
+        """The meaning of an expression or condition."""
+        value: object = node.value
+        if node.op == "column":
+            value = self.column(str(value))
+        elif node.op == "in" and isinstance(value, str):
+            known = self._pack.lists[value.removeprefix("@")]
+            value = (str(known.type), tuple(sorted(known.values)))
+        elif node.op == "lookup":
+            table = self._pack.tables[str(value)]
+            value = (str(table.type), tuple(sorted(table.values.items())), table.default)
+        elif isinstance(value, frozenset):
+            value = tuple(sorted(value, key=repr))
+        is_local = node.op == "call" or node.type.kind in (TIME_OF_DAY, DATE)
+        zone = self._pack.timezone if is_local else ""
+        return _digest(node.op, str(node.type), repr(value), zone, *map(self.node, node.args))
+
+    def rule(self, rule: Rule) -> str:
+        """The meaning of a rule: everything that may change what it does or says."""
+        return self._anything(rule)
+
+    def spec(self, spec: WindowSpec) -> Meaning:
+        """What a window feature is to its event log."""
+        aggregate, argument = spec.aggregate, spec.argument
+        where = self.node(aggregate.where) if aggregate.where is not None else ""
+        given = ""
+        if argument is not None and aggregate.argument is not None:
+            given = _digest(self.node(aggregate.argument), argument.dictionary, str(spec.decimals))
+        digest = _digest(self._aggregate(aggregate), given)
+        return meaning_of(spec, digest, _digest(aggregate.domain, where), given)
+
+    def _column(self, name: str) -> str:
+        feature = self._pack.features.get(name)
+        if feature is not None:
+            return self._feature(feature)
+        column = self._schema.columns.get(name)
+        if column is not None:
+            parts = [name, column.kind, column.domain, str(column.decimals), str(column.in_books)]
+            if column.kind == MONEY:
+                parts.append(self._pack.currency)
+            if column.entity:
+                parts.append(self._schema.columns[column.entity].domain)
+            parts += [self.column(source) for source in column.sources]
+            if name in self._derived:
+                parts.append(self.node(self._derived[name]))
+            return _digest("field", *parts)
+        asked = conversion(name)
+        if asked is not None:
+            return _digest("convert", self.column(asked[0]), asked[1])
+        return _digest("name", name)
+
+    def _feature(self, feature: Feature) -> str:
+        if feature.aggregate is not None:
+            return _digest(str(feature.type), self._aggregate(feature.aggregate))
+        assert feature.expression is not None, feature.name
+        return _digest(str(feature.type), self.node(feature.expression))
+
+    def _aggregate(self, aggregate: Aggregate) -> str:
+        keys = sorted(self.column(name) for name in set(aggregate.keys))
+        zone = self._pack.timezone if aggregate.window.calendar else ""
+        named = [
+            (f.name, getattr(aggregate, f.name)) for f in fields(aggregate) if f.name != "keys"
+        ]
+        return _digest(zone, *keys, *(f"{n}={self._anything(v)}" for n, v in named))
+
+    def _anything(self, value: object) -> str:
+        """The meaning of a part of a definition."""
+        if isinstance(value, Node):
+            return self.node(value)
+        if isinstance(value, (Place, RuleTest)):
+            return ""
+        if is_dataclass(value):
+            named = [(f.name, getattr(value, f.name)) for f in fields(value)]
+            parts = [f"{n}={self._anything(v)}" for n, v in named if n not in _SILENT]
+            return _digest(type(value).__name__, *parts)
+        if isinstance(value, tuple):
+            return _digest(*map(self._anything, value))
+        if isinstance(value, Mapping):
+            return _digest(*(f"{k}={self._anything(v)}" for k, v in sorted(value.items())))
+        return repr(value)
+
+
+def _digest(*parts: str) -> str:
+    """A digest of texts, each told from its neighbours."""
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:24]
