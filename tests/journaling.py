@@ -8,9 +8,16 @@ import numpy as np
 
 from engine.journal import SegmentedJournal, open_journal
 from engine.ports import Messages
+from engine.seals import Sealer
 
 FOLDER = Path("out/journal")
+DECISIONS = FOLDER.parent / "decisions.ndjson"
+SEALS = FOLDER.parent / "seals.ndjson"
 CONFIG = "sha256:" + "a" * 64
+
+
+class Killed(BaseException):
+    """The process is gone in the middle of what it did."""
 
 
 class MemoryFile:
@@ -20,6 +27,9 @@ class MemoryFile:
         self.disk, self.path = disk, path
 
     def write(self, data):
+        if self.disk.burns():
+            self.disk.now[self.path] += data[: len(data) // 2]
+            raise Killed
         room = self.disk.room
         if room is not None and len(data) > room:
             self.disk.now[self.path] += data[:room]
@@ -28,7 +38,6 @@ class MemoryFile:
         if room is not None:
             self.disk.room -= len(data)
         self.disk.now[self.path] += data
-        self.disk.written.append((self.path, len(self.disk.now[self.path])))
 
     def tell(self):
         return len(self.disk.now[self.path])
@@ -37,6 +46,7 @@ class MemoryFile:
         pass
 
     def sync(self):
+        self.disk.burn()
         if self.disk.fails_to_sync:
             raise OSError(5, "Input/output error")
         self.disk.durable[self.path] = bytes(self.disk.now[self.path])
@@ -51,11 +61,29 @@ class MemoryDisk:
     def __init__(self):
         self.now = {}
         self.durable = {}
-        self.written = []  # (path, length after it), of every write
         self.room = None  # bytes until the disk is full
         self.fails_to_sync = False
+        self.fails_to_cut = False
+        self.fuse = None  # steps until the process is killed
+
+    def burns(self):
+        if self.fuse is not None:
+            self.fuse -= 1
+        return self.fuse is not None and self.fuse < 0
+
+    def burn(self):
+        if self.burns():
+            raise Killed
+
+    def copy(self):
+        """The same files once more, all of them durable."""
+        other = MemoryDisk()
+        other.now = {path: bytearray(data) for path, data in self.now.items()}
+        other.durable = {path: bytes(data) for path, data in self.now.items()}
+        return other
 
     def create(self, path):
+        self.burn()
         self.now[path] = bytearray()
         self.durable[path] = b""
         return MemoryFile(self, path)
@@ -77,13 +105,18 @@ class MemoryDisk:
         return len(self.now[path]) if path in self.now else -1
 
     def truncate(self, path, length):
+        self.burn()
+        if self.fails_to_cut:
+            raise OSError(5, "Input/output error")
         del self.now[path][length:]
         self.durable[path] = bytes(self.now[path])
 
     def rename(self, old, new):
+        self.burn()
         self.now[new], self.durable[new] = self.now.pop(old), self.durable.pop(old)
 
     def remove(self, path):
+        self.burn()
         for known in [p for p in self.now if p == path or path in p.parents]:
             del self.now[known], self.durable[known]
 
@@ -141,6 +174,30 @@ def fill(journal, n_batches, n=3, *, seed=0):
         given = messages(lines, seq + 1)
         journal.append(seq, given, given.positions[-1])
         told += lines
+    return told
+
+
+def sealed(disk, n_seals=3, *, n=3, copy=None, key=None, seed=0, close=True):
+    """A folder with a journal, a stream and a chain: a seal every two batches of `n`; gives all lines."""
+    journal = opened(disk, segment_bytes=600, key=key)
+    sealer = Sealer(disk, FOLDER.parent, root_copy=copy)
+    stream = disk.append(DECISIONS)
+    told = []
+    for number in range(2 * n_seals):
+        seq = journal.seq_end
+        lines = [b'{"id":%d,"x":%d}' % (seq + k, seed) for k in range(n)]
+        given = messages(lines, seq + 1)
+        link = journal.append(seq, given, given.positions[-1])
+        journal.sync()
+        outcome = b'{"seq":%d}\n' % seq
+        stream.write(outcome)
+        sealer.add(link, {"decisions": outcome})
+        if number % 2:
+            sealer.seal(config=CONFIG, core_time=f"2026-03-01T00:0{number}:00Z")
+        told += lines
+    if close:
+        journal.close()
+        sealer.close()
     return told
 
 
