@@ -28,6 +28,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+import msgspec
 import orjson
 
 from config.errors import StateError
@@ -187,32 +188,32 @@ def _parse_line(text: bytes, line: int, byte: int, place: str) -> Line:
         if "seal" in fields:
             return _seal(fields, previous, told, line, byte)
         kind = next(kind for kind in NOTES if kind in fields)
-    except (ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, StopIteration) as error:
         if isinstance(error, StateError):
             raise
         raise _broken(place, "it is no seal and no note") from None
     return Note(kind, fields, previous, told, line, byte)
 
 
+class _Fields(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Keys of a seal with their types; `msgspec.convert` refuses every other."""
+
+    seal: int
+    seq0: int
+    n: int
+    leaves: str
+    about: str
+    journal: str
+    streams: dict[str, tuple[int, int, str]]
+    config: str
+    core_time: str
+    closes_day: str | None
+    kept_from: int
+
+
 def _seal(fields: Mapping[str, Any], previous: str, told: str, line: int, byte: int) -> Seal:
-    streams = {name: (int(a), int(b), str(h)) for name, (a, b, h) in fields["streams"].items()}
-    return Seal(
-        fields["seal"],
-        fields["seq0"],
-        fields["n"],
-        fields["leaves"],
-        fields["about"],
-        fields["journal"],
-        streams,
-        fields["config"],
-        fields["core_time"],
-        fields["closes_day"],
-        fields["kept_from"],
-        previous,
-        told,
-        line,
-        byte,
-    )
+    given = msgspec.structs.astuple(msgspec.convert(fields, _Fields))
+    return Seal(*given, previous=previous, hash=told, line=line, byte=byte)
 
 
 def _check_follows(before: Seal, after: Seal, place: str) -> None:
