@@ -1,12 +1,14 @@
-"""Put an engine together from a configuration folder: read, check, compile, and say what ran.
+"""Run a job from beginning to end, and say what ran: `weir run` and `weir replay` come through here.
 
-The one place that knows how configuration, core, files and metrics are joined; `weir run` and `weir replay`
-come through here, so that they run the same engine.
+How an engine is put on an output folder stands in engine/starting.py; this is what a command adds: clock and disk of
+the machine, signals, a progress bar, the summary.
 """
 
+import contextlib
+import os
 import resource
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,16 +16,17 @@ from typing import Any
 from config import kernel_cache
 from config.errors import StateError
 from engine.clock import SystemClock
-from engine.control import Control
 from engine.core import Core
+from engine.disk import RealDisk
 from engine.memory import MemoryGuard
 from engine.metrics import Metrics
 from engine.output import OutputFolder
 from engine.ports import Source
 from engine.progress import Progress
 from engine.quality import FLAWS, of_run, table
-from engine.runner import Observer, Runner, StopRequest
+from engine.runner import Observer, StopRequest
 from engine.setup import Setup
+from engine.starting import open_engine
 from engine.windows import budget, usage
 
 
@@ -80,11 +83,12 @@ class Job:
     out: Path
     rows_max: int
     inputs: tuple[str, ...]
-    resume: bool = False  # go on from the newest snapshot
+    resume: bool = False  # go on with what the folder holds
     rewinds: bool = True  # the source can give again what came before
-    is_live: bool = False  # takes commands from OUT/control/
+    is_live: bool = False  # takes commands from OUT/control/; a process beside writes snapshots
+    durability: str = ""  # in place of the setting
     metrics_port: int = 0
-    quiet: bool = False  # no progress bar
+    quiet: bool = False  # no progress bar, no notes
     total: int | None = None  # records, for the progress bar
 
 
@@ -96,56 +100,54 @@ def execute(
 ) -> dict[str, Any]:
     """Run `source` through a core into the output folder of `job`; return the summary, which is written there too.
 
-    Raises `StateError` if the folder holds another run and `resume` is not set, or cannot be gone on with.
+    Raises `StateError` if the folder holds another run and `resume` is not set, cannot be gone on with, or is being
+    written by another process.
     """
     clock = SystemClock()
     began_ns = clock.monotonic_ns()
-    if OutputFolder.is_used(job.out) and not job.resume:
+    if OutputFolder(job.out).is_used() and not job.resume:
         raise StateError(
             "the output folder holds another run",
             str(job.out),
             why="two runs in one folder could not be told apart, or verified",
             fix="name an empty folder, or add --resume to go on with that run",
         )
-    out = OutputFolder(job.out)
-    snapshot = out.newest() if job.resume else None
-    if job.resume and not job.rewinds and out.holds_more_than(snapshot):
-        raise StateError(
-            "the last run in this folder was not stopped in order",
-            str(job.out),
-            why="what it decided after its last snapshot cannot be derived again from a pipe, and must not be lost",
-            fix="keep the folder, write into another one, and send again what was not answered",
-        )
-    metrics = Metrics(clock)
-    budget.refuse(job.setup)
-    core = Core(job.setup)
-    guard = MemoryGuard(core, job.setup.configuration.settings.memory_budget_bytes)
     if not job.quiet and kernel_cache.is_cold("engine"):
         print(
             "compiling kernels, once for this version and machine: a minute or two ...",
             file=sys.stderr,
         )
-    core.warm_up()
-    runner = Runner(
-        core=core,
-        source=source,
-        out=out,
-        clock=clock,
-        metrics=metrics,
-        rows_max=job.rows_max,
-        control=Control(job.out / "control") if job.is_live else None,
-        observers=(*observe(core), guard),
-    )
-    if snapshot is not None:
-        runner.resume(snapshot)
-    out.open(snapshot)
-    out.keep_config(job.setup.configuration)
-    metrics.show(core)
-    metrics.show_memory(core, guard)
-    if job.metrics_port:
-        metrics.serve(job.metrics_port)
-    warm_ns = clock.monotonic_ns()
-    try:
+    budget.refuse(job.setup)
+    metrics = Metrics(clock)
+    with contextlib.ExitStack() as stack:
+        stack.callback(source.close)
+        stack.enter_context(only_writer(job.out))
+        engine = open_engine(
+            RealDisk(),
+            job.out,
+            source,
+            job.setup,
+            clock,
+            metrics=metrics,
+            durability=job.durability,
+            helper=job.is_live,
+            control=job.is_live,
+            may_reconfigure=job.is_live,
+            rewinds=job.rewinds,
+            rows_max=job.rows_max,
+            observe=observe,
+        )
+        stack.callback(engine.close)
+        runner = engine.runner
+        guard = MemoryGuard(runner.core, job.setup.configuration.settings.memory_budget_bytes)
+        runner.watchers = (guard,)
+        metrics.show_memory(runner.core, guard)
+        for note in () if job.quiet else (*engine.notes, *_from_where(job, runner.position)):
+            print(note, file=sys.stderr)
+        runner.core.warm_up()
+        if job.metrics_port:
+            metrics.serve(job.metrics_port)
+        warm_ns = clock.monotonic_ns()
         with StopRequest() as stop, Progress(job.total, "msg", quiet=job.quiet) as progress:
             guard.stop = stop
             runner.run(progress, stop)
@@ -159,18 +161,57 @@ def execute(
             inputs=job.inputs,
         )
         summary["quality"] = of_run(
-            job.setup.feed.name, job.setup.schema, core.decoder.quality, runner.totals.counts
+            job.setup.feed.name,
+            job.setup.schema,
+            runner.core.decoder.quality,
+            runner.totals.counts,
         )
-        summary["windows"] = usage.as_summary(usage.usages(core.windows), core.core_us)
+        summary["windows"] = usage.as_summary(
+            usage.usages(runner.core.windows), runner.core.core_us
+        )
         if stop.is_set:
             by = "by the memory budget" if guard.is_over else "by a signal"
             summary["stopped"] = f"{by}, before the end of the input"
-        out.summarise(summary)
+        engine.summarise(summary)
         guard.check()
-    finally:
-        out.close()
-        source.close()
     return summary
+
+
+def _from_where(job: Job, position: str) -> Sequence[str]:
+    """Tell whoever sends through a pipe where to go on: what this engine has durable need not come again."""
+    if job.rewinds or not position:
+        return ()
+    number = position.rpartition(":")[2]
+    said = (
+        f"note: message {number} of this input was the last one taken; send again what comes after it. "
+        "Sending more again is harmless: repeats are answered with their first decision"
+    )
+    return (said,)
+
+
+@contextlib.contextmanager
+def only_writer(root: Path) -> Iterator[None]:
+    """Hold the output folder against other processes; the hold ends with the process, however that ends."""
+    if sys.platform == "win32":  # folders cannot be locked there
+        yield
+        return
+    import fcntl
+
+    root.mkdir(parents=True, exist_ok=True)
+    number = os.open(root, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StateError(
+                "another engine is writing this output folder",
+                str(root),
+                why="two writers would tear each other's lines",
+                fix="stop that one first (SIGTERM stops it in order), or name another folder",
+            ) from None
+        yield
+    finally:
+        os.close(number)
 
 
 def summary_table(summary: dict[str, Any]) -> str:

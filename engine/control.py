@@ -1,63 +1,124 @@
 """Commands that people drop into OUT/control/ of a running engine, and the answers written beside them.
 
-A command file is one JSON object (`kind` command) under a name ending in `.json`, moved in by atomic rename. It is read
-once, becomes an input record with a seq like any other, and is answered in `NAME.answer`; the file itself is renamed to
-`NAME.taken`, so that nothing is done twice after a restart.
+A command file is one JSON object (`kind` command) under a name ending in `.json`, moved in by atomic rename. It becomes
+an input record with a seq like any other, at the position `control/NAME`; once that record is durable the file is
+renamed to `NAME.taken`, and then answered in `NAME.answer`. So a file is never lost, and never taken twice: an engine
+that was killed in between finds the record in its journal (engine/recovery.py), and finishes renaming and answer.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-BYTES_MAX = 1 << 20
+from engine.disk import Disk, RealDisk
+
+BYTES_MAX: Final = 1 << 20
+PREFIX: Final = "control/"  # of the positions of such records
 
 
 @dataclass(frozen=True, slots=True)
 class ControlFile:
-    """A command as it was dropped in: its path once taken, and its bytes on one line."""
+    """A command as it was dropped in: its path, its bytes as they are, and as one line of a message."""
 
     path: Path
+    content: bytes
     line: bytes
+
+    @property
+    def position(self) -> str:
+        return f"{PREFIX}{self.path.stem}"
 
 
 class Control:
     """Poll a folder for commands; write answers beside them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, disk: Disk | None = None) -> None:
         self.folder = folder
+        self._disk: Disk = RealDisk() if disk is None else disk
+        self._in_hand: set[str] = set()  # read, and not finished yet
 
-    def take(self) -> list[ControlFile]:
-        """Take what has been dropped in since the last call, in the order of the names."""
-        taken = []
-        for path in sorted(self.folder.glob("*.json")):
-            if not path.is_file():  # a folder is no command, and a pipe would never end
+    def take(self, n_max: int) -> list[ControlFile]:
+        """Up to `n_max` files that have been dropped in and are not in hand, in the order of their names."""
+        taken: list[ControlFile] = []
+        for name in self._disk.names(self.folder):
+            if len(taken) == n_max:
+                break
+            if not name.endswith(".json") or name in self._in_hand:
                 continue
-            try:
-                with path.open("rb") as file:
-                    content = file.read(BYTES_MAX + 1)
-                moved = path.rename(path.with_suffix(".taken"))
-            except OSError:  # taken back meanwhile, or not for us to read: it stays where it is
-                continue
-            line = b" ".join(content.split(b"\n")).strip()
-            taken.append(ControlFile(moved, line))
+            found = self._read(self.folder / name)
+            if found is not None:
+                self._in_hand.add(name)
+                taken.append(found)
         return taken
 
-    @staticmethod
-    def answer(file: ControlFile, answer: Mapping[str, object]) -> None:
-        """Write the answer to a command beside it, by rename."""
-        target = file.path.with_suffix(".answer")
+    def _read(self, path: Path) -> ControlFile | None:
+        try:
+            if self._disk.size(path) < 0:  # a folder is no command, and a pipe would never end
+                return None
+            content = self._disk.read(path, 0, BYTES_MAX + 1)
+        except OSError:  # taken back meanwhile, or not for us to read: it stays where it is
+            return None
+        return ControlFile(path, content, named(b" ".join(content.split(b"\n")).strip()))
+
+    def finish(self, file: ControlFile, answer: Mapping[str, object]) -> None:
+        """Rename a file whose record is durable, and answer it. What was put in its place meanwhile stays."""
+        path = file.path
+        try:
+            if self._disk.read(path, 0, BYTES_MAX + 1) == file.content:
+                self._disk.rename(path, path.with_suffix(".taken"))
+        except FileNotFoundError:  # taken back after it was read: it holds all the same
+            pass
+        self._disk.sync_folder(self.folder)
+        self._answer(path, answer)
+        self._in_hand.discard(path.name)
+
+    def catch_up(
+        self,
+        position: str,
+        line: bytes,
+        answer: Mapping[str, object],
+        scrub: Callable[[bytes], bytes],
+    ) -> None:
+        """Finish what an engine that was killed may have left: the record at `position` stands in the journal.
+
+        scrub takes out what is never stored, so that the file can be told by the `line` that was.
+        """
+        path = self.folder / f"{position.removeprefix(PREFIX)}.json"
+        if self._answered(path) == answer["seq"]:
+            return
+        found = self._read(path)
+        if found is not None and scrub(found.line) == line:
+            self.finish(found, answer)
+        else:
+            self._answer(path, answer)
+
+    def _answered(self, path: Path) -> object:
+        """The seq that the answer beside `path` is about; None without one."""
+        try:
+            told = json.loads(self._disk.read(path.with_suffix(".answer")))
+        except (OSError, ValueError):
+            return None
+        return told.get("seq") if isinstance(told, dict) else None
+
+    def _answer(self, path: Path, answer: Mapping[str, object]) -> None:
+        target = path.with_suffix(".answer")
         temporary = target.with_suffix(".answer.new")
-        temporary.write_text(json.dumps(answer, sort_keys=True) + "\n")
-        temporary.rename(target)
+        file = self._disk.create(temporary)
+        file.write(json.dumps(answer, sort_keys=True).encode() + b"\n")
+        file.sync()
+        file.close()
+        self._disk.rename(temporary, target)
+        self._disk.sync_folder(self.folder)
 
 
-def named(file: ControlFile) -> ControlFile:
-    """The file with its `kind` filled in, if it is a command without one; anything else as it is."""
+def named(line: bytes) -> bytes:
+    """The line with its `kind` filled in, if it is a command without one; anything else as it is."""
     try:
-        found = json.loads(file.line)
+        found = json.loads(line)
     except (ValueError, RecursionError):  # a dead letter, later
-        return file
+        return line
     if not isinstance(found, dict) or "command" not in found or "kind" in found:
-        return file
-    return ControlFile(file.path, json.dumps({"kind": "command", **found}).encode())
+        return line
+    return json.dumps({"kind": "command", **found}).encode()

@@ -42,7 +42,7 @@ def run(arguments: Namespace) -> int:
         arguments.out,
         settings.rows_max,
         inputs=(arguments.input,),
-        resume=OutputFolder.is_used(arguments.out),
+        resume=OutputFolder(arguments.out).is_used(),
         rewinds=arguments.input != STDIN,
         is_live=True,
         metrics_port=arguments.metrics_port,

@@ -1,31 +1,32 @@
-"""An output folder: the streams of outcomes, snapshots, the configuration that was active, and the summary.
+"""An output folder: the streams of outcomes that grow in it, and the summary.
 
     decisions.ndjson     one line a transaction, in order      alerts.ndjson   commands.ndjson   resolutions.ndjson
     dead_letters.ndjson  what could not be read, and why       reports.ndjson  duplicates.ndjson answers.ndjson
-    snapshots/           state of the core, newest last        config/         every version that was active
-    control/             commands dropped in by people         summary.json
+    journal/             every input, durable before its outcome leaves        (engine/journal/)
+    seals.ndjson         the chain over inputs and outcomes                    (engine/seals.py)
+    delivery.ndjson      when each batch came and left, by the wall clock      (engine/delivery.py)
+    snapshots/           state of the core, newest last                        (engine/snapshots.py)
+    config/              every configuration that was active                   (engine/config_store.py)
+    control/             commands dropped in by people                         (engine/control.py)
+    summary.json         what the last run added up
 
-A snapshot remembers how long each stream was when it was taken: going on from it cuts the streams back to that length
-and derives the rest again, so a killed process leaves nothing twice. Journal and chained log come with "Durability and
-audit"; until then a stream from standard input can only be gone on with after an orderly stop.
+The streams are outcomes: the same bytes for the same input and configuration, whatever was killed on the way. Where
+they stand after a crash is for engine/recovery.py to find out; this module only appends.
 """
 
+import errno
 import json
-import os
-import shutil
-import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
-from typing import IO, Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, Final
 
 from config.errors import StateError
-from config.settings import Configuration
+from engine import config_store, snapshots
+from engine.disk import Disk, DiskFile, RealDisk
 
-STREAMS = (
+STREAMS: Final = (
     "decisions",
     "alerts",
     "commands",
@@ -35,163 +36,127 @@ STREAMS = (
     "duplicates",
     "answers",
 )
-FOLDERS = ("snapshots", "control", "config")
-FORMAT = 1  # of the snapshot manifest
+JOURNAL: Final = "journal"
+CONTROL: Final = "control"
+FOLDERS: Final = (JOURNAL, snapshots.FOLDER, CONTROL, config_store.FOLDER)
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG})
+FILES: Final = ("delivery.ndjson", "seals.ndjson", "access.ndjson", "summary.json")
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """State of the core at `seq`, and where the world around it stood then."""
-
-    seq: int
-    records: int  # records taken from the source so far
-    position: str  # where the last of them stood in the source
-    orderly: bool  # written at a stop, nothing came after it
-    config: str  # sha256 of the configuration
-    lengths: dict[str, int]  # bytes of each stream
-    totals: dict[str, Any]  # what the summary has added up
-    arrays: dict[str, NDArray[Any]]
+def stream_path(root: Path, stream: str) -> Path:
+    """Where the lines of `stream` stand."""
+    return root / f"{stream}.ndjson"
 
 
 class OutputFolder:
-    """The files of one run. One process writes; anybody may read."""
+    """The streams of one run. One process writes; anybody may read."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, disk: Disk | None = None) -> None:
         self.root = root
-        self._files: dict[str, IO[bytes]] = {}
+        self.disk: Disk = RealDisk() if disk is None else disk
+        self._files: dict[str, DiskFile] = {}
+        self._unsynced: set[str] = set()
 
-    @staticmethod
-    def is_used(root: Path) -> bool:
+    def is_used(self) -> bool:
         """Whether a run has written here before."""
-        return (root / "decisions.ndjson").exists() or (root / "snapshots").exists()
+        disk, root = self.disk, self.root
+        return (
+            disk.size(stream_path(root, "decisions")) >= 0
+            or bool(disk.names(root / snapshots.FOLDER))
+            or bool(disk.names(root / JOURNAL))
+        )
 
-    def open(self, snapshot: Snapshot | None) -> None:
-        """Open the streams: empty ones, or cut back to where `snapshot` was taken."""
+    def prepare(self) -> None:
+        """Make the folders."""
         for name in FOLDERS:
-            (self.root / name).mkdir(parents=True, exist_ok=True)
+            self.disk.make_folder(self.root / name)
+
+    def open(self, lengths: Mapping[str, int]) -> None:
+        """Open the streams behind their first `lengths` bytes (0 where not named); what stands behind is cut off."""
+        self.check(lengths)
+        self.prepare()
         for stream in STREAMS:
-            path = self.root / f"{stream}.ndjson"
-            length = snapshot.lengths.get(stream, 0) if snapshot else 0
-            file = path.open("r+b" if path.exists() else "w+b")
-            if path.stat().st_size < length:
+            path, length = stream_path(self.root, stream), lengths.get(stream, 0)
+            if self.disk.size(path) > length:
+                self.disk.truncate(path, length)
+            self._files[stream] = self.disk.append(path)
+        self._unsynced = set(STREAMS)  # recovery may have written to any of them
+        self.disk.sync_folder(self.root)
+
+    def check(self, lengths: Mapping[str, int]) -> None:
+        """Raise `StateError` if a stream is shorter than `lengths` says."""
+        for stream, length in lengths.items():
+            path = stream_path(self.root, stream)
+            if max(0, self.disk.size(path)) < length:
                 raise StateError(
                     f"`{path.name}` is shorter than the snapshot says ({length} bytes)",
                     str(path),
                     why="lines that were already given out are missing",
                     fix="restore the file from a backup, or replay into an empty folder",
                 )
-            file.truncate(length)
-            file.seek(length)
-            self._files[stream] = file
 
-    def holds_more_than(self, snapshot: Snapshot | None) -> bool:
-        """Whether lines were given out after `snapshot` was taken."""
-        lengths = snapshot.lengths if snapshot else {}
-        paths = ((stream, self.root / f"{stream}.ndjson") for stream in STREAMS)
-        return any(p.exists() and p.stat().st_size > lengths.get(s, 0) for s, p in paths)
+    def holds_more_than(self, lengths: Mapping[str, int]) -> bool:
+        """Whether lines were given out behind `lengths`."""
+        sizes = {s: self.disk.size(stream_path(self.root, s)) for s in STREAMS}
+        return any(size > lengths.get(stream, 0) for stream, size in sizes.items())
 
     def write(self, streams: Mapping[str, bytes]) -> None:
         """Append the outcomes of one batch; whole lines only."""
         for stream, lines in streams.items():
             if lines:
                 self._files[stream].write(lines)
+                self._unsynced.add(stream)
 
     def flush(self) -> None:
-        for file in self._files.values():
-            file.flush()
+        """Let go of what a killed process would lose."""
+        for stream in self._unsynced:
+            self._files[stream].flush()
 
-    def keep_config(self, configuration: Configuration) -> None:
-        """Store every file of the configuration under its hash, so that the day can be decided again."""
-        folder = self.root / "config" / configuration.sha256
-        for name, (path, _) in configuration.files.items():
-            kept = folder / name
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, kept)
-
-    def save(self, snapshot: Snapshot) -> None:
-        """Write a snapshot whole or not at all: temporary name, fsync, rename; then drop the one before the last."""
-        self.flush()
-        for file in self._files.values():
-            os.fsync(file.fileno())
-        folder = self.root / "snapshots"
-        target = folder / f"{snapshot.seq:016d}"
-        temporary = folder / f".{snapshot.seq:016d}.new"
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir()
-        with (temporary / "state.npz").open("wb") as file:
-            np.savez(file, allow_pickle=False, **snapshot.arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        manifest = {
-            "format": FORMAT,
-            "seq": snapshot.seq,
-            "records": snapshot.records,
-            "position": snapshot.position,
-            "orderly": snapshot.orderly,
-            "config": snapshot.config,
-            "lengths": snapshot.lengths,
-            "totals": snapshot.totals,
-        }
-        with (temporary / "manifest.json").open("w") as text:
-            json.dump(manifest, text, indent=1, sort_keys=True)
-            text.flush()
-            os.fsync(text.fileno())
-        shutil.rmtree(target, ignore_errors=True)
-        temporary.rename(target)
-        for old in sorted(p for p in folder.iterdir() if not p.name.startswith("."))[:-2]:
-            shutil.rmtree(old)
+    def sync(self) -> None:
+        """Return when what was written survives a power failure; before `open`, all that is there."""
+        if not self._files:
+            for path in (stream_path(self.root, stream) for stream in STREAMS):
+                if self.disk.size(path) >= 0:
+                    file = self.disk.append(path)
+                    file.sync()
+                    file.close()
+            return
+        for stream in sorted(self._unsynced):
+            self._files[stream].sync()
+        self._unsynced.clear()
 
     def lengths(self) -> dict[str, int]:
         """Bytes written to each stream so far."""
         return {stream: file.tell() for stream, file in self._files.items()}
 
-    def newest(self) -> Snapshot | None:
-        """Read the newest snapshot that is whole; None if there is none. A damaged one raises `StateError`."""
-        folder = self.root / "snapshots"
-        names = sorted(p for p in folder.glob("[0-9]*")) if folder.exists() else []
-        if not names:
-            return None
-        path = names[-1]
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """Say what happened where the disk cannot be written; the journal has its own words for it."""
         try:
-            manifest = json.loads((path / "manifest.json").read_bytes())
-            written_format = manifest["format"]
-            if written_format == FORMAT:
-                return _read_snapshot(path, manifest)
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            yield
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
             raise StateError(
-                f"the snapshot cannot be read: {error}",
-                str(path),
-                why="a damaged state would give other decisions than before",
-                fix=f"remove {path.name} to go on from the one before it, or replay into an empty folder",
-            ) from None
-        raise StateError(
-            f"the snapshot has format {written_format}, this version reads {FORMAT}",
-            str(path),
-            fix="go on with the version that wrote it, or replay into an empty folder",
-        )
+                f"the output folder cannot be written: {error.strerror or error}",
+                str(error.filename or self.root),
+                why="what the journal holds and the streams do not is written at the next start",
+                fix="make room on that disk, or repair it, and start again: the run goes on where it stopped",
+            ) from error
 
-    def summarise(self, summary: Mapping[str, Any]) -> None:
-        """Write summary.json, by rename."""
+    def summarise(self, summary: Mapping[str, Any]) -> str:
+        """Write summary.json, by rename; return its sha256."""
         temporary = self.root / ".summary.json.new"
-        temporary.write_text(json.dumps(summary, indent=2, sort_keys=True) + "\n")
-        temporary.rename(self.root / "summary.json")
+        content = json.dumps(summary, indent=2, sort_keys=True).encode() + b"\n"
+        file = self.disk.create(temporary)
+        file.write(content)
+        file.sync()
+        file.close()
+        self.disk.rename(temporary, self.root / "summary.json")
+        self.disk.sync_folder(self.root)
+        return sha256(content).hexdigest()
 
     def close(self) -> None:
         for file in self._files.values():
             file.close()
         self._files = {}
-
-
-def _read_snapshot(path: Path, manifest: Mapping[str, Any]) -> Snapshot:
-    with np.load(path / "state.npz", allow_pickle=False) as arrays:
-        state = {name: arrays[name] for name in arrays.files}
-    return Snapshot(
-        manifest["seq"],
-        manifest["records"],
-        manifest["position"],
-        manifest["orderly"],
-        manifest["config"],
-        manifest["lengths"],
-        manifest["totals"],
-        state,
-    )

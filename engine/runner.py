@@ -1,28 +1,39 @@
 """Run a core over a source: poll, apply, journal, write, count, until the source ends or somebody asks to stop.
 
 The runner is the shell: the only place where batches, the clock, files and the core meet. What a batch means is decided
-in engine/core.py alone, so nothing here can change an outcome.
+in engine/core.py alone, so nothing here can change an outcome. A round:
+
+    poll -> core.apply(k) -> journal.append(k), begin_sync -> [ poll -> core.apply(k+1) ] -> wait
+         -> write the streams of k -> control files, source.commit -> delivery log -> seals
+
+Nothing leaves before its input is durable, and the next batch is decided meanwhile. If nothing more has arrived, a
+round is finished at once. A batch never crosses a multiple of `GRID`: there the chain of seals has its links.
 """
 
-import copy
 import signal
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, Self, TypeAlias
 
 import numpy as np
 
-from config.errors import StateError
-from engine.batch import KIND_NAMES
+from config.errors import WeirError
 from engine.clock import Clock
-from engine.control import Control, named
+from engine.control import Control, ControlFile
 from engine.core import Core, Outcome
-from engine.metrics import Metrics
-from engine.output import OutputFolder, Snapshot
-from engine.ports import Journal, Messages, Source
+from engine.delivery import STREAM as DELIVERY
+from engine.delivery import Delivery
+from engine.journal import SegmentedJournal
+from engine.keeping import Keeper
+from engine.metrics import Metrics, Watch
+from engine.output import OutputFolder
+from engine.ports import Link, Messages, Source
 from engine.progress import Progress
+from engine.sealing import GRID, Sealing
+from engine.snapshots import Snapshot
+from engine.totals import Totals, answer_of
 
 TICK_AFTER_US = (
     1_000_000  # a live source that is silent that long gets a tick, so that things expire
@@ -33,20 +44,6 @@ WAIT_US = (
 CONTROL_EVERY_US = 200_000
 
 Observer: TypeAlias = Callable[[Outcome], None]
-
-
-@dataclass(slots=True)
-class Totals:
-    """What a run adds up; kept in snapshots, so that the summary of a resumed run is of the whole."""
-
-    counts: dict[str, dict[str, int]] = field(default_factory=dict)
-
-    def add(self, outcome: Outcome) -> None:
-        for group, counts in outcome.counts.items():
-            target = self.counts.setdefault(group, {})
-            for name, n in counts.items():
-                if n:
-                    target[name] = target.get(name, 0) + n
 
 
 class StopRequest:
@@ -71,10 +68,45 @@ class StopRequest:
 
 
 @dataclass(slots=True)
+class Ledger:
+    """What makes a run durable and provable. All of it, or none (`durability: none`)."""
+
+    journal: SegmentedJournal
+    sealing: Sealing
+    delivery: Delivery
+
+    def close(self) -> None:
+        """The orderly end of the journal, and of the files."""
+        self.journal.close()
+        self.sealing.close()
+        self.delivery.close()
+
+
+@dataclass(slots=True)
+class Round:
+    """A batch that was decided, on its way to being durable and written."""
+
+    outcome: Outcome
+    n: int
+    position: str  # where the source stood after it
+    core_us: int
+    began_ns: int
+    arrived_us: int
+    decided_us: int
+    watch: Watch
+    link: Link | None
+    files: Sequence[tuple[ControlFile, Mapping[str, object]]]
+
+
+@dataclass(slots=True)
 class Runner:
     """One core, one source, one output folder.
 
-    observers : look at each outcome after it was written (feature files, evaluation); never change it
+    ledger    : journal, seals and delivery log; None: nothing of the kind is kept
+    keeper    : writes snapshots when it is time
+    observers : look at each outcome after it was written (feature files, evaluation); never change it. With them a
+                round is finished before the next is decided, for texts live as long as their batch
+    watchers  : told of each outcome after it was written; the next batch may be decided by then
     """
 
     core: Core
@@ -83,13 +115,18 @@ class Runner:
     clock: Clock
     metrics: Metrics
     rows_max: int
-    journal: Journal | None = None
+    keeper: Keeper
+    ledger: Ledger | None = None
     control: Control | None = None
     observers: tuple[Observer, ...] = ()
+    watchers: tuple[Observer, ...] = ()
     totals: Totals = field(default_factory=Totals)
     resumed_from: Totals = field(default_factory=Totals)
     records: int = 0
     position: str = ""
+    written_seq: int = 0  # one past the last record whose outcomes have left
+    _written: str = ""  # position after the last round that was finished
+    _pending: Round | None = None
     # seconds of each batch, read to written
     _took_s: "array[float]" = field(default_factory=lambda: array("d"))
 
@@ -101,50 +138,40 @@ class Runner:
         named = {"p50": 50.0, "p99": 99.0, "max": 100.0}
         return {name: round(float(np.percentile(took_ms, p)), 3) for name, p in named.items()}
 
-    def resume(self, snapshot: Snapshot) -> None:
-        """Go on from `snapshot`: state, totals and the place in the source. Before `run`."""
-        config = self.core.config
-        if snapshot.config != config:
-            raise StateError(
-                f"the output folder was written with configuration {snapshot.config[:19]}..., "
-                f"given was {config[:19]}...",
-                str(self.out.root),
-                why="a day decided under two configurations needs a configuration record between them",
-                fix="go on with the same --config and options, or write into another folder",
-            )
-        self.core.load(snapshot.arrays)
-        self.totals = Totals(snapshot.totals)
-        self.resumed_from = copy.deepcopy(self.totals)
-        self.records = snapshot.records
-        self.position = snapshot.position
-        if self.position:
-            self.source.resume_after(self.position)
-
     def run(self, progress: Progress, stop: StopRequest) -> None:
-        """Run until the source ends or `stop` is set; then leave a snapshot that the next run goes on from."""
+        """Run until the source ends or `stop` is set; then leave a snapshot that the next run goes on from.
+
+        Raises `StateError` when something cannot be made durable (a full disk); nothing has left then that the journal
+        does not hold, and the next start goes on.
+        """
         last_seen_ns = last_control_ns = self.clock.monotonic_ns()
         while not stop.is_set:
-            messages = self.source.poll(self.rows_max, WAIT_US)
+            messages = self._poll(progress)
             now_ns = self.clock.monotonic_ns()
             if messages is None:
                 break
             if len(messages):
                 last_seen_ns = now_ns
-                self._take(messages, progress)
                 self.position = messages.positions[-1]
-                self.source.commit(self.position)
+                self._take(messages, progress)
+            elif self._pending is not None:  # nothing more has arrived: what is decided leaves now
+                self._finish(progress)
             elif self.source.is_live and now_ns - last_seen_ns >= TICK_AFTER_US * 1_000:
                 last_seen_ns = now_ns
                 self._take(self._tick(), progress)
             if self.control and now_ns - last_control_ns >= CONTROL_EVERY_US * 1_000:
                 last_control_ns = now_ns
                 self._take_commands(progress)
-        if self.control:
-            self._take_commands(progress)
-        self.out.save(self.snapshot(orderly=True))
+            self._keep(progress, now_ns)
+        while self.control and self._take_commands(progress):
+            pass
+        self._finish(progress)
+        with self.out.guarded():
+            self.keeper.stop(self.out.sync, lambda: self.snapshot(orderly=True))
 
     def snapshot(self, *, orderly: bool) -> Snapshot:
-        """The state of everything at this moment, between two batches."""
+        """The state of everything at this moment, when no round is on its way."""
+        assert self._pending is None, "a snapshot in the middle of a round"
         return Snapshot(
             seq=self.core.seq,
             records=self.records,
@@ -156,61 +183,138 @@ class Runner:
             arrays=self.core.save(),
         )
 
-    def _take(self, messages: Messages, progress: Progress) -> Outcome:
-        """One round: journal, apply, write, count."""
+    def _poll(self, progress: Progress) -> Messages | None:
+        """The next messages; while a round is on its way only those that are there already."""
+        try:
+            return self.source.poll(self._room(), 0 if self._pending is not None else WAIT_US)
+        except WeirError:  # the source ends here, but what came before it counts
+            self._finish(progress)
+            raise
+
+    def _room(self) -> int:
+        return min(self.rows_max, GRID - self.core.seq % GRID)
+
+    def _take(
+        self, messages: Messages, progress: Progress, files: Sequence[ControlFile] = ()
+    ) -> Outcome:
+        """Decide a batch and begin to make it durable; meanwhile, and first, the one before it is finished."""
         began_ns = self.clock.monotonic_ns()
         watch = self.metrics.watch()
         seq0 = self.core.seq
         outcome = self.core.apply(
             messages.lines, messages.positions, messages.arrival_us, lap=watch.lap
         )
-        if self.journal is not None:  # what must never be stored is gone from the lines by now
-            stored = Messages(outcome.batch.lines, messages.positions, messages.arrival_us)
-            self.journal.append(seq0, stored, messages.positions[-1])
-            self.journal.sync()
+        decided_us = self.clock.now_us()
+        arrival_us = messages.arrival_us
+        answers = [(file, answer_of(outcome, row)) for row, file in enumerate(files)]
+        self._finish(progress)
+        link = None
+        if self.ledger is not None:  # what must never be stored is gone from the lines by now
+            stored = Messages(outcome.batch.lines, messages.positions, arrival_us)
+            journal = self.ledger.journal
+            with self.out.guarded():
+                link = journal.append(seq0, stored, self.position)
+                journal.begin_sync()
             watch.lap("journal")
-        self.out.write(outcome.streams)
-        if self.source.is_live:
-            self.out.flush()
-        watch.lap("write")
-        self._took_s.append((self.clock.monotonic_ns() - began_ns) / 1e9)
-        self.records += len(messages)
-        self.totals.add(outcome)
-        self.metrics.count(outcome.counts, len(messages))
-        for observe in self.observers:
-            observe(outcome)
-        watch.lap("observe")
-        progress.advance(len(messages))
+        self._pending = Round(
+            outcome,
+            len(messages),
+            self.position,
+            self.core.core_us,
+            began_ns,
+            -1 if arrival_us is None else int(arrival_us[0]),
+            decided_us,
+            watch,
+            link,
+            answers,
+        )
+        if self.ledger is None or self.observers:
+            self._finish(progress)
         return outcome
+
+    def _finish(self, progress: Progress) -> None:
+        """Wait until the round on its way is durable; write its outcomes, answers and log, and count it."""
+        pending, self._pending = self._pending, None
+        if pending is None:
+            return
+        outcome, watch = pending.outcome, pending.watch
+        watch.restart()
+        with self.out.guarded():
+            if self.ledger is not None:
+                self.ledger.journal.wait()
+                watch.lap("sync")
+            durable_us = self.clock.now_us()
+            self.out.write(outcome.streams)
+            if self.source.is_live:
+                self.out.flush()
+            for file, answer in pending.files:
+                assert self.control is not None
+                self.control.finish(file, answer)
+            self._commit(pending.position)
+            watch.lap("write")
+            if self.ledger is not None:
+                self._log(self.ledger, pending, durable_us)
+                watch.lap("seal")
+        self._count(pending)
+        watch.lap("observe")
+        progress.advance(pending.n)
+
+    def _commit(self, position: str) -> None:
+        if position != self._written:
+            self.source.commit(position)
+            self._written = position
+
+    def _log(self, ledger: Ledger, done: Round, durable_us: int) -> None:
+        """The delivery log and the chain of seals."""
+        batch = done.outcome.batch
+        line = ledger.delivery.note(
+            batch.seq0,
+            done.n,
+            arrived_us=done.arrived_us,
+            decided_us=done.decided_us,
+            durable_us=durable_us,
+            published_us=self.clock.now_us(),
+        )
+        assert done.link is not None
+        streams = {**done.outcome.streams, DELIVERY: line}
+        ledger.sealing.add(done.link, streams, done.core_us)
+
+    def _count(self, done: Round) -> None:
+        self.written_seq += done.n
+        self._took_s.append((self.clock.monotonic_ns() - done.began_ns) / 1e9)
+        self.records += done.n
+        self.totals.add(done.outcome)
+        self.metrics.count(done.outcome.counts, done.n)
+        for observe in (*self.observers, *self.watchers):
+            observe(done.outcome)
+
+    def _keep(self, progress: Progress, now_ns: int) -> None:
+        """Have a snapshot written if it is time."""
+        if not self.keeper.is_due(self.core.seq, now_ns):
+            return
+        if self.keeper.is_here:
+            self._finish(progress)
+        with self.out.guarded():
+            take = lambda: self.snapshot(orderly=False)  # noqa: E731
+            self.keeper.keep(self.out.sync, take, now_ns, self.core.core_us)
 
     def _tick(self) -> Messages:
         now_us = self.clock.now_us()
         line = b'{"kind":"tick","event_time":%d}' % (now_us // 1_000)
         return Messages([line], ["tick"], np.array([now_us], np.int64))
 
-    def _take_commands(self, progress: Progress) -> None:
+    def _take_commands(self, progress: Progress) -> bool:
+        """Take what was dropped into control/; whether there was anything."""
         assert self.control is not None
-        files = [named(file) for file in self.control.take()]
+        files = self.control.take(self._room())
         if not files:
-            return
+            return False
         now_us = self.clock.now_us()
-        positions = [f"control/{file.path.stem}" for file in files]
-        lines = [file.line for file in files]
-        arrival_us = np.full(len(files), now_us, np.int64)
-        outcome = self._take(Messages(lines, positions, arrival_us), progress)
-        self.out.flush()
-        for row, file in enumerate(files):
-            self.control.answer(file, _answer(outcome, row))
-
-
-def _answer(outcome: Outcome, row: int) -> Mapping[str, object]:
-    """What to tell whoever dropped in the message at `row`; it need not have been a command."""
-    answer = outcome.answers.get(row)
-    if answer is not None:
-        return answer
-    batch = outcome.batch
-    head = {"seq": batch.seq0 + row, "command": None}
-    dead = batch.dead.get(row)
-    if dead is None:
-        return head | {"ok": True, "kind": KIND_NAMES[batch.kind[row]]}
-    return head | {"ok": False, "what": dead.what, "why": dead.reason, "fix": dead.fix}
+        messages = Messages(
+            [file.line for file in files],
+            [file.position for file in files],
+            np.full(len(files), now_us, np.int64),
+        )
+        self._take(messages, progress, files)
+        self._finish(progress)  # people wait for the answer
+        return True

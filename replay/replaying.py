@@ -18,7 +18,7 @@ from engine.batch import LABEL
 from engine.brokers.files import FileSource
 from engine.clock import SystemClock
 from engine.core import Core, Outcome
-from engine.output import FOLDERS, STREAMS
+from engine.output import FILES, FOLDERS, STREAMS
 from engine.ports import Source
 from engine.progress import Progress
 from engine.runner import Observer
@@ -156,7 +156,7 @@ def _check_is_demo(run: Path) -> None:
     """Refuse a folder that holds anything but an earlier demo, which will be removed."""
     if not run.exists():
         return
-    known = {f"{stream}.ndjson" for stream in STREAMS} | set(FOLDERS) | {"summary.json"}
+    known = {f"{stream}.ndjson" for stream in STREAMS} | set(FOLDERS) | set(FILES)
     if not run.is_dir() or not {path.name for path in run.iterdir()} <= known:
         raise InputError(
             f"{run} holds something that no demo has written",

@@ -1,0 +1,188 @@
+"""When snapshots are written, by whom, and what is removed afterwards.
+
+A replay writes one in its own process every so many records; a live engine has a process beside it derive and write
+them (engine/snapshot_helper.py), so that no decision waits. Both are taken where the chain of seals has a link, and
+both leave one at an orderly stop. The process beside compares every line it derives with those on disk on its way:
+what it finds is told, and counted.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from config.settings import Settings
+from engine import snapshots
+from engine.clock import Clock
+from engine.disk import Disk
+from engine.journal import SegmentedJournal
+from engine.metrics import Metrics
+from engine.output import JOURNAL
+from engine.sealing import Sealing, sealed_before
+from engine.snapshots import Snapshot
+
+SEQ_DIGITS: Final = 16  # of the name of a segment
+LOOK_EVERY_US: Final = 200_000  # at the process beside
+
+
+class Helper:
+    """The process beside a live engine; at most one at a time."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None
+
+    def start(self, seq: int) -> None:
+        """Have a snapshot written at `seq`."""
+        module = "engine.snapshot_helper"
+        self._process = subprocess.Popen(  # noqa: S603 - our own module, and a number
+            [sys.executable, "-m", module, str(self._root), "--seq", str(seq)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+        )
+
+    def result(self) -> dict[str, object] | None:
+        """What it has told, once it has ended: a JSON object with `error` if it failed; None while it runs."""
+        assert self._process is not None
+        if self._process.poll() is None:
+            return None
+        told, _ = self._process.communicate()
+        status, self._process = self._process.returncode, None
+        try:
+            found = json.loads(told)
+        except ValueError:
+            found = {"error": f"it ended with status {status}"}
+        return found if isinstance(found, dict) else {"error": "it told nothing"}
+
+    def stop(self) -> None:
+        """End it; what it had begun to write is no snapshot."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.communicate()
+            self._process = None
+
+
+@dataclass(slots=True)
+class Keeper:
+    """Snapshots of one run.
+
+    sealing : the chain; None where none is kept: then snapshots are taken anywhere, and stand alone
+    journal : whose oldest segments go when they are not needed any more
+    helper  : writes them beside a live engine; None: they are written in this process
+    """
+
+    disk: Disk
+    root: Path
+    clock: Clock
+    metrics: Metrics
+    settings: Settings
+    sealing: Sealing | None = None
+    journal: SegmentedJournal | None = None
+    helper: Helper | None = None
+    _last_seq: int = 0
+    _last_ns: int = 0
+    _looked_ns: int = 0
+    _newest_us: int = 0
+    _core_us: int = -1
+
+    def begin(self, seq: int) -> None:
+        """Count from here on: at `seq` there is a snapshot, or the beginning."""
+        self._last_seq = seq
+        self._last_ns = self.clock.monotonic_ns()
+        self._newest_us = self.clock.now_us()
+        self.metrics.set("weir_snapshot_seq", seq)
+        self.metrics.mirror(
+            "weir_snapshot_age_seconds",
+            lambda: {"": (self.clock.now_us() - self._newest_us) / 1e6},
+        )
+
+    def is_due(self, seq: int, now_ns: int) -> bool:
+        """Whether `keep` has something to do; asked between any two polls, so it is cheap."""
+        if self.helper is None:
+            return seq - self._last_seq >= self.settings.snapshot_records and self._is_sealed(seq)
+        return now_ns - self._looked_ns >= LOOK_EVERY_US * 1_000
+
+    @property
+    def is_here(self) -> bool:
+        """Whether snapshots are written in this process, so that no round may be on its way."""
+        return self.helper is None
+
+    def keep(
+        self, sync: Callable[[], None], take: Callable[[], Snapshot], now_ns: int, core_us: int
+    ) -> None:
+        """Write a snapshot, have one written, or see what has become of it; `sync` makes the streams durable."""
+        self._core_us = core_us
+        if self.helper is None:
+            self._write(sync, take)
+            return
+        self._looked_ns = now_ns
+        if self.helper.is_running:
+            told = self.helper.result()
+            if told is not None:
+                self._take_over(told)
+        elif self.sealing is not None and now_ns - self._last_ns >= self._every_ns():
+            self._last_ns = now_ns
+            if self.sealing.seq_end > self._last_seq:
+                sync()
+                self.helper.start(self.sealing.seq_end)
+
+    def stop(self, sync: Callable[[], None], take: Callable[[], Snapshot]) -> None:
+        """The orderly end: seal what is left, and write a snapshot that nothing comes after."""
+        if self.helper is not None:
+            self.helper.stop()
+        if self.sealing is not None:
+            self.sealing.seal()
+        self._write(sync, take)
+
+    def _is_sealed(self, seq: int) -> bool:
+        return self.sealing is None or self.sealing.seq_end == seq
+
+    def _every_ns(self) -> int:
+        return self.settings.snapshot_every_us * 1_000
+
+    def _write(self, sync: Callable[[], None], take: Callable[[], Snapshot]) -> None:
+        sync()
+        snapshot = take()
+        sha256 = snapshots.write(self.disk, self.root, snapshot)
+        self._note(snapshot.seq, sha256)
+
+    def _take_over(self, told: dict[str, object]) -> None:
+        """See what the process beside has to say."""
+        seq, sha256, differences = (told.get(k) for k in ("seq", "sha256", "differences"))
+        for difference in differences if isinstance(differences, list) else []:
+            print(f"error: derived again, it is another line: {difference}", file=sys.stderr)
+            self.metrics.add("weir_rederived_differences_total", 1)
+        if isinstance(seq, int) and isinstance(sha256, dict) and not differences:
+            self._note(seq, sha256)
+        elif not differences:
+            print(f"warning: no snapshot was written: {told.get('error')}", file=sys.stderr)
+            self.metrics.add("weir_snapshot_failures_total", 1)
+
+    def _note(self, seq: int, sha256: dict[str, str]) -> None:
+        self._last_seq, self._newest_us = seq, self.clock.now_us()
+        if self.sealing is not None:
+            self.sealing.note_snapshot(seq, sha256)
+        snapshots.prune(self.disk, self.root, self.settings.snapshots_kept)
+        self.metrics.set("weir_snapshot_seq", seq)
+        self._retire()
+
+    def _retire(self) -> None:
+        """Let segments of the journal go that are older than `journal_keep` and than the oldest snapshot."""
+        cut_us = self._core_us - self.settings.journal_keep_us
+        journal, sealing = self.journal, self.sealing
+        if journal is None or sealing is None or cut_us <= 0:
+            return
+        oldest = snapshots.numbers(self.disk, self.root)[:1]
+        before = min([sealed_before(self.disk, self.root, cut_us), *oldest])
+        if going := journal.retirable(before):
+            names = self.disk.names(self.root / JOURNAL)
+            left = names[names.index(going[-1]) + 1]
+            sealing.note_retired(going, int(left[:SEQ_DIGITS]))
+            journal.retire(before)

@@ -1,0 +1,340 @@
+"""Put a whole engine on an output folder and bring it to where it goes on: fresh, after a stop, or after a crash.
+
+`open_engine` is the one way in, for `weir run` and `weir replay` as for the simulator: everything durable goes through
+the disk that it is given, every time comes from the clock, and without `threaded` nothing runs beside.
+"""
+
+import getpass
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from config.errors import StateError
+from config.settings import NONE, SYNC, Settings
+from engine import config_store, snapshots
+from engine.backfill import back_fill
+from engine.carry import carry
+from engine.clock import Clock
+from engine.control import Control
+from engine.core import Core
+from engine.delivery import FILE as DELIVERY_FILE
+from engine.delivery import STREAM as DELIVERY
+from engine.delivery import Delivery
+from engine.disk import Disk
+from engine.encryption import read_key
+from engine.journal import SegmentedJournal, open_journal
+from engine.keeping import Helper, Keeper
+from engine.metrics import Metrics
+from engine.outcomes import rfc3339
+from engine.output import CONTROL, JOURNAL, OutputFolder
+from engine.ports import Source
+from engine.recovery import Recovered, reached, recover
+from engine.runner import Ledger, Observer, Runner
+from engine.sealing import Sealing
+from engine.seals import Sealer
+from engine.setup import Setup
+from engine.snapshots import Snapshot
+from engine.totals import Totals
+
+
+@dataclass(slots=True)
+class Engine:
+    """An engine that is ready to run: `runner.run`, then `finish` in any case.
+
+    setup : the configuration that is active
+    notes : what people should know about the start, a line each
+    """
+
+    setup: Setup
+    runner: Runner
+    out: OutputFolder
+    notes: list[str]
+
+    def summarise(self, summary: dict[str, Any]) -> None:
+        """Write summary.json, and say in the chain what it holds."""
+        sha256 = self.out.summarise(summary)
+        if self.runner.ledger is not None:
+            self.runner.ledger.sealing.note_file("summary.json", sha256)
+
+    def close(self) -> None:
+        """Let go of everything; an orderly stop has been written by `runner.run` already."""
+        if self.runner.keeper.helper is not None:
+            self.runner.keeper.helper.stop()
+        if self.runner.ledger is not None:
+            self.runner.ledger.close()
+        self.out.close()
+        self.runner.source.close()
+
+
+def open_engine(
+    disk: Disk,
+    root: Path,
+    source: Source,
+    setup: Setup,
+    clock: Clock,
+    *,
+    metrics: Metrics | None = None,
+    durability: str = "",
+    threaded: bool = True,
+    helper: bool = False,
+    control: bool = False,
+    may_reconfigure: bool = True,
+    rewinds: bool = True,
+    rows_max: int = 0,
+    observe: Callable[[Core], Sequence[Observer]] = lambda _core: (),
+) -> Engine:
+    """Open the output folder `root` with `setup`, go on where it stands, and return an engine that can be run.
+
+    durability      : in place of the setting
+    threaded        : sync beside the next decision; without it everything happens in this thread, in a fixed order
+    helper          : a process beside writes the snapshots
+    control         : commands are taken from control/
+    may_reconfigure : another configuration than the folder's is adopted; without it, `StateError`
+    rewinds         : the source can give again what came before; matters only where no journal is kept
+    rows_max        : in place of the setting
+
+    Raises `StateError` if what is on disk cannot be gone on with; nothing was changed then but torn tails.
+    """
+    settings = setup.configuration.settings
+    durability = durability or settings.durability
+    metrics = Metrics(clock) if metrics is None else metrics
+    out = OutputFolder(root, disk)
+    _check_kind(out, durability)
+    with out.guarded():
+        out.prepare()
+        config_store.keep(disk, root, setup.configuration)
+        keeper = Keeper(disk, root, clock, metrics, settings)
+        keeper.helper = Helper(root) if helper and durability != NONE else None
+        desk = Control(root / CONTROL, disk)
+        notes: list[str] = []
+        if durability == NONE:
+            found, ledger = _from_snapshot(out, setup, rewinds=rewinds), None
+        else:
+            found, ledger = _from_journal(
+                out, setup, clock, desk, durability, threaded=threaded, notes=notes
+            )
+            keeper.sealing, keeper.journal = ledger.sealing, ledger.journal
+        if found.setup.sha256 != setup.sha256:
+            if ledger is None or not may_reconfigure:
+                raise _other_configuration(out, found.setup, setup)
+            _reconfigure(out, found, setup, clock, ledger, notes)
+        out.open(found.lengths)
+    runner = Runner(
+        core=found.core,
+        source=source,
+        out=out,
+        clock=clock,
+        metrics=metrics,
+        rows_max=rows_max or settings.rows_max,
+        keeper=keeper,
+        ledger=ledger,
+        control=desk if control else None,
+        observers=tuple(observe(found.core)),
+        totals=found.totals,
+        resumed_from=Totals.copy_of(found.totals.counts),
+        records=found.records,
+        position=found.position,
+    )
+    if found.position:
+        source.resume_after(found.position)
+    keeper.begin(_newest(disk, root))
+    _show(metrics, runner, disk, root)
+    return Engine(setup, runner, out, notes)
+
+
+def _check_kind(out: OutputFolder, durability: str) -> None:
+    """A folder has a journal from its first record on, or never."""
+    has_journal = bool(out.disk.names(out.root / JOURNAL))
+    if not out.is_used() or has_journal == (durability != NONE):
+        return
+    raise StateError(
+        "the run in this folder keeps a journal"
+        if has_journal
+        else "the run in this folder kept no journal",
+        str(out.root),
+        why="a journal with a gap in it could prove nothing and derive nothing",
+        fix="go on with the `durability` it was begun with, or write into another folder",
+    )
+
+
+def _from_snapshot(out: OutputFolder, setup: Setup, *, rewinds: bool) -> Recovered:
+    """Where a run without a journal goes on: its newest snapshot; what came after it is given by the source again."""
+    numbers = snapshots.numbers(out.disk, out.root)
+    start: Snapshot | None = snapshots.read(out.disk, out.root, numbers[-1]) if numbers else None
+    lengths = start.lengths if start else {}
+    if not rewinds and out.holds_more_than(lengths):
+        raise StateError(
+            "the last run in this folder was not stopped in order",
+            str(out.root),
+            why="what it decided after its last snapshot cannot be derived again from a pipe, and must not be lost",
+            fix="keep the folder, write into another one, and send again what was not answered",
+        )
+    core = Core(setup)
+    if start is None:
+        return Recovered(core, setup, Totals(), 0, "", {})
+    if start.config != setup.sha256:
+        raise _other_configuration(
+            out, config_store.stored(out.disk, out.root, start.config), setup
+        )
+    core.load(start.arrays)
+    totals = Totals.copy_of(start.totals)
+    return Recovered(core, setup, totals, start.records, start.position, dict(start.lengths))
+
+
+def _from_journal(
+    out: OutputFolder,
+    setup: Setup,
+    clock: Clock,
+    desk: Control,
+    durability: str,
+    *,
+    threaded: bool,
+    notes: list[str],
+) -> tuple[Recovered, Ledger]:
+    """Open journal, chain and delivery log, and recover."""
+    disk, root, settings = out.disk, out.root, setup.configuration.settings
+    key = key_of(settings)
+    copy = Path(settings.root_copy) if settings.root_copy is not None else None
+    sealer = Sealer(disk, root, is_synced=durability == SYNC, root_copy=copy)
+    covered = sealer.lengths.get(DELIVERY, 0)
+    delivery = Delivery(disk, root, sealed_bytes=covered)
+    sealer.cover({DELIVERY: disk.read(root / DELIVERY_FILE, covered)})
+    newest = snapshots.numbers(disk, root)[-1:]
+    journal = open_journal(
+        disk,
+        root / JOURNAL,
+        opening_config=setup.sha256,
+        durability=durability,
+        key=key,
+        threaded=threaded,
+        segment_bytes=settings.segment_bytes,
+        must_reach_seq=max([reached(disk, root), delivery.seq_end, sealer.seq_end, *newest]),
+        kept_from=sealer.kept_from,
+    )
+
+    def sync() -> None:
+        if durability == SYNC:
+            out.sync()
+            delivery.sync()
+
+    sealing = Sealing(sealer, journal.config, sync)
+    found = recover(
+        disk,
+        root,
+        clock,
+        known={setup.sha256: setup},
+        key=key,
+        sealing=sealing,
+        delivery=delivery,
+        control=desk,
+    )
+    ledger = Ledger(journal, sealing, delivery)
+    notes += found.notes()
+    if journal.dropped is not None:
+        notes.append(
+            f"note: {journal.dropped.n_bytes} bytes at the end of the journal were being written when the engine was "
+            "killed; what they held is taken again"
+        )
+    if told := _told(found, journal, sealer):
+        sealing.note_recovered({"at": rfc3339(clock.now_us()), **told})
+    return found, ledger
+
+
+def _told(found: Recovered, journal: SegmentedJournal, sealer: Sealer) -> dict[str, Any]:
+    """What the chain should say about this start; nothing after an orderly stop."""
+    told: dict[str, Any] = {}
+    if found.n_derived:
+        told |= {"derived": found.n_derived, "completed": dict(found.completed)}
+    if found.skipped:
+        told["skipped"] = [error.what for error in found.skipped]
+    if journal.dropped is not None:
+        told["journal_bytes"] = journal.dropped.n_bytes
+    if sealer.dropped:
+        told["seal_bytes"] = sealer.dropped
+    return told and {"seq": found.core.seq, **told}
+
+
+def _reconfigure(
+    out: OutputFolder,
+    found: Recovered,
+    setup: Setup,
+    clock: Clock,
+    ledger: Ledger,
+    notes: list[str],
+) -> None:
+    """Go over to `setup`: a record in the journal says so, and the state is carried."""
+    before = found.core.config
+    core, carried = carry(found.core, setup)
+    evidence = carried.evidence()
+    try:
+        carried = back_fill(
+            out.disk, out.root, core, carried, key=key_of(setup.configuration.settings)
+        )
+        evidence["filled"] = True
+    except StateError as error:
+        evidence["filled"] = False
+        notes.append(f"note: new features are warming: {error.what}")
+    record = {
+        "kind": "config",
+        "config": setup.sha256,
+        "by": getpass.getuser(),
+        "at": rfc3339(clock.now_us()),
+        "evidence": evidence,
+    }
+    seq = core.seq - 1
+    journal = ledger.journal
+    link = journal.append_config(seq, json.dumps(record, sort_keys=True).encode())
+    journal.sync()
+    now_us = clock.now_us()
+    line = ledger.delivery.note(
+        seq, 1, arrived_us=now_us, decided_us=now_us, durable_us=now_us, published_us=now_us
+    )
+    ledger.sealing.config = setup.sha256
+    ledger.sealing.add(link, {DELIVERY: line}, core.core_us)
+    found.core, found.setup = core, setup
+    notes += [f"note: {note}" for note in carried.notes]
+    notes.append(
+        f"note: the configuration changes from {before[:19]}... to {setup.sha256[:19]}... at seq {seq}"
+    )
+
+
+def _other_configuration(out: OutputFolder, old: Setup, new: Setup) -> StateError:
+    return StateError(
+        f"the output folder was written with configuration {old.sha256[:19]}..., "
+        f"given was {new.sha256[:19]}...",
+        str(out.root),
+        why="a day decided under two configurations needs a configuration record between them",
+        fix="go on with the same --config and options, or write into another folder",
+    )
+
+
+def key_of(settings: Settings) -> bytes | None:
+    """The key that encrypts the journal; None where nothing is encrypted. `ConfigError` if it cannot be had."""
+    named = settings.encryption
+    if named is None:
+        return None
+    return read_key(named.key_env or "", named.key_file or "")
+
+
+def _newest(disk: Disk, root: Path) -> int:
+    numbers = snapshots.numbers(disk, root)
+    return numbers[-1] if numbers else 0
+
+
+def _show(metrics: Metrics, runner: Runner, disk: Disk, root: Path) -> None:
+    """What an operator sees of journal and seals; read only while somebody looks."""
+    metrics.show(runner.core)
+    ledger = runner.ledger
+    if ledger is None:
+        return
+
+    def sizes() -> list[int]:
+        folder = root / JOURNAL
+        return [disk.size(folder / name) for name in disk.names(folder)]
+
+    metrics.mirror("weir_journal_bytes", lambda: {"": sum(sizes())})
+    metrics.mirror("weir_journal_segments", lambda: {"": len(sizes())})
+    metrics.mirror("weir_journal_lag_records", lambda: {"": runner.core.seq - runner.written_seq})
+    metrics.mirror("weir_sealed_seq", lambda: {"": ledger.sealing.seq_end})
