@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from rules.ruleset import Ruleset, WindowSpec
 
 SWEEP = 64, 16, 1 << 20  # plays no part in what is counted here
+PLACE_BYTES = 4  # where the record of an entity is
 PAIR_BYTES = 16  # a pair of keys: the pair, the next of its bucket, the head of one
 NANOSECONDS: Final[Mapping[str, float]] = {  # an event, of each part
     "log": 244.0,
@@ -61,7 +62,7 @@ class LogPlan:
     """One event log as it would be built of `specs`.
 
     name         : stratum, keys, number, as metrics name it
-    entity_bytes : of the record of one entity; pairs of keys included
+    entity_bytes : of the record of one entity and what leads to it
     event_bytes  : of one retained event, without the room that segments leave
     kept_us      : how long an event is retained
     parts        : part -> names of the features that need it
@@ -167,7 +168,7 @@ def plan_logs(
                     tuple(some),
                     lateness_us,
                     updates_us,
-                    8 * int(plan[at.WIDTH]) + PAIR_BYTES * (len(keys) - 1),
+                    8 * int(plan[at.WIDTH]) + PLACE_BYTES + PAIR_BYTES * (len(keys) - 1),
                     8 * int(plan[at.EVENT_WIDTH]),
                     kept_us,
                     {part: tuple(names) for part, names in needed.items()},

@@ -26,7 +26,7 @@ WORD = 8
 class Usage:
     """What one event log holds.
 
-    entities       : of which something was ever stored
+    entities       : of which something is known; what is idle and over is evicted
     events         : retained
     values         : kept beside the events: in tables of distinct values, sorted arrays, chains of extremes
     used_bytes     : of what was ever written to; the system has given memory for these
@@ -67,15 +67,16 @@ def usage(log: EventLog) -> Usage:
     state, plan, width = log.state, log.plan, log.width
     n = min(int(state.note[at.SLOTS]), len(state.record) // width)
     records = state.record[: n * width].reshape(n, width)
-    length = records[:, at.LENGTH].copy()
-    known = (records[:, at.CLASS] > 0) | (records[:, at.BASE] > 0)
+    is_live = records[:, at.OWNER] >= 0  # the others are free
+    known = is_live & ((records[:, at.CLASS] > 0) | (records[:, at.BASE] > 0))
+    length = np.where(is_live, records[:, at.LENGTH], 0)
     places = [
         (at.GROUPS, at.GROUP_ROW, at.G_AT, 2),
         (at.ORDERS, at.ORDER_ROW, at.O_AT, 2),
         (at.CHAINS, at.CHAIN_ROW, at.X_AT, 3),
     ]
     values = sum(
-        int(records[:, int(plan[row + column]) + offset].sum())
+        int(records[:, int(plan[row + column]) + offset].sum(where=is_live))
         for table, width_of_row, column, offset in places
         for row in range(int(plan[table]), int(plan[table + 1]), width_of_row)
     )
