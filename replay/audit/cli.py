@@ -31,6 +31,7 @@ def add_commands(commands: Parsers) -> None:
         "where every call is recorded.",
     )
     verbs = audit.add_subparsers(metavar="VERB", required=True)
+    _add_verify(verbs)
     _add_changes(verbs)
     _add_exceptions(verbs)
     _add_restrictions(verbs)
@@ -151,6 +152,41 @@ def _count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"must be a number or all, was {text}")
     return int(text)
+
+
+def _add_verify(verbs: Parsers) -> None:
+    verb = add_verb(
+        verbs,
+        "verify",
+        _verify,
+        short="was any byte changed, and do the outcomes follow from the inputs",
+        about="Hold every durable byte against the chain of seals, then decide every record again and compare every "
+        "line. Exit code 0: no difference; 1: something differs or is damaged; 2: could not run.",
+    )
+    verb.add_argument(
+        "--day", default="", metavar="D", help="derive one UTC day of core time; the chain is whole"
+    )
+    verb.add_argument(
+        "--root",
+        default="",
+        metavar="ROOT|FILE",
+        help="a root kept elsewhere, or the file that root_copy wrote: proves what it covers",
+    )
+    verb.add_argument(
+        "--chain-only", action="store_true", help="leave out the derivation: quick, needs no key"
+    )
+
+
+def _verify(arguments: argparse.Namespace) -> Report:
+    from replay.audit import verify
+
+    return verify.report(
+        arguments.out,
+        day=arguments.day,
+        kept=arguments.root,
+        chain_only=arguments.chain_only,
+        key=journal_key(arguments),
+    )
 
 
 def _add_changes(verbs: Parsers) -> None:

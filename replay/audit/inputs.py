@@ -12,6 +12,7 @@ from engine.journal import JournalReader, read_journal
 from replay.audit.records import records
 
 JOURNAL: Final = "journal"  # the folder inside an output folder
+PREFIX: Final = "control/"  # of the positions of commands that were dropped in
 Identity: TypeAlias = tuple[str, str]  # account, transaction id
 
 
@@ -85,11 +86,19 @@ def read_inputs(root: Path, key: bytes | None = None) -> Inputs:
             if record.kind == "label":
                 inputs.labels[record.account, record.transaction_id] = record.label
             elif record.kind == "command":
-                order = Order(
-                    seq,
-                    msgspec.json.decode(line),
-                    run.messages.positions[row],
-                    answers.get(seq, {}),
-                )
-                inputs.orders.append(order)
+                position = run.messages.positions[row]
+                answer = answers.get(seq) or _answer_beside(root, position, seq)
+                inputs.orders.append(Order(seq, msgspec.json.decode(line), position, answer))
     return inputs
+
+
+def _answer_beside(root: Path, position: str, seq: int) -> Mapping[str, Any]:
+    """The answer that was written beside a command file, if it is still there and is that of this record."""
+    path = root / f"{position}.answer"
+    if not position.startswith(PREFIX) or ".." in position:
+        return {}
+    try:
+        answer = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    except (OSError, msgspec.DecodeError):
+        return {}
+    return answer if answer.get("seq") == seq else {}

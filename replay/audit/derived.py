@@ -1,0 +1,195 @@
+"""The second half of a verification: decide every record again and compare every line of every stream.
+
+From nothing, or from a snapshot whose hash the chain has; with the configurations of that time; to the end of what was
+asked for. The comparison stops at the first block that differs: behind a line that is longer or shorter than it was,
+everything differs. Snapshots on the way are compared too, array by array: they are derived like the lines.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from config.errors import StateError, WeirError
+from engine import snapshots
+from engine.comparing import Comparison, Difference
+from engine.core import Outcome
+from engine.disk import Disk
+from engine.output import stream_path
+from engine.progress import Progress
+from engine.rederive import Rederivation
+from replay.audit.findings import Finding, Findings
+
+
+@dataclass(slots=True)
+class Derived:
+    """What was derived: records `first` .. `end` - 1, and how many decisions were among them."""
+
+    first: int = 0
+    end: int = 0
+    n_decisions: int = 0
+    configs: list[str] = field(default_factory=list)
+    snapshots: int = 0  # compared on the way
+    from_snapshot: int | None = None
+
+    @property
+    def n_records(self) -> int:
+        return self.end - self.first
+
+
+def derive(
+    disk: Disk,
+    root: Path,
+    findings: Findings,
+    *,
+    first: int = 0,
+    end: int = -1,
+    key: bytes | None = None,
+) -> Derived:
+    """Derive the records from the last snapshot at or before `first` to `end` (-1: all) and compare.
+
+    Differences, and whatever keeps it from going on, become `findings`.
+    """
+    result = Derived()
+    try:
+        run = Rederivation(disk, root, key=key)
+        stop = run.journal.seq_end if end < 0 else min(end, run.journal.seq_end)
+        _start(run, disk, root, first)
+        for error in run.skipped:
+            findings.take(Finding.of(error))
+        result.first = result.end = run.core.seq
+        start = run.snapshot
+        result.from_snapshot = start.seq if start else None
+        result.configs.append(run.core.config)
+        comparison = Comparison(disk, root, start.lengths if start else {})
+        with Progress(stop - run.core.seq, "rows") as progress:
+            _compare(run, comparison, disk, root, stop, findings, result, progress)
+        if stop == run.journal.seq_end and result.end == stop:
+            _look_beyond(root, comparison, findings)
+    except WeirError as error:
+        findings.take(Finding.of(error, result.end))
+    return result
+
+
+def _start(run: Rederivation, disk: Disk, root: Path, first: int) -> None:
+    """Stand at the last snapshot at or before `first`; where the journal was cut, at the first one inside it."""
+    if run.journal.first_seq == 0 or first > run.journal.first_seq:
+        run.start(first, snapshots=first > 0)
+        return
+    inside = [n for n in snapshots.numbers(disk, root) if n >= run.journal.first_seq]
+    run.start(inside[0] if inside else first)
+
+
+def _compare(
+    run: Rederivation,
+    comparison: Comparison,
+    disk: Disk,
+    root: Path,
+    stop: int,
+    findings: Findings,
+    result: Derived,
+    progress: Progress,
+) -> None:
+    marks = [n for n in snapshots.numbers(disk, root) if run.core.seq < n <= stop]
+    for mark in (*marks, stop):
+        for block, outcome in run.outcomes(mark):
+            progress.advance(len(block))
+            result.end = block.seq_end
+            if run.core.config not in result.configs:
+                result.configs.append(run.core.config)
+            if outcome is not None and not _same(root, comparison, outcome, findings, result):
+                return
+        if mark in marks:
+            marks.remove(mark)
+            result.snapshots += 1
+            _compare_snapshot(run, comparison, disk, root, mark, findings)
+
+
+def _same(
+    root: Path, comparison: Comparison, outcome: Outcome, findings: Findings, result: Derived
+) -> bool:
+    """Whether the lines of one block are those on disk."""
+    result.n_decisions += int((outcome.decided.decision >= 0).sum())
+    n_torn = len(comparison.torn)
+    found = [
+        _finding(root, difference, outcome)
+        for difference in comparison.differences(outcome.streams)
+    ]
+    for stream in list(comparison.torn)[n_torn:]:
+        at = comparison.torn[stream]
+        what = "ends here, or holds nothing legible from here on; more was derived"
+        found.append(Finding(f"{stream}.ndjson@{at}", what, outcome.batch.seq0))
+    for finding in found:
+        findings.take(finding)
+    return not found
+
+
+def _finding(root: Path, difference: Difference, outcome: Outcome) -> Finding:
+    where = f"{stream_path(root, difference.stream).name}@{difference.offset}"
+    row = difference.seq - outcome.batch.seq0
+    known = 0 <= row < outcome.batch.n
+    return Finding(
+        where,
+        "differs from what the journal gives again",
+        difference.seq,
+        outcome.batch.transaction_id[row] if known else None,
+        difference.field or None,
+        difference.found,
+        difference.derived,
+    )
+
+
+def _look_beyond(root: Path, comparison: Comparison, findings: Findings) -> None:
+    for difference in comparison.beyond():
+        where = f"{stream_path(root, difference.stream).name}@{difference.offset}"
+        findings.take(
+            Finding(
+                where,
+                "a line that the journal does not explain",
+                difference.seq if difference.seq >= 0 else None,
+                recorded=difference.found,
+            )
+        )
+    for stream, at in comparison.torn.items():
+        findings.add(f"{stream}.ndjson@{at}", "bytes that the journal does not explain")
+
+
+def _compare_snapshot(
+    run: Rederivation,
+    comparison: Comparison,
+    disk: Disk,
+    root: Path,
+    seq: int,
+    findings: Findings,
+) -> None:
+    """A snapshot must be the state that is derived at its seq, in every array."""
+    where = f"{snapshots.FOLDER}/{seq:016d}"
+    try:
+        kept = snapshots.read(disk, root, seq)
+    except StateError as error:
+        findings.take(Finding(where, error.what, seq))
+        return
+    for name, array in _different(kept.arrays, run.core.save()):
+        findings.add(where, f"its `{name}` {array}", seq)
+        return
+    lengths = {stream: n for stream, n in comparison.at.items() if n}
+    if {s: n for s, n in kept.lengths.items() if n} != lengths:
+        findings.add(where, "it says other lengths of the streams than are derived", seq)
+    if kept.config != run.core.config:
+        findings.add(where, "it says another configuration than was active", seq)
+
+
+def _different(
+    kept: Mapping[str, NDArray[Any]], derived: Mapping[str, NDArray[Any]]
+) -> list[tuple[str, str]]:
+    found = [
+        (name, "is not derived" if name in kept else "is missing")
+        for name in sorted(set(kept) ^ set(derived))
+    ]
+    for name in sorted(set(kept) & set(derived)):
+        one, other = kept[name], derived[name]
+        if one.dtype != other.dtype or one.shape != other.shape or one.tobytes() != other.tobytes():
+            found.append((name, "is not the one derived"))
+    return found

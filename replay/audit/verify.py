@@ -1,0 +1,127 @@
+"""`weir audit verify`: is an output folder what was written, and is that what the inputs give again.
+
+First the chain (replay/audit/chain.py), then the derivation (replay/audit/derived.py). The chain says whether any byte
+was changed since it was sealed; the derivation says whether outcomes follow from inputs, record by record. What the
+chain found damaged is derived all the same as far as the journal can be read: that names record and field.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from config.errors import InputError
+from engine.clock import Clock, SystemClock
+from engine.disk import Disk, RealDisk
+from replay.audit import chain as chains
+from replay.audit.chain import Checked
+from replay.audit.derived import Derived, derive
+from replay.audit.findings import Findings
+from replay.audit.tables import Report
+
+ALONE: Final = (
+    "Self-consistent only: whoever can write the folder can write it anew, chain and all. Compare the root with one "
+    "kept elsewhere: --root ROOT, or --root FILE of the setting root_copy."
+)
+
+
+def report(
+    root: Path,
+    *,
+    day: str = "",
+    kept: str = "",
+    chain_only: bool = False,
+    key: bytes | None = None,
+    disk: Disk | None = None,
+    clock: Clock | None = None,
+) -> Report:
+    """Verify an output folder, or one day of it.
+
+    day        : UTC day of core time; all of it unless given
+    kept       : a root that was kept elsewhere, or a file of them
+    chain_only : leave out the derivation
+    """
+    disk = disk or RealDisk()
+    clock = clock or SystemClock()
+    began_ns = clock.monotonic_ns()
+    findings, answer = Findings(), Report()
+    checked = chains.check(disk, root, findings, key=key, leaves=not chain_only)
+    roots = chains.read_roots(kept) if kept else []
+    proven = chains.pinned(checked.chain, roots, findings) if roots else None
+    derived: Derived | None = None
+    if not chain_only and checked.journal is not None and checked.journal.segments:
+        first, end = _range(checked, day)
+        derived = derive(disk, root, findings, first=first, end=end, key=key)
+    seconds = (clock.monotonic_ns() - began_ns) / 1e9
+    _tell(answer, checked, derived, findings)
+    if day:
+        answer.facts["day"] = day
+    answer.facts["seconds"] = f"{seconds:.1f}"
+    if not chain_only and derived is None:
+        answer.remarks.append("Nothing was derived: there is no journal that can be read.")
+    if not roots:
+        answer.remarks.append(ALONE)
+    elif proven is not None:
+        answer.remarks.append(
+            f"The root given proves the records up to seq {proven.seq_end - 1}"
+            + ("" if proven.seq_end < checked.chain.seq_end else ": all that is sealed")
+            + "."
+        )
+    if checked.uncovered:
+        names = ", ".join(checked.uncovered)
+        answer.remarks.append(f"Not Weir's, and proven by nothing: {names}")
+    return answer
+
+
+def _range(checked: Checked, day: str) -> tuple[int, int]:
+    """The records to derive; `InputError` for a day that the folder does not have."""
+    if not day:
+        return 0, -1
+    first, end = chains.day_range(checked.chain, day)
+    last = checked.chain.seals[-1] if checked.chain.seals else None
+    if first == end or (end < 0 and last is not None and last.core_time[:10] < day):
+        days = sorted({s.closes_day for s in checked.chain.seals if s.closes_day})
+        raise InputError(
+            f"there is no day {day} in the folder",
+            "--day",
+            why="days are UTC days of core time, closed by a seal",
+            fix=f"days that were closed: {days[0]} to {days[-1]}" if days else "leave out --day",
+        )
+    return first, end
+
+
+def _tell(answer: Report, checked: Checked, derived: Derived | None, findings: Findings) -> None:
+    chain, n = checked.chain, len(findings.items)
+    differences = f"{n:,} difference{'' if n == 1 else 's'}"
+    answer.is_fine = not n
+    if n:
+        answer.headline = f"{findings.items[0]}\n{differences}, root = {chain.root}"
+        answer.sections.append(findings.section())
+    elif derived is not None:
+        answer.headline = f"{derived.n_decisions:,} decisions, {differences}, root = {chain.root}"
+    else:
+        answer.headline = (
+            f"{chain.seq_end:,} records in {len(chain.seals):,} seals, {differences}, "
+            f"root = {chain.root}"
+        )
+    facts = answer.facts
+    facts["root"] = chain.root
+    facts["seals"] = len(chain.seals)
+    facts["sealed records"] = chain.seq_end
+    if chain.kept_from:
+        facts["kept from seq"] = chain.kept_from
+    if derived is not None:
+        facts["derived"] = f"seq {derived.first} to {derived.end - 1}"
+        facts["from snapshot"] = derived.from_snapshot
+        facts["decisions"] = derived.n_decisions
+        facts["snapshots derived"] = derived.snapshots
+    days = [seal.closes_day for seal in chain.seals if seal.closes_day]
+    facts["days closed"] = f"{days[0]} to {days[-1]}" if days else None
+    facts["snapshots"] = checked.n_snapshots
+    facts["configurations"] = ", ".join(name[:12] for name in checked.configs) or None
+    if checked.n_tail or checked.tail_bytes:
+        how = "derived again" if derived is not None else "derive them: leave out --chain-only"
+        answer.remarks.append(
+            f"Not sealed yet: {checked.n_tail:,} records, {checked.tail_bytes:,} bytes of streams; {how}."
+        )
+    recovered = chain.notes("recovered")
+    if recovered:
+        answer.remarks.append(f"The run recovered from a crash {len(recovered)} times, on record.")
