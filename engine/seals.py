@@ -212,8 +212,24 @@ class _Fields(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 def _seal(fields: Mapping[str, Any], previous: str, told: str, line: int, byte: int) -> Seal:
-    given = msgspec.structs.astuple(msgspec.convert(fields, _Fields))
-    return Seal(*given, previous=previous, hash=told, line=line, byte=byte)
+    g = msgspec.convert(fields, _Fields)
+    return Seal(
+        g.seal,
+        g.seq0,
+        g.n,
+        g.leaves,
+        g.about,
+        g.journal,
+        g.streams,
+        g.config,
+        g.core_time,
+        g.closes_day,
+        g.kept_from,
+        previous,
+        told,
+        line,
+        byte,
+    )
 
 
 def _check_follows(before: Seal, after: Seal, place: str) -> None:
