@@ -11,6 +11,9 @@ through Python as the engine does; rows and state must come out the same as in b
 The peers (window_peers.py) get fewer rows, in order, over a tenth of the entities, so that most are known; ours is
 measured again on these, in batches of 2,048 and of 1 through Python. All their results are compared with ours: missing
 where ours is, whole numbers equal, quotients to 1e-9.
+
+One hot key: a window with a million distinct values (or a hundred thousand amounts), all of them kept, and the same
+feature with `approx`: time, what the key holds, and the largest error seen of 1,200 or more results.
 """
 
 import hashlib
@@ -25,13 +28,21 @@ from benchmarks.windowing import (
     FORTY,
     HOT,
     LAGGED,
+    LATENESS_US,
+    PASSES,
     QUANTILES,
+    START_US,
     TWO_HUNDRED,
     Ours,
+    Stream,
+    Wanted,
     make_stream,
 )
+from engine.windows.kernels import layout as at
 
 BATCH = 2_048
+HOT_DISTINCT, HOT_QUANTILE = 1_000_000, 100_000  # values in the window of one key
+HOT_STEP_US = 2_000_000  # between its events
 ONE_BY_ONE = 40_000  # rows at the end of a stream that go one by one through kernels alone
 BY_PYTHON = 20_000  # and after them through Python
 PEER_ROWS, SMOKE_PEER_ROWS, SINGLE_ROWS = 40_000, 6_000, 64
@@ -126,6 +137,75 @@ def compare(what, features, n):
     return rows
 
 
+def hot_key(n_distinct, n_quantile):
+    """Rows of the table of approximations: one key with so many values in its window, exact and from a sample."""
+    rows = []
+    for function, argument, n in (
+        ("count_distinct", "value", n_distinct),
+        ("quantile", "amount", n_quantile),
+    ):
+        exact, rng = None, np.random.default_rng(7)
+        value, amount = rng.permutation(3 * n).astype(np.int32), rng.integers(100, 10**9, 3 * n)
+        for approx in (0.0, 0.01, 0.02, 0.05):
+            feature = Wanted(
+                function, "account", n * HOT_STEP_US, argument, level=0.5, approx=approx
+            )
+            ours, timed = Ours([feature], {"account": 1}), {}
+            results = np.empty(3 * n)
+
+            def seen(low, found, results=results):
+                results[low : low + found.shape[1]] = found[0]
+
+            for late, low, high in (
+                (None, 0, n),
+                (0.0, n, n + n // 4),
+                (LATE, n + n // 4, n + n // 2),
+            ):
+                stream = Stream(
+                    START_US + np.arange(3 * n) * HOT_STEP_US, {"account": np.zeros(3 * n, np.int32)},
+                    amount, value, np.ones((len(PASSES), 3 * n), bool),
+                )  # fmt: skip
+                old = np.random.default_rng(8).random(3 * n) < (late or 0.0)
+                stream.time_us[old] -= rng.integers(1, LATENESS_US // 2, int(old.sum()))
+                timed[late] = ours.feed(stream, low, high, BATCH, seen)
+            (log,) = ours.windows.logs.values()
+            exact = results if exact is None else exact
+            true, found = (r[n : n + n // 2 : 101] for r in (exact, results))
+            if function == "quantile":
+                rank = np.searchsorted(np.sort(amount), [true, found])
+                error = np.abs(rank[1] - rank[0]) / (3 * n)
+            else:
+                error = np.abs(found / true - 1)
+            rows.append(
+                {
+                    "function": function,
+                    "in_window": n,
+                    "approx": approx or None,
+                    "cpu_us": timed[0.0].cpu_us,
+                    "late_us": timed[LATE].cpu_us,
+                    "memory_kb": held(log) / 1e3,
+                    "off": float(np.max(error)) if approx else None,
+                }
+            )
+    return rows
+
+
+def held(log):
+    """Bytes that the only entity of an event log holds: its record, its events, its tables and sorted values."""
+    plan, found = log.plan, 0
+    records = log.state.record[: int(log.state.note[at.SLOTS]) * log.width].reshape(-1, log.width)
+    for record in records[records[:, at.CLASS] > 0]:
+        found += 8 * (log.width + (log.event_width << int(record[at.CLASS])))
+        for table, width, place in (
+            (at.GROUPS, at.GROUP_ROW, at.G_AT),
+            (at.ORDERS, at.ORDER_ROW, at.O_AT),
+        ):
+            for row in range(int(plan[table]), int(plan[table + 1]), width):
+                klass = int(record[int(plan[row + place]) + 1])
+                found += 8 << klass if klass else 0
+    return found
+
+
 def ours_on(features, entities, stream, batch):
     """Processor us an event over the second half, and the (features, rows) results; batches of 1 through Python."""
     ours, n = Ours(features, entities), len(stream)
@@ -163,8 +243,9 @@ def main(argv=None):
         f"{n:,} rows over 14 days, {', '.join(f'{k:,} {key}s' for key, k in ENTITIES.items())}, seed 2; "
         f"{min(ONE_BY_ONE, n // 4):,} rows one by one; peers: {n_peer:,} rows over a tenth of the entities"
     )
+    hot = hot_key(*((20_000, 5_000) if given.is_smoke else (HOT_DISTINCT, HOT_QUANTILE)))
     notes = [{"peer": name, "note": note} for name, note in window_peers.NOTES.items()]
-    return measuring.report(given, workload, rows, peers=peers, notes=notes)
+    return measuring.report(given, workload, rows, peers=peers, hot=hot, notes=notes)
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ class Wanted:
     level: float = 0.0
     where: int = 0
     prior: bool = False
+    approx: float = 0.0
 
 
 def pairs(keys=tuple(ENTITIES)):
@@ -118,7 +119,8 @@ def declare(features, keys, zone="UTC"):
         place = layout[f.argument] if f.argument else None
         argument = Node("column", place.type, value=f.argument) if place else None
         aggregate = Aggregate(
-            f.function, (f.key,), Window(f.width, f.lag), argument=argument, quantile=f.level, prior=f.prior
+            f.function, (f.key,), Window(f.width, f.lag), argument=argument, quantile=f.level, prior=f.prior,
+            approx=f.approx,
         )  # fmt: skip
         out = layout.add(f"f{k}", Type(NUMBER))
         specs.append(WindowSpec(f"f{k}", aggregate, f.where, place, 0, out))
