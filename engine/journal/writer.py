@@ -76,6 +76,7 @@ class SegmentedJournal:
         self._syncing_bytes = -1  # length that `begin_sync` covers; -1: none is under way
         self._is_ended = False
         self._previous = NOTHING
+        self._first_seq = 0  # of the segment that is being written
         self._seq_end = 0
         self._source_position = ""
         self._config = config
@@ -90,6 +91,7 @@ class SegmentedJournal:
         if segment.header.salt:
             self._cipher = reader.cipher(segment)
         self._path, _, self._previous, self._is_ended = reader.end
+        self._first_seq = segment.first_seq
         self._seq_end = reader.seq_end
         self._source_position = reader.source_position
         self._config = reader.config
@@ -99,7 +101,12 @@ class SegmentedJournal:
             self._attempt(lambda: self._disk.sync_folder(self._folder))
         self._durable_bytes = self._file.tell()
         if self._key is not None and self._cipher is None:
-            self._rotate()
+            if self._seq_end > segment.first_seq:
+                self._rotate()
+            else:  # it holds nothing: begin it anew
+                self._attempt(self._file.close)
+                self._previous = segment.header.previous
+                self._begin_segment()
 
     @property
     def first_seq(self) -> int:
@@ -149,7 +156,7 @@ class SegmentedJournal:
     def _begin_write(self, seq0: int) -> None:
         self.wait()
         assert seq0 == self._seq_end, f"seq {seq0} does not follow {self._seq_end - 1}"
-        if self._length() >= self._segment_bytes:
+        if self._length() >= self._segment_bytes and self._seq_end > self._first_seq:
             self._rotate()
 
     def _append(self, kind: int, given: Payload) -> Link:
@@ -256,6 +263,7 @@ class SegmentedJournal:
     def _begin_segment(self) -> None:
         """A new file; its header is durable before any frame is written, so that a torn one holds nothing."""
         self._path = self._folder / name_of(self._seq_end)
+        self._first_seq = self._seq_end
         self._cipher = None
         if self._key is not None:
             self._cipher = Cipher(self._key, self._chance(CIPHER_SALT_BYTES))

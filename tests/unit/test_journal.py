@@ -514,6 +514,23 @@ def test_a_journal_in_the_clear_goes_on_encrypted_when_a_key_is_given():
     assert lines_of(read_journal(disk, FOLDER, KEY)) == told
 
 
+def test_an_empty_journal_in_the_clear_begins_anew_with_the_key():
+    """Also one whose last segment holds nothing."""
+    for n in (0, 2):
+        disk = MemoryDisk()
+        journal = opened(disk, segment_bytes=1)
+        told = fill(journal, n, n=1)
+        journal.close()
+        journal = opened(disk, segment_bytes=1)
+        told += fill(journal, 1, n=1) if n else []
+        journal.close()
+        journal = opened(disk, key=KEY)
+        told += fill(journal, 1, n=1)
+        journal.close()
+        assert seen(disk, told, KEY) is None
+        assert read_journal(disk, FOLDER).segments[-1].header.salt
+
+
 def test_the_same_record_is_never_encrypted_the_same_way():
     """Two segments of the same records under one key share no block of text."""
     disks = [MemoryDisk(), MemoryDisk()]
