@@ -194,14 +194,18 @@ def _check_ends(disk: Disk, root: Path, checked: Checked, findings: Findings) ->
             outside.append((stream, end))
             checked.tail_bytes += size - end
     checked.n_tail = max(0, journal.seq_end - chain.seq_end) if journal is not None else 0
-    is_ended = journal is not None and bool(journal.segments) and journal.end[3]
-    if journal is None or not is_ended:
-        if journal is not None and chain.lines and _says_stopped(chain):
-            findings.add(
-                JOURNAL, "its end is missing: the run was stopped in order", journal.seq_end
-            )
-        if journal is None or checked.n_tail:
-            return
+    if journal is None:
+        return
+    is_ended = bool(journal.segments) and journal.end[3]
+    if is_ended and not _says_stopped(chain):
+        what = "the journal was stopped in order, and the chain does not say so: its last lines were cut off"
+        findings.add(
+            seals.NAME, f"{what}, or the process was killed while it stopped", chain.seq_end
+        )
+    if not is_ended and _says_stopped(chain) and not checked.n_tail:
+        findings.add(JOURNAL, "its end is missing: the run was stopped in order", journal.seq_end)
+    if checked.n_tail and not is_ended:
+        return
     if checked.n_tail:
         findings.add(
             seals.NAME,
@@ -213,9 +217,13 @@ def _check_ends(disk: Disk, root: Path, checked: Checked, findings: Findings) ->
 
 
 def _says_stopped(chain: Chain) -> bool:
-    """Whether the last thing the chain tells is an orderly stop."""
-    last = chain.lines[-1]
-    return not isinstance(last, Seal) and last.kind == "file" and last.fields["file"] == SUMMARY
+    """Whether the chain tells of an orderly stop after its last seal: then the summary is noted."""
+    for line in reversed(chain.lines):
+        if isinstance(line, Seal):
+            return False
+        if line.kind == "file" and line.fields["file"] == SUMMARY:
+            return True
+    return False
 
 
 def _check_snapshots(disk: Disk, root: Path, checked: Checked, findings: Findings) -> None:
