@@ -68,7 +68,9 @@ class MemoryGuard:
 
     def __call__(self, _outcome: object) -> None:
         """Look, if enough records have come since the last time."""
-        if self.budget is not None and self.core.seq - self._looked_at >= LOOK_EVERY:
+        if self.budget is None or self.is_over:
+            return
+        if self.core.seq - self._looked_at >= LOOK_EVERY:
             self.look()
 
     def look(self) -> None:

@@ -33,20 +33,20 @@ SWEEP = 64, 16, 1 << 20  # plays no part in what is counted here
 PLACE_BYTES = 4  # where the record of an entity is
 PAIR_BYTES = 16  # a pair of keys: the pair, the next of its bucket, the head of one
 NANOSECONDS: Final[Mapping[str, float]] = {  # an event, of each part
-    "log": 244.0,
-    "key": 113.0,  # each beyond the first
-    "feature": 3.0,
-    "horizon": 33.0,  # with its count
-    "bit": 15.0,
-    "cell": 9.0,
-    "squares": 33.0,
-    "group": 136.0,
-    "distinct": 44.0,  # each window of a group
-    "order": 193.0,
-    "chain": 177.0,
-    "fade": 68.0,
-    "pointer": 50.0,
-    "newest": 1.3,  # each event that is looked at
+    "log": 176.0,
+    "key": 254.0,  # each beyond the first
+    "feature": 5.0,
+    "horizon": 19.0,  # with its count
+    "bit": 5.0,
+    "cell": 6.0,
+    "squares": 14.0,
+    "group": 75.0,
+    "distinct": 11.0,  # each window of a group
+    "order": 114.0,
+    "chain": 93.0,
+    "fade": 35.0,
+    "pointer": 6.0,
+    "newest": 1.2,  # each event that is looked at
 }
 
 
