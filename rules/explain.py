@@ -12,7 +12,7 @@ that they were computed from.
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple, TypeAlias
 
@@ -39,7 +39,9 @@ Value: TypeAlias = float | str | None
 Read: TypeAlias = Callable[[str], Value]
 Show: TypeAlias = Callable[[str, Type, Value], str]  # column ("" for none), type, value -> text
 
+JUNCTIONS: Final = frozenset({"and", "or", "not", "at_least"})
 NO_RESULT: Final = "(no result)"  # every column is there: x / 0, log(-1), overflow
+SEARCH_MAX: Final = 1e4  # times its own size a value is moved in search of a flip
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME_MAX: Final = 9.0e15
 _COMPARE: Final[Mapping[str, Callable[[object, object], bool]]] = {
@@ -102,10 +104,11 @@ class Flip:
 class Clause:
     """One part of a condition.
 
-    op      : and, or, not, at_least, if, ?? where `parts` say more; else a test with `operands`
+    op      : and, or, not, at_least where `parts` say more; else a test with `operands`; `if` and `??` have both
     truth   : None for undecided
     because : of an undecided one: the column that is missing, or NO_RESULT
     flip    : of a test: what would turn it (make an undecided one decidable)
+    node    : of a test: the tree it says the truth of
     """
 
     op: str
@@ -115,6 +118,7 @@ class Clause:
     operands: tuple[Operand, ...] = ()
     parts: tuple["Clause", ...] = ()
     flip: Flip | None = None
+    node: Node | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,11 +386,10 @@ class Evaluator:
         whole = Node("not", Type(BOOL), (node,)) if negated else node
         truth, because = self.truth(whole)
         text = text_of(whole, self.timezone)
-        if op in ("and", "or", "not", "at_least") or (
-            op in ("if", "??") and node.type.kind == BOOL
-        ):
+        if op in JUNCTIONS or (op in ("if", "??") and node.type.kind == BOOL):
             parts = tuple(self.clause(part) for part in node.args)
-            return Clause(op, text, truth, because, parts=parts)
+            operands = () if op in JUNCTIONS else self._columns(node)
+            return Clause(op, text, truth, because, operands=operands, parts=parts)
         return Clause(
             op,
             text,
@@ -394,6 +397,7 @@ class Evaluator:
             because,
             operands=self._operands(node),
             flip=self._flip(node, negated=negated, truth=truth, because=because),
+            node=whole,
         )
 
     def _operands(self, node: Node) -> tuple[Operand, ...]:
@@ -404,11 +408,14 @@ class Evaluator:
             operand = self._operand(side)
             found[operand.text] = operand
         for side in sides:
-            for part in side.walk():
-                if part.op == "column":
-                    operand = self._operand(part)
-                    found.setdefault(operand.text, operand)
+            for operand in self._columns(side):
+                found.setdefault(operand.text, operand)
         return tuple(found.values())
+
+    def _columns(self, node: Node) -> tuple[Operand, ...]:
+        """The columns inside a tree, each once."""
+        found = {part.value: part for part in node.walk() if part.op == "column"}
+        return tuple(map(self._operand, found.values()))
 
     def _operand(self, node: Node) -> Operand:
         column = str(node.value) if node.op == "column" else ""
@@ -423,16 +430,66 @@ class Evaluator:
 
     def flips(self, node: Node) -> tuple[Flip, ...]:
         """Single changes of a column that turn the truth of a condition, the nearest first; each was tried."""
-        before = self.truth(node)[0]
+        before = self.truth(node)[0] is True
         found: dict[tuple[str, str], Flip] = {}
         for clause in leaves(self.clause(node)):
-            flip = clause.flip
-            if flip is None or not flip.column or not flip.is_exact:
-                continue
-            after = self.having({flip.column: flip.value}).truth(node)[0]
-            if (after is True) != (before is True):
-                found.setdefault((flip.column, flip.text), flip)
+            for flip in self._exact(clause):
+                after = self.having({flip.column: flip.value}).truth(node)[0] is True
+                if after != before:
+                    found.setdefault((flip.column, flip.text), flip)
         return tuple(sorted(found.values(), key=_nearness))
+
+    def _exact(self, clause: Clause) -> list[Flip]:
+        """Flips of a test that name a column and a value; of an expression one for each column that can turn it."""
+        flip = clause.flip
+        if flip is not None and flip.is_exact:
+            return [flip]
+        if clause.node is None or clause.op not in (*_COMPARE, "between"):
+            return []
+        found = []
+        for operand in clause.operands:
+            if operand.column and isinstance(operand.value, float):
+                found += self._searched(clause.node, operand)
+        return found
+
+    def _searched(self, node: Node, operand: Operand) -> list[Flip]:
+        """The nearest value above and below at which a test turns; looked for at growing distances, then halved."""
+        found = []
+        column = next(p for p in node.walk() if p.op == "column" and p.value == operand.column)
+        whole = column.type.kind in _WHOLE_KINDS or self.is_whole(operand.column)
+        for sign, words in ((1.0, "at least"), (-1.0, "at most")):
+            value = self._turning_point(node, operand, sign, whole=whole)
+            if value is not None:
+                shown = self.show(operand.column, column.type, value)
+                text = f"{operand.column} would have to be {words} {shown}"
+                distance = _distance(operand.value, value)
+                found.append(Flip(text, operand.column, value, True, distance))
+        return found
+
+    def _turning_point(
+        self, node: Node, operand: Operand, sign: float, *, whole: bool
+    ) -> float | None:
+        assert isinstance(operand.value, float)
+        start, truth = operand.value, self.truth(node)[0]
+        if truth is None:
+            return None
+
+        def turns(by: float) -> bool:
+            moved = self.having({operand.column: start + sign * by}).truth(node)[0]
+            return moved is not None and moved != truth
+
+        step = 1.0 if whole else max(abs(start), 1.0) * 2.0**-20
+        low, high = 0.0, step
+        while not turns(high):
+            low, high = high, 2.0 * high
+            if high > SEARCH_MAX * max(abs(start), step):
+                return None
+        while high - low > (1.0 if whole else high * 2.0**-40):
+            middle = math.floor((low + high) / 2.0) if whole else (low + high) / 2.0
+            if middle in (low, high):  # whole numbers beyond 2**53
+                break
+            low, high = (low, middle) if turns(middle) else (middle, high)
+        return start + sign * high
 
     def _flip(self, node: Node, *, negated: bool, truth: bool | None, because: str) -> Flip | None:
         wanted = not truth  # an undecided test is to become true

@@ -176,12 +176,14 @@ def declaration(feature: Feature, timezone: str = "UTC") -> str:
 def in_words(feature: Feature, timezone: str = "UTC") -> str:
     """Say what a feature is to somebody who does not know the language.
 
-    Ends without a full stop; a `where` stands in the words of the language.
+    Ends without a full stop; a `where` stands as in the file, where that is known, for macros are shorter to read.
     """
     aggregate = feature.aggregate
     if aggregate is None:
         assert feature.expression is not None, feature.name
-        return f"computed: {text_of(feature.expression, timezone)}"
+        return (
+            f"computed: {' '.join(feature.text.split()) or text_of(feature.expression, timezone)}"
+        )
     x = text_of(aggregate.argument, timezone) if aggregate.argument is not None else ""
     what = _WHAT[aggregate.function].format(
         x=x, domain=_DOMAINS[aggregate.domain], level=_percent(aggregate.quantile)

@@ -132,7 +132,8 @@ def read_back(text):
     checker = Checker(text, scope(), lambda code, *a, **k: found.append((code, a)))
     node = checker.check(tree)
     node = checker.truth(tree, node) if node.type.kind in ("bool", "flag") else node
-    assert not [p for p in problems if p.code != "WR206"] and not found, (text, problems, found)
+    assert not [p for p in problems if p.code != "WR206"], (text, problems)
+    assert not found, text
     return node
 
 
