@@ -8,7 +8,7 @@ in an engine that had the new configuration from the beginning.
     ask      what the side core must know of the carried one: shapes, dictionaries, what is missing
     fill     the side core's way through the journal; in a helper process, `python -m engine.backfill`
     splice   take over what it found
-    back_fill  all three
+    reconfigure   carry and all three: what a run does at a configuration record, and whoever derives it again
 
 The side core begins with the journal, or, where that no longer reaches back, with the oldest snapshot that can be used,
 carried into the new configuration: then new features are warming from the core time of that snapshot on.
@@ -27,7 +27,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import numpy as np
@@ -44,6 +44,9 @@ from engine.ports import Recorded
 from engine.setup import Setup
 from engine.state import Arrays, prefixed, under
 from engine.windows.shape import Shape, decode, encode
+
+if TYPE_CHECKING:
+    from engine.rederive import Rederivation
 
 ROWS_MAX: Final = 4_096
 COLUMNS: Final = ("number", "code", "input")
@@ -74,6 +77,7 @@ def fill(
     Raises `StateError` where the records do not lead up to the core that asked.
     """
     side = _side_core(question, setup, start)
+    first_seq = side.seq
     for record in records:
         if record.config is not None:
             side.seq += 1
@@ -95,7 +99,7 @@ def fill(
             why="features would miss what lies between",
             fix="restore the journal from a backup, or go on with features warming",
         )
-    return _answer(question, side)
+    return _answer(question, side, first_seq)
 
 
 def splice(core: Core, carried: Carried, answer: Mapping[str, NDArray[Any]]) -> Carried:
@@ -135,15 +139,57 @@ def splice(core: Core, carried: Carried, answer: Mapping[str, NDArray[Any]]) -> 
         memory.take_texts(first, carried.missing.text, texts[theirs[0] :])
     since = {n: t for n, t in core.warming.since_us.items() if n not in carried.fresh}
     core.warming.begin(since | _unpacked(answer["since_us"], dict[str, int]))
-    return replace(carried, empty_logs=(), fresh=(), missing=Missing())
+    filled_from = int(answer["first_seq"][0])
+    return replace(carried, empty_logs=(), fresh=(), missing=Missing(), filled_from=filled_from)
+
+
+def reconfigure(
+    disk: Disk,
+    root: Path,
+    old: Core,
+    setup: Setup,
+    *,
+    key: bytes | None = None,
+    told: Mapping[str, object] | None = None,
+) -> tuple[Core, Carried]:
+    """Carry `old` into `setup` (engine/carry.py) and fill what that leaves missing from the journal of `root`.
+
+    told : `Carried.evidence` of the configuration record when it is derived again; then the same is done, or
+           `StateError` says why it cannot be. None the first time: then what cannot be filled is warming, and a note
+           says why.
+
+    The first time, everything before the record must be readable in the journal, and `setup` in the configuration
+    store; the record comes afterwards, with the evidence in it. Take a snapshot soon: until there is one, every
+    restart derives the past again.
+    """
+    core, carried = carry(old, setup)
+    if told is not None:
+        filled_from = told.get("filled_from")
+        if filled_from is None:
+            return core, carried
+        assert isinstance(filled_from, int), filled_from
+        return core, back_fill(disk, root, core, carried, key=key, first_seq=filled_from)
+    try:
+        return core, back_fill(disk, root, core, carried, key=key)
+    except StateError as error:
+        note = f"features are warming, for the past cannot be filled in: {error.what}"
+        return core, replace(carried, notes=(*carried.notes, note))
 
 
 def back_fill(
-    disk: Disk, root: Path, core: Core, carried: Carried, *, key: bytes | None = None
+    disk: Disk,
+    root: Path,
+    core: Core,
+    carried: Carried,
+    *,
+    key: bytes | None = None,
+    first_seq: int = -1,
 ) -> Carried:
     """Fill what a carried core is missing from the journal of `root`, in a helper process.
 
     The configuration of `core` must be in the configuration store, and everything before its record in the journal.
+    first_seq : where to begin; -1: as early as can be
+
     `disk` is there for the simulator: one that is not the machine's is read in this process. Raises `StateError` where
     it cannot be done; the core is then as before, and its new features are warming.
     """
@@ -151,8 +197,13 @@ def back_fill(
         return carried
     question = ask(core, carried)
     if not isinstance(disk, RealDisk):
-        return splice(core, carried, fill_from(disk, root, core.config, question, key))
-    told = {"root": str(root), "config": core.config, "key": key.hex() if key else ""}
+        return splice(core, carried, fill_from(disk, root, core.config, question, key, first_seq))
+    told = {
+        "root": str(root),
+        "config": core.config,
+        "key": key.hex() if key else "",
+        "first_seq": first_seq,
+    }
     done = subprocess.run(
         [sys.executable, "-m", "engine.backfill"],
         input=json.dumps(told).encode() + b"\n" + _bytes(question),
@@ -175,13 +226,19 @@ def fill_from(
     config: str,
     question: Mapping[str, NDArray[Any]],
     key: bytes | None = None,
+    first_seq: int = -1,
 ) -> Arrays:
-    """`fill` from the journal of an output folder, from its beginning or else its oldest usable snapshot."""
+    """`fill` from the journal of an output folder, from its beginning or else its oldest usable snapshot.
+
+    first_seq : where to begin; -1: as early as can be
+    """
     from engine.rederive import Rederivation, blocks  # it comes here itself
 
     again = Rederivation(disk, root, key=key)
     seq, _ = question["core"].tolist()
-    start = None if again.journal.first_seq == 0 else _oldest(disk, root, again)
+    start = None
+    if again.journal.first_seq > 0 or first_seq > 0:
+        start = _oldest(disk, root, again, first_seq)
     records = again.journal.read(0 if start is None else start.seq, seq - 1)
     return fill(question, again.setup_of(config), blocks(records, ROWS_MAX), start)
 
@@ -192,7 +249,9 @@ def main() -> int:
     question = _arrays(sys.stdin.buffer.read())
     key = bytes.fromhex(told["key"]) if told["key"] else None
     try:
-        answer = fill_from(RealDisk(), Path(told["root"]), told["config"], question, key)
+        answer = fill_from(
+            RealDisk(), Path(told["root"]), told["config"], question, key, told["first_seq"]
+        )
     except WeirError as error:
         print(json.dumps([error.what, error.where, error.why, error.fix]))
         return 1
@@ -229,7 +288,7 @@ def _side_core(question: Mapping[str, NDArray[Any]], setup: Setup, start: Core |
     return side
 
 
-def _answer(question: Mapping[str, NDArray[Any]], side: Core) -> Arrays:
+def _answer(question: Mapping[str, NDArray[Any]], side: Core, first_seq: int) -> Arrays:
     """What the core that asked is missing, from a side core that has taken everything in."""
     missing: Missing = _unpacked(question["missing"], Missing)
     seq, _ = question["core"].tolist()
@@ -238,6 +297,7 @@ def _answer(question: Mapping[str, NDArray[Any]], side: Core) -> Arrays:
     answer: Arrays = {
         "core": np.array([seq, side.core_us], np.int64),
         "entries": np.array([memory.base, memory.end], np.int64),
+        "first_seq": np.array([first_seq], np.int64),
         "seq": memory.arrays["seq"][held],
         "standing": memory.arrays["standing"][held],
     }
@@ -263,12 +323,11 @@ def _answer(question: Mapping[str, NDArray[Any]], side: Core) -> Arrays:
     return answer
 
 
-def _oldest(disk: Disk, root: Path, again: Any) -> Core:
-    """The core of the oldest snapshot from which the journal goes on."""
-    first_seq = again.journal.first_seq
-    for seq in snapshots.numbers(disk, root):
-        if seq < first_seq:
-            continue
+def _oldest(disk: Disk, root: Path, again: "Rederivation", first_seq: int) -> Core:
+    """The core of the oldest snapshot from which the journal goes on; of that at `first_seq` if it is not -1."""
+    reach = again.journal.first_seq
+    numbers = [seq for seq in snapshots.numbers(disk, root) if seq >= reach]
+    for seq in sorted(numbers) if first_seq < 0 else [first_seq]:
         try:
             found = snapshots.read(disk, root, seq)
             core = Core(again.setup_of(found.config))
@@ -277,10 +336,11 @@ def _oldest(disk: Disk, root: Path, again: Any) -> Core:
             continue
         return core
     raise StateError(
-        f"the journal begins at seq {first_seq}, and no snapshot from there on can be used",
+        f"the journal begins at seq {reach}, and no snapshot can be used"
+        + (f" at seq {first_seq}" if first_seq >= 0 else " from there on"),
         str(root),
         why="what came before it was removed by `journal_keep`",
-        fix="go on with features warming",
+        fix="restore the snapshots of the folder from a backup, or start from a later one",
     )
 
 

@@ -65,6 +65,7 @@ class Carried:
     empty_logs : (stratum, log) of the event logs that start empty
     fresh      : window features that stand in them
     missing    : what else of the past is not there
+    filled_from : seq from which the past was derived again to fill all that; None: it was not
     notes      : what people should know
     """
 
@@ -76,10 +77,16 @@ class Carried:
     fresh: tuple[str, ...] = ()
     missing: Missing = Missing()
     notes: tuple[str, ...] = ()
+    filled_from: int | None = None
 
     def evidence(self) -> dict[str, object]:
         """The same for a configuration record: names by what became of them, those that were kept only counted."""
-        found: dict[str, object] = {"restrictions": self.restrictions, "notes": list(self.notes)}
+        found: dict[str, object] = {
+            "filled_from": self.filled_from,
+            "warming": list(self.fresh),
+            "restrictions": self.restrictions,
+            "notes": list(self.notes),
+        }
         for kind, said in (
             ("rules", self.rules),
             ("features", self.features),

@@ -15,8 +15,7 @@ import numpy as np
 
 from config.errors import StateError
 from engine import config_store, snapshots
-from engine.backfill import back_fill
-from engine.carry import carry
+from engine.backfill import reconfigure
 from engine.core import Core, Outcome
 from engine.disk import Disk
 from engine.journal import read_journal
@@ -158,10 +157,10 @@ class Rederivation:
         """Go on under the configuration that a record of the journal brings, with what it says was done."""
         assert record.config is not None
         told = msgspec.json.decode(record.config, type=ConfigRecord)
-        self.core, carried = carry(self.core, self.setup_of(told.config))
-        self.setup = self.core.setup
-        if told.evidence.get("filled"):
-            back_fill(self._disk, self._root, self.core, carried, key=self._key)
+        self.setup = self.setup_of(told.config)
+        self.core, _ = reconfigure(
+            self._disk, self._root, self.core, self.setup, key=self._key, told=told.evidence
+        )
 
 
 def blocks(records: Iterable[Recorded], rows_max: int) -> Iterator[Recorded]:

@@ -14,8 +14,7 @@ from typing import Any
 from config.errors import StateError
 from config.settings import NONE, SYNC, Settings
 from engine import config_store, snapshots
-from engine.backfill import back_fill
-from engine.carry import carry
+from engine.backfill import reconfigure
 from engine.clock import Clock
 from engine.control import Control
 from engine.core import Core
@@ -266,22 +265,14 @@ def _reconfigure(
 ) -> None:
     """Go over to `setup`: a record in the journal says so, and the state is carried."""
     before = found.core.config
-    core, carried = carry(found.core, setup)
-    evidence = carried.evidence()
-    try:
-        carried = back_fill(
-            out.disk, out.root, core, carried, key=key_of(setup.configuration.settings)
-        )
-        evidence["filled"] = True
-    except StateError as error:
-        evidence["filled"] = False
-        notes.append(f"note: new features are warming: {error.what}")
+    key = key_of(setup.configuration.settings)
+    core, carried = reconfigure(out.disk, out.root, found.core, setup, key=key)
     record = {
         "kind": "config",
         "config": setup.sha256,
         "by": getpass.getuser(),
         "at": rfc3339(clock.now_us()),
-        "evidence": evidence,
+        "evidence": carried.evidence(),
     }
     seq = core.seq - 1
     journal = ledger.journal
