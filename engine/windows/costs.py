@@ -149,11 +149,13 @@ def plan_logs(
         last = spec.filter if aggregate.window.last else -1
         by_log.setdefault((tuple(sorted(set(aggregate.keys))), last), []).append(spec)
     found = []
+    n_of: dict[str, int] = {}  # how many logs have a stem already
     for (keys, last), together in by_log.items():
-        for number, some in enumerate(split(together)):
+        stem = f"{stratum}/{'+'.join(keys)}{'.last' if last >= 0 else ''}"
+        for some in split(together):
             kept_us = keep_us(some, lateness_us, updates_us)
-            kind = f"last{last}." if last >= 0 else ""
-            name = f"{stratum}/{'+'.join(keys)}.{kind}{number}"
+            name = f"{stem}.{n_of.get(stem, 0)}"
+            n_of[stem] = n_of.get(stem, 0) + 1
             builder = Builder(some, lateness_us)
             plan = builder.build(keys, layout, kept_us, lateness_us, timezone, SWEEP)
             needed: dict[Part, list[str]] = {}

@@ -149,7 +149,7 @@ def test_the_feature_that_keeps_events_longest_takes_most(tmp_path):
 
 
 def test_the_estimate_holds_for_a_stream_that_is_as_expected(tmp_path):
-    """Three days of even traffic: each log uses at most what was estimated, and not much less."""
+    """Three days of even traffic: each log uses about what was estimated."""
     folder, rng = write(tmp_path / "c"), np.random.default_rng(3)
     core, lines, n = Core(read_setup(folder)), [], 12_000
     for k in range(n):
@@ -178,7 +178,7 @@ def test_the_estimate_holds_for_a_stream_that_is_as_expected(tmp_path):
     estimated = {name.split(".")[0]: b for name, b in found.estimate.logs.items()}
     assert used.keys() == estimated.keys()
     for name, n_bytes in used.items():
-        assert 0.4 * estimated[name] < n_bytes < 1.6 * estimated[name], name
+        assert 0.8 * estimated[name] < n_bytes < 1.4 * estimated[name], name
 
 
 def core_settings(folder):
