@@ -154,11 +154,11 @@ class Runner:
                 last_seen_ns = now_ns
                 self.position = messages.positions[-1]
                 self._take(messages, progress)
-            elif self._pending is not None:  # nothing more has arrived: what is decided leaves now
+            else:  # nothing more has arrived: what is decided leaves now
                 self._finish(progress)
-            elif self.source.is_live and now_ns - last_seen_ns >= TICK_AFTER_US * 1_000:
-                last_seen_ns = now_ns
-                self._take(self._tick(), progress)
+                if self.source.is_live and now_ns - last_seen_ns >= TICK_AFTER_US * 1_000:
+                    last_seen_ns = now_ns
+                    self._take(self._tick(), progress)
             if self.control and now_ns - last_control_ns >= CONTROL_EVERY_US * 1_000:
                 last_control_ns = now_ns
                 self._take_commands(progress)

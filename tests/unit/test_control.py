@@ -7,13 +7,16 @@ import numpy as np
 import pytest
 
 from config.errors import StateError
+from config.settings import BANK
+from engine import snapshots
 from engine.clock import ManualClock
 from engine.control import BYTES_MAX, Control
-from engine.metrics import Metrics
-from engine.output import OutputFolder
+from engine.disk import RealDisk
 from engine.ports import Messages
 from engine.progress import Progress
-from engine.runner import TICK_AFTER_US, Runner, StopRequest
+from engine.runner import TICK_AFTER_US, StopRequest
+from engine.setup import read_setup
+from engine.starting import open_engine
 from tests import banking, factories
 
 NOW_US = 1_772_445_609_000_000
@@ -54,33 +57,40 @@ class Given:
 
 
 class Engine:
-    """A runner over an output folder, with commands; `run` returns what stands in the streams."""
+    """A whole engine on a folder, with commands; `run` returns what stands in the streams."""
 
     def __init__(self, root, polls=()):
+        self.root, self.control = root, root / "control"
         self.clock = ManualClock(NOW_US)
-        self.out = OutputFolder(root)
-        self.control = root / "control"
-        self.runner = Runner(
-            core=banking.fresh_core(),
-            source=Given(self.clock, polls),
-            out=self.out,
-            clock=self.clock,
-            metrics=Metrics(self.clock),
-            rows_max=64,
-            control=Control(self.control),
-        )
+        self.source = Given(self.clock, polls)
+        self.engine = None
 
-    def run(self, snapshot=None):
-        if snapshot is not None:
-            self.runner.resume(snapshot)
-        self.out.open(snapshot)
+    @property
+    def runner(self):
+        return self.engine.runner
+
+    def open(self, **more):
+        setup = more.pop("setup", None) or banking.shipped_setup()
+        self.engine = open_engine(
+            RealDisk(), self.root, self.source, setup, self.clock,
+            rows_max=64, control=True, threaded=False, **more,
+        )  # fmt: skip
+        return self.engine
+
+    def run(self, stopped=False):
+        engine = self.open()
         with StopRequest() as stop, Progress(None, "msg") as progress:
-            self.runner.run(progress, stop)
-        self.out.close()
+            stop.is_set = stopped
+            engine.runner.run(progress, stop)
+        engine.close()
         return {
             p.stem: [json.loads(line) for line in p.read_bytes().splitlines()]
-            for p in self.out.root.glob("*.ndjson")
+            for p in self.root.glob("*.ndjson")
         }
+
+    def newest(self):
+        disk = RealDisk()
+        return snapshots.read(disk, self.root, snapshots.numbers(disk, self.root)[-1])
 
 
 def drop(folder, name, content):
@@ -116,37 +126,61 @@ def test_files_are_taken_once_in_the_order_of_their_names(tmp_path):
         drop(tmp_path, f"{name}.json", {"name": name})
     drop(tmp_path, "d.json.tmp", {"name": "not yet"})
     control = Control(tmp_path)
-    assert [json.loads(f.line)["name"] for f in control.take()] == ["a", "b", "c"]
-    assert control.take() == []
-    names = {p.name for p in tmp_path.iterdir()}
+    taken = control.take(2)
+    assert [json.loads(f.line)["name"] for f in taken] == ["a", "b"], "no more than asked for"
+    taken += control.take(2)
+    assert control.take(2) == [], "what is in hand is not taken again"
+    for file in taken:
+        control.finish(file, {"seq": 1})
+    names = {p.name for p in tmp_path.iterdir() if p.suffix != ".answer"}
     assert names == {"a.taken", "b.taken", "c.taken", "d.json.tmp"}
+    assert control.take(2) == []
+
+
+def test_a_command_put_in_the_place_of_one_in_hand_is_taken_as_another(tmp_path):
+    drop(tmp_path, "a.json", {"name": 1})
+    control = Control(tmp_path)
+    (first,) = control.take(9)
+    drop(tmp_path, "a.json", {"name": 2})
+    control.finish(first, {"seq": 1})
+    (second,) = control.take(9)
+    assert json.loads(second.line) == {"name": 2}
+
+
+def test_a_command_taken_back_after_it_was_read_is_answered_all_the_same(tmp_path):
+    drop(tmp_path, "a.json", {"name": 1})
+    control = Control(tmp_path)
+    (file,) = control.take(9)
+    file.path.unlink()
+    control.finish(file, {"seq": 1})
+    assert answer(tmp_path, "a") == {"seq": 1}
 
 
 def test_a_command_on_several_lines_becomes_one_line(tmp_path):
     drop(tmp_path, "a.json", b'\n{\r\n "command":\n "release"\n}\n')
-    (file,) = Control(tmp_path).take()
+    (file,) = Control(tmp_path).take(9)
     assert b"\n" not in file.line
-    assert json.loads(file.line) == {"command": "release"}
+    assert json.loads(file.line) == {"kind": "command", "command": "release"}
 
 
 def test_folders_pipes_and_broken_links_are_left_alone(tmp_path):
     (tmp_path / "folder.json").mkdir()
     os.mkfifo(tmp_path / "pipe.json")
     (tmp_path / "link.json").symlink_to(tmp_path / "nowhere")
-    assert Control(tmp_path).take() == []
+    assert Control(tmp_path).take(9) == []
 
 
 def test_of_a_huge_file_no_more_is_read_than_shows_that_it_is_huge(tmp_path):
     drop(tmp_path, "a.json", b"x" * (3 * BYTES_MAX))
-    (file,) = Control(tmp_path).take()
+    (file,) = Control(tmp_path).take(9)
     assert len(file.line) == BYTES_MAX + 1
 
 
 def test_an_answer_stands_beside_its_command_whole(tmp_path):
     drop(tmp_path, "a.b.json", {})
     control = Control(tmp_path)
-    (file,) = control.take()
-    control.answer(file, {"ok": True, "seq": 3})
+    (file,) = control.take(9)
+    control.finish(file, {"ok": True, "seq": 3})
     assert answer(tmp_path, "a.b") == {"ok": True, "seq": 3}
     assert not list(tmp_path.glob("*.new"))
 
@@ -251,36 +285,32 @@ def test_positions_of_commands_and_ticks_are_not_gone_on_from(tmp_path):
     engine = Engine(tmp_path, [[pay(1), pay(2)], None])
     drop(engine.control, "a.json", RESTRICT)
     engine.run()
-    assert engine.out.newest().position == "-:2"
+    assert engine.newest().position == "-:2"
 
 
 def test_a_run_goes_on_where_the_one_before_stopped(tmp_path):
     Engine(tmp_path, [[pay(1)], [pay(2)]]).run()
     engine = Engine(tmp_path, [[pay(3), pay(1)]])
-    streams = engine.run(engine.out.newest())
-    assert engine.runner.source.after == "-:2"
+    streams = engine.run()
+    assert engine.source.after == "-:2"
     assert [d["seq"] for d in streams["decisions"]] == [0, 1, 2]
     assert [d["first_seq"] for d in streams["duplicates"]] == [0]
     assert engine.runner.totals.counts["messages"]["all"] == 4
     assert engine.runner.resumed_from.counts["messages"]["all"] == 2
 
 
-def test_another_configuration_is_not_gone_on_with(tmp_path):
+def test_another_configuration_is_not_gone_on_with_where_none_may_be_adopted(tmp_path):
     Engine(tmp_path, [[pay(1)]]).run()
-    engine = Engine(tmp_path)
-    engine.runner.core.config = "sha256:" + "0" * 64
+    other = read_setup(BANK, lateness="1h")
     with pytest.raises(StateError, match="was written with configuration sha256:"):
-        engine.runner.resume(engine.out.newest())
+        Engine(tmp_path).open(setup=other, may_reconfigure=False)
 
 
 def test_a_stop_ends_the_run_after_the_batch_at_hand(tmp_path):
     engine = Engine(tmp_path, [[pay(1)], [pay(2)]])
-    engine.out.open(None)
-    with StopRequest() as stop, Progress(None, "msg") as progress:
-        stop.is_set = True
-        engine.runner.run(progress, stop)
+    engine.run(stopped=True)
     assert engine.runner.core.seq == 0
-    assert engine.out.newest().orderly
+    assert engine.newest().orderly
 
 
 def test_a_command_without_a_kind_is_a_command(tmp_path):
