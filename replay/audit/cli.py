@@ -38,17 +38,23 @@ def add_commands(commands: Parsers) -> None:
     _add_sample(verbs)
     _add_reconcile(verbs)
     _add_access(verbs)
-    # explain, page and export are registered here
+    _add_explain(verbs)
 
 
 def add_verb(
-    verbs: Parsers, name: str, run: Verb, *, short: str, about: str
+    verbs: Parsers,
+    name: str,
+    run: Verb,
+    *,
+    short: str,
+    about: str,
+    formats: tuple[str, ...] = ("text", "json"),
 ) -> argparse.ArgumentParser:
     """Add a verb about an output folder, with the options that all have; `run` answers it."""
     verb = verbs.add_parser(name, help=short, description=about)
     verb.add_argument("out", type=Path, metavar="OUT", help="output folder of run or replay")
     verb.add_argument(
-        "--format", choices=("text", "json"), default="text", help="for people, or for machines"
+        "--format", choices=formats, default="text", help="for people, or for machines"
     )
     verb.add_argument(
         "--by", default="", metavar="NAME", help="who asks, if not the user of the system"
@@ -342,6 +348,27 @@ def _access(arguments: argparse.Namespace) -> Report:
     from replay.audit import access
 
     return access.report(arguments.out, arguments.head)
+
+
+def _add_explain(verbs: Parsers) -> None:
+    from replay.audit import case
+
+    verb = add_verb(
+        verbs,
+        "explain",
+        _explain,
+        short="why one transaction was decided as it was, and what would have had to be different",
+        about="Decide one record again and show its message, fields, features with the events behind them, rules "
+        "clause by clause, models, restrictions, and how they became the decision.",
+        formats=case.FORMATS,
+    )
+    case.add_explain_options(verb)
+
+
+def _explain(arguments: argparse.Namespace) -> Report:
+    from replay.audit import case
+
+    return case.explain(arguments, journal_key(arguments))
 
 
 def _with(report: Report, remark: str) -> Report:
