@@ -134,7 +134,8 @@ def small_bank(folder: Path, **settings: str) -> Path:
     path = folder / "weir.yaml"
     text = re.sub(r"^packs:.*$", "packs: [packs/one]", path.read_text(), flags=re.MULTILINE)
     for name, value in settings.items():
-        text, n = re.subn(rf"^(# )?{name}:.*$", f"{name}: {value}", text, flags=re.MULTILINE)
+        line = re.compile(rf"^(# )?{name}:.*$", re.MULTILINE)
+        text, n = line.subn(f"{name}: {value}", text, count=1)
         assert n == 1, name
     path.write_text(text)
     head = HEAD.replace("EUR", "CNY").replace("Europe/Berlin", "Asia/Shanghai")
@@ -188,7 +189,7 @@ def replayed(folder: Path, n: int = 400, *, stops: int = 1, seed: int = 1, **set
     command = ["replay", str(traffic), "--config", str(bank), "--out", str(out)]
     command += ["--batch-rows", "64", "--json"]
     for stop in range(1, stops + 1):
-        until = ["--to", rfc3339(START + stop * 16 * HOUR)] if stop < stops else []
+        until = ["--to", rfc3339(START + stop * 13 * HOUR)] if stop < stops else []
         resume = ["--resume"] if stop > 1 else []
         assert cli.main([*command, *until, *resume]) == 0
     return out

@@ -64,6 +64,11 @@ def check(
     checked = Checked(_read_chain(disk, root, findings))
     checked.journal = _open_journal(disk, root, checked.chain, findings, key)
     if checked.journal is not None:
+        for segment in checked.journal.segments if leaves else ():
+            if segment.header.salt:
+                checked.journal.cipher(
+                    segment
+                )  # without the key, or with another: not damage, it cannot run
         for found in seals.check_journal(checked.chain, checked.journal, leaves=leaves):
             findings.add(f"{found.file}@{found.byte}", found.what, found.seq0)
         for name in checked.journal.strangers:

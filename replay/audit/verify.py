@@ -75,17 +75,16 @@ def _range(checked: Checked, day: str) -> tuple[int, int]:
     """The records to derive; `InputError` for a day that the folder does not have."""
     if not day:
         return 0, -1
-    first, end = chains.day_range(checked.chain, day)
-    last = checked.chain.seals[-1] if checked.chain.seals else None
-    if first == end or (end < 0 and last is not None and last.core_time[:10] < day):
-        days = sorted({s.closes_day for s in checked.chain.seals if s.closes_day})
+    days = sorted({seal.closes_day for seal in checked.chain.seals if seal.closes_day})
+    open_ = checked.chain.seals[-1].core_time[:10] if checked.chain.seals else ""
+    if day not in days and day != open_:
         raise InputError(
             f"there is no day {day} in the folder",
             "--day",
             why="days are UTC days of core time, closed by a seal",
-            fix=f"days that were closed: {days[0]} to {days[-1]}" if days else "leave out --day",
+            fix=f"name one of {days[0]} to {open_}" if days else "leave out --day",
         )
-    return first, end
+    return chains.day_range(checked.chain, day)
 
 
 def _tell(answer: Report, checked: Checked, derived: Derived | None, findings: Findings) -> None:
