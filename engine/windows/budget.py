@@ -302,6 +302,14 @@ def _of_log(
         inside = a_day(users) * max(n_kept[name] for name in users)
         for name in users:
             shares[name] += _beside(part, inside, entities) / len(users)
+    if (
+        plan.sample and events > 0
+    ):  # a log of its own: a sample of a few layers, each twice as long as the one before
+        layers = 1 + log2(max(events / entities / plan.sample, 1))
+        kept = min(1.0, plan.sample * layers * entities / events)
+        records = entities * plan.entity_bytes / len(names)
+        shares = {name: records + (share - records) * kept for name, share in shares.items()}
+        events *= kept
     return shares, events
 
 

@@ -22,6 +22,7 @@ from engine.windows.tables import (
     Builder,
     bits_of,
     keep_us,
+    sample_size,
     split,
 )
 
@@ -66,6 +67,7 @@ class LogPlan:
     event_bytes  : of one retained event, without the room that segments leave
     kept_us      : how long an event is retained
     parts        : part -> names of the features that need it
+    sample       : values or events of a layer, if the log holds a sample (`approx`); 0 if it holds all
     """
 
     name: str
@@ -78,6 +80,7 @@ class LogPlan:
     event_bytes: int
     kept_us: int
     parts: Mapping[Part, tuple[str, ...]] = field(repr=False)
+    sample: int = 0
 
     @cached_property
     def nanoseconds(self) -> float:
@@ -174,6 +177,7 @@ def plan_logs(
                     8 * int(plan[at.EVENT_WIDTH]),
                     kept_us,
                     {part: tuple(names) for part, names in needed.items()},
+                    sample_size(some[0]),
                 )
             )
     return found

@@ -187,6 +187,7 @@ class Explainer:
             "lag": duration_text(window.lag_us) if window.lag_us else "",
             "prior": aggregate.prior,
             "itself": itself,
+            "approx": f"{aggregate.approx:.2g}" if aggregate.approx else "",
             "late": f"events up to {lateness} late land where they belong; later ones are not counted",
         }
 
@@ -402,6 +403,11 @@ def as_text(told: Mapping[str, Any]) -> str:
         window = told["window"]
         lines.append(f"  window of an event at time e: {window['interval']}; {window['itself']}")
         lines.append(f"  ranges over {told['domain']}; {window['late']}")
+        if window["approx"]:
+            lines.append(
+                f"  approximate, as declared: a standard error of {float(window['approx']):.1%} from a sample; exact "
+                "while few values are in the window"
+            )
         missing = ", ".join(told["keys"])
         lines.append(
             f"  an empty window gives {told['when_empty']}; a missing {missing} makes it missing"

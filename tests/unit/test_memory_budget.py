@@ -148,6 +148,25 @@ def test_the_feature_that_keeps_events_longest_takes_most(tmp_path):
     assert shares["long"] > 100 * shares["short"]
 
 
+def test_an_approximation_is_bounded_by_its_sample_however_many_events_come(tmp_path):
+    """S values a layer, one layer more each time the events double; it stands in a log of its own."""
+    features = {
+        "exact": "count_distinct(merchant) of transaction by account over 30d",
+        "rough": '{is: "count_distinct(merchant) of transaction by account over 30d", approx: 5%}',
+    }
+    few, many, more = (
+        weighed(tmp_path / str(n), Expected(accounts=10, events_per_day=n), features)
+        for n in (100, 100_000, 200_000)
+    )
+    assert few.estimate.features["rough"] == pytest.approx(few.estimate.features["exact"], rel=0.2)
+    shares = many.estimate.features
+    assert shares["rough"] < 0.05 * shares["exact"]
+    (plan,) = [p for p in many.plans if p.sample]
+    one_layer = plan.sample * 10  # of ten accounts
+    grown = more.estimate.kept[plan.name] - many.estimate.kept[plan.name]
+    assert grown == pytest.approx(one_layer)
+
+
 def test_the_estimate_holds_for_a_stream_that_is_as_expected(tmp_path):
     """Three days of even traffic: each log uses about what was estimated."""
     folder, rng = write(tmp_path / "c"), np.random.default_rng(3)
