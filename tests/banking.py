@@ -11,6 +11,7 @@ from config.settings import BANK
 from engine.core import Core
 from engine.setup import read_setup
 from replay.generate import generate
+from rules.columns import Frame
 
 STREAMS = (
     "decisions",
@@ -69,6 +70,15 @@ def every(n_rows: int, n: int) -> list[int]:
 
 def state_bytes(core: Core) -> dict[str, bytes]:
     return {name: a.dtype.str.encode() + a.tobytes() for name, a in core.save().items()}
+
+
+def plain(core: Core, frame: Frame, name: str) -> list[object]:
+    """A column as Python values: texts for codes, None for missing."""
+    place, column = core.layout[name], frame.column(name).tolist()
+    if place.is_code:
+        texts = core.dictionaries[place.dictionary].texts
+        return [texts[c] if c >= 0 else None for c in column]
+    return [None if v != v else v for v in column]
 
 
 def assuming_core(after: str) -> Core:
