@@ -7,7 +7,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from config.errors import InputError
 from engine.clock import ManualClock
+from engine.memory import MemoryGuard
 from engine.metrics import COUNTER, GAUGE, HISTOGRAM, Definition, Metrics
+from engine.windows.usage import logs_of
+from tests import banking, factories
 
 SMALL = (
     Definition("weir_messages_total", COUNTER, "messages", "Messages.", "kind"),
@@ -130,3 +133,37 @@ def test_a_port_that_is_taken_says_so(metrics):
         .startswith(f"`--metrics-port {first.port}` cannot be opened: ")
     )
     metrics.serve(first.port).close()
+
+
+def test_the_memory_of_windows_is_on_the_page_log_by_log_and_beside_the_budget():
+    core = banking.fresh_core()
+    metrics = Metrics(ManualClock())
+    guard = MemoryGuard(core, 4_000_000_000, resident=lambda: 123_000_000)
+    metrics.show(core)
+    metrics.show_memory(core, guard)
+    before = metrics.snapshot()
+    assert sum(before["weir_window_events"].values()) == 0
+    lines = [
+        factories.line(factories.message(transaction_id=f"t{k}", event_time=1_772_000_000_000 + k))
+        for k in range(10)
+    ]
+    core.apply(lines, ["x"] * 10)
+    assert metrics.snapshot()["weir_window_events"] == before["weir_window_events"], (
+        "one walk serves a page"
+    )
+    metrics._clock.advance_us(2_000_000)
+    found = served(metrics)
+    held = {
+        name.split()[1]: value
+        for name, value in found.items()
+        if name.startswith("weir_window_events ")
+    }
+    assert held.keys() == logs_of(core.windows).keys()
+    assert held["0/account.0"] == 10
+    assert found["weir_window_entities 0/account.0"] == 1
+    assert found["weir_window_oldest_seconds 0/account.0"] == pytest.approx(0.009)
+    used = sum(v for name, v in found.items() if name.startswith("weir_window_used_bytes "))
+    assert found["weir_memory_bytes windows"] == used > 0
+    assert found["weir_memory_bytes process"] == 123_000_000
+    assert found["weir_memory_bytes budget"] == 4_000_000_000
+    assert found["weir_memory_warnings_total"] == 0
