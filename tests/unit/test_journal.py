@@ -11,7 +11,7 @@ from config.errors import ConfigError, StateError
 from engine.disk import RealDisk
 from engine.encryption import parse_key, read_key
 from engine.journal import open_journal, read_journal
-from engine.journal.frames import END, FRAME_MAGIC, HEAD_BYTES
+from engine.journal.frames import END, FRAME_MAGIC, HEAD_BYTES, encode_frame
 from engine.journal.segments import place_of
 from engine.ports import Messages
 from engine.seals import Sealer, check_journal, read_seals
@@ -197,6 +197,30 @@ def test_a_frame_of_another_journal_is_seen_though_its_seq_fits():
         lines_of(read_journal(one, FOLDER))
 
 
+def test_a_frame_that_leaves_out_a_seq_is_seen_though_it_names_its_predecessor():
+    disk, _ = small(close=False)
+    last = max(disk.now)
+    _, end, previous, _ = read_journal(disk, FOLDER).end
+    disk.now[last] += encode_frame(END, 0, 0, 99, end, previous, b"")
+    with pytest.raises(StateError, match="the frame begins with seq 99") as caught:
+        read_journal(disk, FOLDER)
+    assert place_of(caught.value) == (last, end, 6)
+
+
+def test_a_last_segment_of_another_journal_is_seen_when_it_is_opened():
+    """Its name and its records fit."""
+    one, two = MemoryDisk(), MemoryDisk()
+    for disk, seed in ((one, 1), (two, 2)):
+        journal = opened(disk, chance=seeded(seed), segment_bytes=400)
+        for seq in range(4):
+            journal.append(seq, messages([b"x"], seq), "day.ndjson:1")
+        journal.close()
+    assert one.names(FOLDER) == two.names(FOLDER)
+    one.now[max(one.now)] = two.now[max(two.now)]
+    with pytest.raises(StateError, match="names another end"):
+        read_journal(one, FOLDER)
+
+
 def test_missing_and_exchanged_segments_are_named():
     disk = MemoryDisk()
     journal = opened(disk, segment_bytes=500)
@@ -287,6 +311,38 @@ def test_killed_at_any_step_the_next_start_goes_on_with_everything_that_was_dura
             journal.close()
             assert seen(other, lines_of(journal)) is None
     assert n_kills > 30
+
+
+def test_a_lost_page_is_a_crash_only_if_nothing_behind_it_says_that_it_was_durable():
+    """Two frames without a sync between them, the first one damaged; then the same with a sync."""
+    for is_synced in (False, True):
+        disk = MemoryDisk()
+        journal = opened(disk)
+        told = fill(journal, 1)
+        journal.sync()
+        start = disk.size(FOLDER / journal.segment)
+        fill(journal, 1)
+        if is_synced:
+            journal.sync()
+        fill(journal, 1)
+        [path] = disk.now
+        disk.now[path][start + 100] ^= 1
+        if is_synced:
+            with pytest.raises(StateError, match="does not match its checksum"):
+                opened(disk)
+        else:
+            journal = opened(disk)
+            assert lines_of(journal) == told
+            assert journal.dropped.n_bytes > 2 * HEAD_BYTES
+
+
+def test_what_a_killed_process_left_in_memory_is_durable_once_the_journal_is_open():
+    """Outcomes of it leave after the start; a power failure then must not take it away."""
+    disk = MemoryDisk()
+    told = fill(opened(disk), 3)
+    opened(disk)
+    disk.now = {path: bytearray(data) for path, data in disk.durable.items()}
+    assert lines_of(opened(disk, must_reach_seq=9)) == told
 
 
 @pytest.mark.parametrize("fails_to_cut", [False, True])
