@@ -6,6 +6,8 @@ functions.
 
 A node `call` of rules/tree.py carries the name from this table and exactly the arguments of its
 signature; a `literal` parameter is always a `const` node, which rules/types.py has checked.
+Functions that only read better than what they mean (`share`, `speed_kmh`) are written out while
+types are checked and are no `call` in any tree.
 """
 
 from dataclasses import dataclass
@@ -23,6 +25,9 @@ from rules.tree import (
     TEXT,
     TIME,
     TIME_OF_DAY,
+    Node,
+    Span,
+    Type,
 )
 
 SAME: Final = "same"  # a result of the type of the first argument
@@ -182,6 +187,27 @@ _ALL = (
         "distance_km(lat, lon, prev_lat, prev_lon)",
     ),
     Function(
+        "speed_kmh",
+        (
+            _p("lat1", GEO, NUMBER),
+            _p("lon1", GEO, NUMBER),
+            _p("lat2", GEO, NUMBER),
+            _p("lon2", GEO, NUMBER),
+            _p("duration", DURATION),
+        ),
+        NUMBER,
+        "How fast somebody must have been to be at both places that far apart in time: kilometres by hours; "
+        "less than a second counts as one, so that two places at once are very fast and not missing.",
+        "speed_kmh(lat, lon, prev_lat, prev_lon, prev_seen)",
+    ),
+    Function(
+        "share",
+        (_p("x", NUMBER, MONEY, DURATION), _p("rest", NUMBER, MONEY, DURATION, same=True)),
+        NUMBER,
+        "What part x is of x and the rest together, x / (x + rest), 0 to 1; missing when both are 0.",
+        "share(out_24h, in_24h)",
+    ),
+    Function(
         "ip_in",
         (_p("ip", ID, TEXT, domain="ip"), _p("network", TEXT, literal=True)),
         BOOL,
@@ -191,6 +217,25 @@ _ALL = (
 )
 
 FUNCTIONS: Final[dict[str, Function]] = {f.name: f for f in _ALL}
+
+SECOND_US: Final = 1_000_000.0
+
+
+def written_out(name: str, args: tuple[Node, ...], span: Span) -> Node | None:
+    """The tree that a call stands for, if it only reads better than what it means; None for a real function."""
+    if name == "share":
+        x, rest = args
+        both = Node("+", x.type, (x, rest), span=span)
+        return Node("/", Type(NUMBER), (x, both), span=span)
+    if name == "speed_kmh":
+        *places, duration = args
+        second = Node("const", Type(DURATION), value=SECOND_US, span=span)
+        apart = Node("call", Type(DURATION), (duration, second), "max", span)
+        hours = Node("call", Type(NUMBER), (apart,), "in_hours", span)
+        way = Node("call", Type(NUMBER), tuple(places), "distance_km", span)
+        return Node("/", Type(NUMBER), (way, hours), span=span)
+    return None
+
 
 # `at_least(2, a, b, c)` looks like a call but is an operation of its own in the tree ("at_least"):
 # it stays known when some of its conditions are missing. True when enough are true, false when too

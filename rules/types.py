@@ -38,6 +38,7 @@ from rules.functions import (
     SAME,
     Function,
     result_kind,
+    written_out,
 )
 from rules.syntax import AGGREGATES, Tree
 from rules.tree import (
@@ -880,7 +881,8 @@ class Checker:
             result = _NUMBER
         if kind == DATE:
             result = Type(DATE, self.scope.zone.key)
-        return self.lift_call(name, result, nodes, tree.span)
+        meant = written_out(name, nodes, tree.span)
+        return meant if meant is not None else self.lift_call(name, result, nodes, tree.span)
 
     def lift_call(self, name: str, kind: Type, args: tuple[Node, ...], span: Span) -> Node:
         chosen = next((i for i, a in enumerate(args) if a.op == "if" and a.type.is_coded), -1)

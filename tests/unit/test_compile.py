@@ -26,10 +26,11 @@ from rules.definitions import (
     Template,
     Window,
 )
+from rules.functions import written_out
 from rules.ruleset import TRUE, Ruleset
 from rules.texts import in_rollout, question, similarity
 from rules.titles import shown_number
-from rules.tree import Node, Type
+from rules.tree import Node, Span, Type
 
 BOOL, NUMBER, MONEY, TEXT = Type("bool"), Type("number"), Type("money", "EUR"), Type("text")
 DURATION = Type("duration")
@@ -528,6 +529,25 @@ class TestArithmetic:
                 assert kernels.distance_km(a, b, c, d) == pytest.approx(exact, rel=1e-12)
         assert kernels.distance_km(0.0, 0.0, 0.0, 180.0) == pytest.approx(math.pi * 6371.0088)
         assert math.isnan(kernels.distance_km(90.1, 0.0, 0.0, 0.0))
+
+    @pytest.mark.parametrize(
+        ("x", "y", "expected"), [(1.0, 3.0, 0.25), (0.0, 3.0, 0.0), (2.0, 0.0, 1.0), (0.0, 0.0, None), (None, 1.0, None)]
+    )  # fmt: skip
+    def test_a_share_is_of_both_together_and_missing_where_there_is_nothing(self, x, y, expected):
+        row = {name: v for name, v in (("x", x), ("y", y)) if v is not None}
+        assert value_of(written_out("share", (X, Y), Span(0, 1)), row) == expected
+
+    @pytest.mark.parametrize(
+        ("seconds", "hours"), [(7_200.0, 2.0), (1.0, 1 / 3_600), (0.5, 1 / 3_600), (0.0, 1 / 3_600)]
+    )
+    def test_two_places_at_once_are_very_fast_and_not_missing(self, seconds, hours):
+        """A plain distance / in_hours(0s) is missing, and a rule about speed would stay quiet."""
+        apart = const(seconds * 1e6)
+        tree = written_out("speed_kmh", (X, Y, const(0.0), const(90.0), apart), Span(0, 1))
+        km = kernels.distance_km(10.0, 20.0, 0.0, 90.0)
+        found = value_of(tree, {"x": 10.0, "y": 20.0})
+        assert found == pytest.approx(km / hours)
+        assert value_of(tree, {"x": 10.0}) is None
 
     def test_a_dear_call_that_occurs_twice_in_a_rule_is_computed_once(self):
         km = call("distance_km", X, Y, 1, 2)

@@ -61,6 +61,11 @@ RATED = frozenset({"EUR", "USD", "JPY"})
         ('ip_in(ip, "10.0.0.0/8")', "call ip_in(ip, '10.0.0.0/8')"),
         ('age(account.opened_on, "years") < 1', "<(call age(account.opened_on, 'years'), 1.0)"),
         ("distance_km(lat, lon, 1.5, -2) > 3", ">(call distance_km(lat, lon, 1.5, -2.0), 3.0)"),
+        ("share(amount, 5) > 0.5", ">(/(amount, +(amount, 500.0)), 0.5)"),
+        (
+            "speed_kmh(lat, lon, 1.5, -2, 90m) > 900",
+            ">(/(call distance_km(lat, lon, 1.5, -2.0), call in_hours(call max(5400000000.0, 1000000.0))), 900.0)",
+        ),
     ],
 )
 def test_an_expression_becomes_numbers_and_columns(text, tree):
