@@ -3,8 +3,13 @@
 A *group* is the events of one bit whose values are told apart, up to one lag. An event that is no longer the last of
 its value is flagged superseded; the distinct count of a window is the number of its events that are not, whatever its
 length, so one look-up serves all windows of the group. Small entities are searched through; from SEARCH events on an
-entity has a table of its own, open-addressed: words are 1 + (BASE + position) of the last event of each value, and the
-value itself is read from the event, so a value costs 8 bytes and the table grows with its entity, never all at once.
+entity has a table of its own, open-addressed: words name the last event of each value, and the value itself is read
+from the event, so a value costs 8 bytes and the table grows with its entity, never all at once.
+
+The name of an event is 1 + (BASE + position), in the lower NAME_BITS of a word. Above them stands how many positions
+before it the value was seen last: 0 for not known, NONE for not in the window. A late row takes back what is newer than
+itself, and follows these links to what counted before: it looks at the events between its moment and now, at those that
+have left since, and at no others.
 """
 
 import numpy as np
@@ -41,6 +46,9 @@ from engine.windows.kernels.layout import (
 )
 from engine.windows.kernels.memory import count_until, give_segment, take_segment
 
+NAME_BITS = 40
+NAME = (1 << NAME_BITS) - 1
+NONE = (1 << 22) - 1
 SEARCH = 16  # events; a table of fewer values is slower than looking at all of them
 
 
@@ -48,6 +56,18 @@ SEARCH = 16  # events; a table of fewer values is slower than looking at all of 
 def word_of(plan: I8, record: I8, r: int, position: int) -> int:
     """Where event `position` of the record at `r` begins in the log."""
     return int(record[r + START] + position) * int(plan[EVENT_WIDTH])
+
+
+@njit(inline="always")
+def entry_of(name: int, gap: int) -> int:
+    """A word of a table: a name, and how far back the value was seen last."""
+    return name | (gap if gap < NONE else 0) << NAME_BITS
+
+
+@njit(inline="always")
+def none_before(name: int) -> int:
+    """A word of a table: a name, and that the value was not in the window before."""
+    return name | NONE << NAME_BITS
 
 
 @njit(cache=True)
@@ -63,24 +83,24 @@ def find_value(plan: I8, record: I8, log: I8, pool: I8, r: int, g: int, value: i
     word = VALUE + plan[g + G_COLUMN] - (1 + record[r + BASE]) * plan[EVENT_WIDTH]
     word += record[r + START] * plan[EVENT_WIDTH]
     q = mix(value) & top
-    while pool[start + q] and log[pool[start + q] * plan[EVENT_WIDTH] + word] != value:
+    while pool[start + q] and log[(pool[start + q] & NAME) * plan[EVENT_WIDTH] + word] != value:
         q = (q + 1) & top
     return int(start + q)
 
 
 @njit(cache=True)
-def find_entry(plan: I8, record: I8, pool: I8, r: int, g: int, value: int, entry: int) -> int:
-    """Place in the pool of `entry`, known to be there; no event is read.
+def find_entry(plan: I8, record: I8, pool: I8, r: int, g: int, value: int, name: int) -> int:
+    """Place in the pool of the entry of event `name`, known to be there; no event is read.
 
     plan, record, pool : (m,) int64  read
     r     : int  where the record begins; group `g` has a table
     g     : int  the group
     value : int  of the entry's event
-    entry : int  1 + (BASE + position)
+    name  : int  of the event
     """
     start, top = record[r + plan[g + G_AT]], (1 << record[r + plan[g + G_AT] + 1]) - 1
     q = mix(value) & top
-    while pool[start + q] != entry:
+    while pool[start + q] & NAME != name:
         q = (q + 1) & top
     return int(start + q)
 
@@ -100,6 +120,8 @@ def set_table(
 ) -> None:
     """Give group `g` a table of 2**klass words with the last events of its values, or none if `klass` is 0.
 
+    A table that it has is moved; else positions first .. until - 1 are looked at.
+
     plan, record, log, pool, note : (m,) int64  read and, but for plan and log, updated
     r     : int  where the record begins
     g     : int  the group
@@ -108,22 +130,26 @@ def set_table(
     until : int  see `first`
     """
     h = r + plan[g + G_AT]
-    if record[h + 1]:
-        give_segment(pool, note, POOL_FREE, record[h + 1], 1, record[h])
+    old, old_class = record[h], record[h + 1]
     record[h], record[h + 1], record[h + 2] = 0, klass, 0
-    if klass == 0:
-        return
-    to = take_segment(pool, note, POOL_FREE, klass, 1)
-    record[h] = to
-    for q in range(to, to + (1 << klass)):
-        pool[q] = 0
-    for j in range(first, until):
-        e = word_of(plan, record, r, j)
-        meta = log[e + META]
-        if (meta >> plan[g + G_BIT]) & 1 and not (meta >> plan[g + G_FLAG]) & 1:
-            q = find_value(plan, record, log, pool, r, g, log[e + VALUE + plan[g + G_COLUMN]])
-            pool[q] = 1 + record[r + BASE] + j
-            record[h + 2] += 1
+    if klass:
+        to = take_segment(pool, note, POOL_FREE, klass, 1)
+        record[h] = to
+        for q in range(to, to + (1 << klass)):
+            pool[q] = 0
+        bit, flag, word = plan[g + G_BIT], plan[g + G_FLAG], VALUE + plan[g + G_COLUMN]
+        of_table = old_class > 0
+        for j in range(old if of_table else first, old + (1 << old_class) if of_table else until):
+            entry = pool[j] if of_table else 1 + record[r + BASE] + j
+            if entry == 0:
+                continue
+            e = word_of(plan, record, r, (entry & NAME) - 1 - record[r + BASE])
+            meta = log[e + META]
+            if of_table or ((meta >> bit) & 1 and not (meta >> flag) & 1):
+                pool[find_value(plan, record, log, pool, r, g, log[e + word])] = entry
+                record[h + 2] += 1
+    if old_class:
+        give_segment(pool, note, POOL_FREE, old_class, 1, old)
 
 
 @njit(cache=True)
@@ -148,7 +174,7 @@ def drop_entry(plan: I8, record: I8, log: I8, pool: I8, note: I8, r: int, g: int
         entry = pool[start + z]
         if entry == 0:
             break
-        e = word_of(plan, record, r, entry - 1 - record[r + BASE])
+        e = word_of(plan, record, r, (entry & NAME) - 1 - record[r + BASE])
         home = mix(log[e + VALUE + plan[g + G_COLUMN]]) & top
         if (z - home) & top >= (z - q) & top:
             pool[start + q] = entry
@@ -211,13 +237,15 @@ def enter_group(
     if klass:
         q = find_value(plan, record, log, pool, r, g, value)
         if pool[q]:
-            last = pool[q] - 1 - base
+            last = (pool[q] & NAME) - 1 - base
     else:
         last = search(plan, record, log, r, g, value, at + 1, until)
         if last < 0:
             last = search(plan, record, log, r, g, value, first, at)
     if last > at:
         log[e + META] |= flag
+        if q >= 0 and 0 < last - at < pool[q] >> NAME_BITS:
+            pool[q] = entry_of(1 + base + last, last - at)
         return
     for d in range(plan[g + G_FIRST], plan[g + G_END], DISTINCT_ROW):
         tail = record[r + TAIL + plan[d + D_HORIZON]]
@@ -226,7 +254,7 @@ def enter_group(
     if last >= 0:
         log[word_of(plan, record, r, last) + META] |= flag
     if q >= 0:
-        pool[q] = 1 + base + at
+        pool[q] = entry_of(1 + base + at, at - last) if last >= 0 else none_before(1 + base + at)
         if last < 0:
             record[h + 2] += 1
 
@@ -271,10 +299,12 @@ def take_from_group(
     first = record[r + TAIL + plan[g + G_LONGEST]]
     if not first <= at < until or not (log[e + META] >> plan[g + G_BIT]) & 1:
         return
+    h, value = r + plan[g + G_AT], log[e + VALUE + plan[g + G_COLUMN]]
     if log[e + META] & flag:
         log[e + META] ^= flag
+        if record[h + 1]:  # what the last one leads back to may have been this
+            pool[find_value(plan, record, log, pool, r, g, value)] &= NAME
         return
-    h, value = r + plan[g + G_AT], log[e + VALUE + plan[g + G_COLUMN]]
     before = search(plan, record, log, r, g, value, first, at)
     for d in range(plan[g + G_FIRST], plan[g + G_END], DISTINCT_ROW):
         tail = record[r + TAIL + plan[d + D_HORIZON]]
@@ -291,12 +321,13 @@ def take_from_group(
 
 
 @njit(cache=True)
-def renumber(plan: I8, record: I8, log: I8, pool: I8, r: int, position: int) -> None:
+def renumber(plan: I8, record: I8, log: I8, pool: I8, r: int, position: int, at: int) -> None:
     """Follow event `position`, just copied to `position` + 1, in every table; tails are still the old ones.
 
     plan, record, log, pool : (m,) int64  read and, but for pool, not changed
     r        : int  where the record begins
     position : int  where the event stood; entries of newer ones are renumbered already
+    at       : int  the oldest position that moves
     """
     e = word_of(plan, record, r, position)
     meta = log[e + META]
@@ -309,34 +340,96 @@ def renumber(plan: I8, record: I8, log: I8, pool: I8, r: int, position: int) -> 
             and (meta >> plan[g + G_BIT]) & 1
             and not (meta >> plan[g + G_FLAG]) & 1
         ):
-            entry, value = 1 + record[r + BASE] + position, log[e + VALUE + plan[g + G_COLUMN]]
-            pool[find_entry(plan, record, pool, r, g, value, entry)] = entry + 1
+            name, value = 1 + record[r + BASE] + position, log[e + VALUE + plan[g + G_COLUMN]]
+            q = find_entry(plan, record, pool, r, g, value, name)
+            gap = pool[q] >> NAME_BITS
+            pool[q] += 1
+            if 0 < gap < NONE and position - gap < at:
+                pool[q] = entry_of(name + 1, gap + 1)
 
 
 @njit(cache=True)
-def count_distinct_at(plan: I8, record: I8, log: I8, r: int, g: int, time_us: int, acc: I8) -> None:
-    """Count the windows of group `g` as of a moment in the past, by looking at their events.
+def last_before(
+    plan: I8, record: I8, log: I8, pool: I8, r: int, g: int, value: int, until: int
+) -> int:
+    """Newest position before `until`, in the longest window of group `g` as it is, that carries `value`; -1 if none.
 
-    plan, record, log : (m,) int64  read
+    plan, record, log, pool : (m,) int64  read
+    r     : int  where the record begins; group `g` has a table
+    g     : int  the group
+    value : int  what is looked for
+    until : int  a position in the window
+
+    O(1), unless the value was seen twice since: then back to where it was seen before.
+    """
+    entry = pool[find_value(plan, record, log, pool, r, g, value)]
+    if entry == 0:
+        return -1
+    first = record[r + TAIL + plan[g + G_LONGEST]]
+    position, gap = (entry & NAME) - 1 - record[r + BASE], entry >> NAME_BITS
+    if position >= until:
+        if gap == NONE:
+            return -1
+        position = position - gap if gap else until
+        if position >= until:
+            position = search(plan, record, log, r, g, value, first, until)
+    return int(position) if position >= first else -1
+
+
+@njit(cache=True)
+def count_distinct_at(
+    plan: I8, record: I8, log: I8, pool: I8, r: int, g: int, time_us: int, acc: I8
+) -> None:
+    """Count the windows of group `g` as of a moment in the past: what is newer goes, what has left since comes back.
+
+    plan, record, log, pool : (m,) int64  read
     r       : int  where the record begins
     g       : int  the group
     time_us : int  the moment, before AS_OF
-    acc     : (m,) int64  written at D_AT of each window
+    acc     : (m,) int64  a copy of the record; updated at D_AT of each window
 
-    O(events of the longest window), one scratch table.
+    O(events between the moment and AS_OF, and as many at the windows' far ends); a group without a table is looked
+    through. An event that is the last of its value as of the moment counts in the windows that reach back to it.
     """
     bit, word, horizons = plan[g + G_BIT], VALUE + plan[g + G_COLUMN], plan[HORIZONS]
-    lag_us = plan[horizons + plan[g + G_LAG]] if plan[g + G_LAG] >= 0 else 0
+    lag, flag = plan[g + G_LAG], plan[g + G_FLAG]
+    end, lag_us = record[r + LENGTH], 0
+    if lag >= 0:
+        end, lag_us = record[r + TAIL + lag], plan[horizons + lag]
     until = count_until(plan, record, log, r, time_us - lag_us)
-    longest_limit = limit_of(plan, plan[horizons + plan[g + G_LONGEST]], time_us)
-    first = count_until(plan, record, log, r, longest_limit)
+    kept = record[r + TAIL + plan[g + G_LONGEST]]  # what is older has left the longest window
+    far = limit_of(plan, plan[horizons + plan[g + G_LONGEST]], time_us)
+    first = count_until(plan, record, log, r, far)
+    has_table = record[r + plan[g + G_AT] + 1] > 0
+    if not has_table:
+        kept, end = until, until
     for d in range(plan[g + G_FIRST], plan[g + G_END], DISTINCT_ROW):
-        acc[plan[d + D_AT]] = 0
+        p, tail = plan[d + D_AT], record[r + TAIL + plan[d + D_HORIZON]]
+        if not has_table:
+            acc[p] = 0
+            continue
+        limit = limit_of(plan, plan[horizons + plan[d + D_HORIZON]], time_us)
+        j = min(tail, until) - 1
+        while j >= kept and log[word_of(plan, record, r, j) + TIME] > limit:
+            meta = log[word_of(plan, record, r, j) + META]
+            acc[p] += (meta >> bit) & ~(meta >> flag) & 1
+            j -= 1
+    for j in range(max(until, kept), end):
+        e = word_of(plan, record, r, j)
+        if not (log[e + META] >> bit) & 1 or (log[e + META] >> flag) & 1:
+            continue
+        before = last_before(plan, record, log, pool, r, g, log[e + word], until)
+        for d in range(plan[g + G_FIRST], plan[g + G_END], DISTINCT_ROW):
+            acc[plan[d + D_AT]] -= j >= record[r + TAIL + plan[d + D_HORIZON]]
+            if before >= 0:
+                limit = limit_of(plan, plan[horizons + plan[d + D_HORIZON]], time_us)
+                before_us = log[word_of(plan, record, r, before) + TIME]
+                acc[plan[d + D_AT]] += before_us > limit
     size = 4
-    while size < 2 * (until - first):
+    while size < 2 * (min(kept, until) - first):
         size *= 2
-    seen = np.zeros(size, np.int64)  # 1 + position
-    for j in range(until - 1, first - 1, -1):
+    seen = np.zeros(size, np.int64)  # 1 + position, of values among those that have left
+    for j in range(min(kept, until) - 1, first - 1, -1):
         e = word_of(plan, record, r, j)
         if not (log[e + META] >> bit) & 1:
             continue
@@ -347,6 +440,8 @@ def count_distinct_at(plan: I8, record: I8, log: I8, r: int, g: int, time_us: in
         if seen[q]:
             continue
         seen[q] = j + 1
+        if has_table and last_before(plan, record, log, pool, r, g, value, until) >= 0:
+            continue
         for d in range(plan[g + G_FIRST], plan[g + G_END], DISTINCT_ROW):
-            if log[e + TIME] > limit_of(plan, plan[horizons + plan[d + D_HORIZON]], time_us):
-                acc[plan[d + D_AT]] += 1
+            limit = limit_of(plan, plan[horizons + plan[d + D_HORIZON]], time_us)
+            acc[plan[d + D_AT]] += log[e + TIME] > limit

@@ -9,8 +9,8 @@ holds S_SIZE * log2(values / S_SIZE) events instead of all.
 
 The record says which level is *active*, that of the oldest event in the window; events of that level and more carry
 the bit of the filter, and everything exact (distinct.py, quantile.py, late rows, updates) runs over these and knows
-nothing of samples. A distinct count is that of the sample times 2**level. As long as no more than about 2 S_SIZE
-values are in the window, level 0 is active and results are exact.
+nothing of samples. A distinct count is that of the sample times 2**level. As long as a window holds no more than
+S_SIZE values (or events), level 0 is active and results are exact.
 
 Standard error: at level k over N values, sqrt((2**k - 1) / N) <= 1 / sqrt(S_SIZE) of the count; of a quantile at q, its
 rank is off by sqrt(q * (1 - q)) / sqrt(S_SIZE) or less. Hashes are integers and layers are cut by counting, so results

@@ -191,7 +191,7 @@ from engine.windows.kernels.layout import (
 from engine.windows.kernels.memory import count_until, make_room
 from engine.windows.kernels.newest import read_newest
 from engine.windows.kernels.places import codes_at, fetch, pointer, words_at
-from engine.windows.kernels.quantile import change_order, shift_order
+from engine.windows.kernels.quantile import change_order, place_of, shift_order
 from engine.windows.kernels.sketches import adjust, admit
 from engine.windows.kernels.sweep import forgets, give_slot, trim
 
@@ -397,7 +397,7 @@ def insert(
         for w in range(e, e + width):
             log[w + width] = log[w]
         if plan[GROUPS] < plan[GROUPS + 1]:
-            renumber(plan, record, log, pool, r, j)
+            renumber(plan, record, log, pool, r, j, at)
     renumber_chains(plan, record, pool, r, at)
     e = (start + at) * width
     log[e + TIME], log[e + META] = time_us, meta
@@ -510,15 +510,15 @@ def amend(
 
 
 @njit(cache=True)
-def rewind(plan: I8, record: I8, log: I8, r: int, time_us: int, acc: I8) -> None:
+def rewind(plan: I8, record: I8, log: I8, pool: I8, r: int, time_us: int, acc: I8) -> None:
     """Copy the state as it was at a moment in the past, but for sorted arrays and pointers.
 
-    plan, record, log : (m,) int64  read
+    plan, record, log, pool : (m,) int64  read
     r       : int  where the record begins
     time_us : int  the moment, before AS_OF
     acc     : (WIDTH,) int64  written
 
-    O(events between the moment and AS_OF), and the events of the longest window for distinct counts.
+    O(events between the moment and AS_OF, and as many at the windows' far ends).
     """
     for w in range(plan[WIDTH]):
         acc[w] = record[r + w]
@@ -545,7 +545,7 @@ def rewind(plan: I8, record: I8, log: I8, r: int, time_us: int, acc: I8) -> None
             e = (start + j) * width
             change_cells(plan, log, e, log[e + META], low, high, acc, 0, -1)
     for g in range(plan[GROUPS], plan[GROUPS + 1], GROUP_ROW):
-        count_distinct_at(plan, record, log, r, g, time_us, acc)
+        count_distinct_at(plan, record, log, pool, r, g, time_us, acc)
 
 
 @njit(cache=True, forceinline=True)
@@ -645,7 +645,7 @@ def read_far(
         if op == ENTROPY:
             return entropy(n, record[h + 3]), -1
         rank = max((plan[f + F_LEVEL] * n + LEVEL_ONE - 1) // LEVEL_ONE, 1)
-        value = pool[record[h] + rank - 1]
+        value = pool[place_of(pool, record[h], record[h + 1], rank - 1)]
         return quotient(value >> 32, value & LOW, scale), -1
     if op in (MIN, MAX):
         value = extreme(plan, record, log, pool, r, f, time_us, is_late)
@@ -734,7 +734,7 @@ def read_late(
     if low == high:
         return
     acc = np.empty(plan[WIDTH], np.int64)
-    rewind(plan, record, log, r, time_us, acc)
+    rewind(plan, record, log, pool, r, time_us, acc)
     for o in range(plan[ORDERS], plan[ORDERS + 1], ORDER_ROW):
         shift_order(plan, record, log, pool, note, r, o, time_us, 1)
     read(plan, record, log, pool, r, low, high, time_us, True, acc, 0, number, code, i)

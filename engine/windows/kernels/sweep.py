@@ -38,6 +38,7 @@ from engine.windows.kernels.layout import (
     X_AT,
 )
 from engine.windows.kernels.memory import give_segment, move, n_dead, take_segment
+from engine.windows.kernels.quantile import capacity, resize_order
 
 
 @njit(cache=True)
@@ -82,11 +83,11 @@ def trim(plan: I8, record: I8, log: I8, pool: I8, note: I8, r: int, core_us: int
         move(plan, record, log, note, r, gone, to_class)
     for o in range(plan[ORDERS], plan[ORDERS + 1], ORDER_ROW):
         h = r + plan[o + O_AT]
-        words, to_class = record[h + 2], 2
-        while words > 1 << to_class:
+        values, to_class = record[h + 2], 2
+        while values > capacity(to_class):
             to_class += 1
-        if record[h + 1] and (words == 0 or to_class + 1 < record[h + 1]):
-            refit(record, pool, note, h, 0, words, to_class)
+        if record[h + 1] and (values == 0 or to_class + 1 < record[h + 1]):
+            resize_order(record, pool, note, h, to_class if values else 0)
     for x in range(plan[CHAINS], plan[CHAINS + 1], CHAIN_ROW):
         h = r + plan[x + X_AT]
         words, to_class = 2 * record[h + 3], SMALLEST
