@@ -278,26 +278,35 @@ def _check_configs(disk: Disk, root: Path, checked: Checked, findings: Findings)
     for name in sorted(active - set(there)):
         findings.add(f"{config_store.FOLDER}/{name}", "the configuration is not there")
     for name in there:
-        flaws = list(_flaws_of_config(folder / name))
+        flaws = list(_flaws_of_config(disk, folder / name))
         for file, what in flaws:
             findings.add(f"{config_store.FOLDER}/{name}/{file}", what)
         if not flaws:
             checked.configs.append(name)
 
 
-def _flaws_of_config(folder: Path) -> Iterator[tuple[str, str]]:
+def _files_below(disk: Disk, folder: Path) -> Iterator[Path]:
+    for name in disk.names(folder):
+        path = folder / name
+        if disk.size(path) < 0:
+            yield from _files_below(disk, path)
+        else:
+            yield path
+
+
+def _flaws_of_config(disk: Disk, folder: Path) -> Iterator[tuple[str, str]]:
     """(file, what is wrong) of a stored configuration: it must hash to the name of its folder, and hold nothing else.
 
     The hash is over hashes and names of all files, then over what the command line replaced (overrides.json tells
     both); which packs are read in which order is not in it, and must name packs that are there.
     """
     hashes = {
-        path.relative_to(folder).as_posix(): sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path != folder / OVERRIDES_FILE
+        path.relative_to(folder).as_posix(): _sha256(disk, path)
+        for path in _files_below(disk, folder)
+        if path != folder / OVERRIDES_FILE
     }
     try:
-        content = (folder / OVERRIDES_FILE).read_bytes()
+        content = disk.read(folder / OVERRIDES_FILE)
         told = json.loads(content)
         files, overrides, packs = dict(told["files"]), dict(told["overrides"]), list(told["packs"])
         lines = [f"{files[name]}  {name}\n" for name in sorted(files)]
