@@ -71,6 +71,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"weir {version('weir-fraud')}")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     _add_run(commands)
+    _add_backup(commands)
     replay_cli.add_commands(commands)
     _add_rules(commands)
     doctor = commands.add_parser("doctor", help="check this installation and say what is wrong")
@@ -100,6 +101,35 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         help="serve Prometheus metrics on 127.0.0.1",
     )
     run.set_defaults(command=_run)
+
+
+def _add_backup(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    backup = commands.add_parser(
+        "backup",
+        help="copy an output folder, also while the engine runs",
+        description="Copy an output folder so that it can be gone on with; backup.json lists what was copied.",
+    )
+    backup.add_argument("out", type=Path, metavar="OUT", help="output folder of a run or replay")
+    backup.add_argument("to", type=Path, metavar="TO", help="a new folder")
+    backup.set_defaults(command=_backup)
+    restore = commands.add_parser(
+        "restore",
+        help="put a backup back, and prove that it can be gone on with",
+        description="Copy a backup into a new output folder, check every byte, and write restore.json.",
+    )
+    restore.add_argument(
+        "from_", type=Path, metavar="FROM", help="a folder that weir backup has written"
+    )
+    restore.add_argument("out", type=Path, metavar="OUT", help="a new folder")
+    restore.add_argument(
+        "--drill",
+        action="store_true",
+        help="decide what came after the newest snapshot again, and compare every line",
+    )
+    restore.add_argument(
+        "--all", action="store_true", help="the drill over everything that the journal holds"
+    )
+    restore.set_defaults(command=_restore)
 
 
 def _add_rules(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -136,6 +166,18 @@ def _run(arguments: argparse.Namespace) -> int:
     from engine import live
 
     return live.run(arguments)
+
+
+def _backup(arguments: argparse.Namespace) -> int:
+    from engine import backup
+
+    return backup.run_backup(arguments)
+
+
+def _restore(arguments: argparse.Namespace) -> int:
+    from engine import backup
+
+    return backup.run_restore(arguments)
 
 
 def _rules_check(arguments: argparse.Namespace) -> int:

@@ -54,6 +54,11 @@ class Sealing:
     def root(self) -> str:
         return self._sealer.root
 
+    @property
+    def dropped(self) -> int:
+        """Bytes of an unfinished last line that a crash had left."""
+        return self._sealer.dropped
+
     def add(self, link: Link, streams: Mapping[str, bytes], core_us: int) -> None:
         """Cover records and what was written for them; seal if it is time. `core_us`: core time after them."""
         self._sealer.add(link, {name: data for name, data in streams.items() if data})

@@ -4,12 +4,13 @@
 the disk that it is given, every time comes from the clock, and without `threaded` nothing runs beside.
 """
 
+import contextlib
 import getpass
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from config.errors import StateError
 from config.settings import NONE, SYNC, Settings
@@ -23,7 +24,7 @@ from engine.delivery import STREAM as DELIVERY
 from engine.delivery import Delivery
 from engine.disk import Disk
 from engine.encryption import read_key
-from engine.journal import SegmentedJournal, open_journal
+from engine.journal import open_journal
 from engine.keeping import Helper, Keeper
 from engine.metrics import Metrics
 from engine.outcomes import rfc3339
@@ -36,6 +37,10 @@ from engine.seals import Sealer
 from engine.setup import Setup
 from engine.snapshots import Snapshot
 from engine.totals import Totals
+
+
+class Closes(Protocol):
+    def close(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -96,48 +101,54 @@ def open_engine(
 
     Raises `StateError` if what is on disk cannot be gone on with; nothing was changed then but torn tails.
     """
-    settings = setup.configuration.settings
-    durability = durability or settings.durability
-    metrics = Metrics(clock) if metrics is None else metrics
     out = OutputFolder(root, disk)
-    _check_kind(out, durability)
-    with out.guarded():
-        out.prepare()
-        config_store.keep(disk, root, setup.configuration)
+    opened: list[Closes] = [out]
+    try:
+        durability = durability or setup.configuration.settings.durability
+        _check_kind(out, durability)
+        metrics = Metrics(clock) if metrics is None else metrics
+        settings = setup.configuration.settings
         keeper = Keeper(disk, root, clock, metrics, settings)
         keeper.helper = Helper(root) if helper and durability != NONE else None
         desk = Control(root / CONTROL, disk)
         notes: list[str] = []
-        if durability == NONE:
-            found, ledger = _from_snapshot(out, setup, rewinds=rewinds), None
-        else:
-            found, ledger = _from_journal(
-                out, setup, clock, desk, durability, threaded=threaded, notes=notes
-            )
-            keeper.sealing, keeper.journal = ledger.sealing, ledger.journal
-        if found.setup.sha256 != setup.sha256:
-            if ledger is None or not may_reconfigure:
-                raise _other_configuration(out, found.setup, setup)
-            _reconfigure(out, found, setup, clock, ledger, notes)
-        out.open(found.lengths)
-    runner = Runner(
-        core=found.core,
-        source=source,
-        out=out,
-        clock=clock,
-        metrics=metrics,
-        rows_max=rows_max or settings.rows_max,
-        keeper=keeper,
-        ledger=ledger,
-        control=desk if control else None,
-        observers=tuple(observe(found.core)),
-        totals=found.totals,
-        resumed_from=Totals.copy_of(found.totals.counts),
-        records=found.records,
-        position=found.position,
-    )
-    if found.position:
-        source.resume_after(found.position)
+        with out.guarded():
+            out.prepare()
+            config_store.keep(disk, root, setup.configuration)
+            if durability == NONE:
+                found, ledger = _from_snapshot(out, setup, rewinds=rewinds), None
+            else:
+                ledger = _open_ledger(out, setup, durability, opened, threaded=threaded)
+                found = _from_journal(out, setup, clock, desk, ledger, notes)
+                keeper.sealing, keeper.journal = ledger.sealing, ledger.journal
+            if found.setup.sha256 != setup.sha256:
+                into = ledger if may_reconfigure else None
+                _reconfigure(out, found, setup, clock, into, notes)
+            out.open(found.lengths)
+        if found.position:
+            source.resume_after(found.position)
+        runner = Runner(
+            core=found.core,
+            source=source,
+            out=out,
+            clock=clock,
+            metrics=metrics,
+            rows_max=rows_max or settings.rows_max,
+            keeper=keeper,
+            ledger=ledger,
+            control=desk if control else None,
+            observers=tuple(observe(found.core)),
+            totals=found.totals,
+            resumed_from=Totals.copy_of(found.totals.counts),
+            records=found.records,
+            position=found.position,
+            written_seq=found.core.seq,
+        )
+    except Exception:  # a simulated crash is none: then nothing may touch the disk any more
+        for file in reversed(opened):
+            with contextlib.suppress(StateError, OSError):
+                file.close()
+        raise
     keeper.begin(_newest(disk, root))
     _show(metrics, runner, disk, root)
     return Engine(setup, runner, out, notes)
@@ -182,23 +193,17 @@ def _from_snapshot(out: OutputFolder, setup: Setup, *, rewinds: bool) -> Recover
     return Recovered(core, setup, totals, start.records, start.position, dict(start.lengths))
 
 
-def _from_journal(
-    out: OutputFolder,
-    setup: Setup,
-    clock: Clock,
-    desk: Control,
-    durability: str,
-    *,
-    threaded: bool,
-    notes: list[str],
-) -> tuple[Recovered, Ledger]:
-    """Open journal, chain and delivery log, and recover."""
+def _open_ledger(
+    out: OutputFolder, setup: Setup, durability: str, opened: list[Closes], *, threaded: bool
+) -> Ledger:
+    """Open journal, chain and delivery log; what is open stands in `opened`, for closing when the start fails."""
     disk, root, settings = out.disk, out.root, setup.configuration.settings
-    key = key_of(settings)
     copy = Path(settings.root_copy) if settings.root_copy is not None else None
     sealer = Sealer(disk, root, is_synced=durability == SYNC, root_copy=copy)
+    opened.append(sealer)
     covered = sealer.lengths.get(DELIVERY, 0)
     delivery = Delivery(disk, root, sealed_bytes=covered)
+    opened.append(delivery)
     sealer.cover({DELIVERY: disk.read(root / DELIVERY_FILE, covered)})
     newest = snapshots.numbers(disk, root)[-1:]
     journal = open_journal(
@@ -206,52 +211,60 @@ def _from_journal(
         root / JOURNAL,
         opening_config=setup.sha256,
         durability=durability,
-        key=key,
+        key=key_of(settings),
         threaded=threaded,
         segment_bytes=settings.segment_bytes,
         must_reach_seq=max([reached(disk, root), delivery.seq_end, sealer.seq_end, *newest]),
         kept_from=sealer.kept_from,
     )
+    opened.append(journal)
 
     def sync() -> None:
         if durability == SYNC:
             out.sync()
             delivery.sync()
 
-    sealing = Sealing(sealer, journal.config, sync)
+    return Ledger(journal, Sealing(sealer, journal.config, sync), delivery)
+
+
+def _from_journal(
+    out: OutputFolder, setup: Setup, clock: Clock, desk: Control, ledger: Ledger, notes: list[str]
+) -> Recovered:
+    """Where a run goes on: recovered from the journal, and noted in the chain."""
     found = recover(
-        disk,
-        root,
+        out.disk,
+        out.root,
         clock,
         known={setup.sha256: setup},
-        key=key,
-        sealing=sealing,
-        delivery=delivery,
+        key=key_of(setup.configuration.settings),
+        sealing=ledger.sealing,
+        delivery=ledger.delivery,
         control=desk,
     )
-    ledger = Ledger(journal, sealing, delivery)
     notes += found.notes()
-    if journal.dropped is not None:
+    told = _told(found, ledger)
+    if told:
+        ledger.sealing.note_recovered({"at": rfc3339(clock.now_us()), **told})
+    dropped = ledger.journal.dropped
+    if dropped is not None:
         notes.append(
-            f"note: {journal.dropped.n_bytes} bytes at the end of the journal were being written when the engine was "
-            "killed; what they held is taken again"
+            f"note: {dropped.n_bytes} bytes at the end of the journal were being written when the engine was killed; "
+            "what they held is taken again"
         )
-    if told := _told(found, journal, sealer):
-        sealing.note_recovered({"at": rfc3339(clock.now_us()), **told})
-    return found, ledger
+    return found
 
 
-def _told(found: Recovered, journal: SegmentedJournal, sealer: Sealer) -> dict[str, Any]:
+def _told(found: Recovered, ledger: Ledger) -> dict[str, Any]:
     """What the chain should say about this start; nothing after an orderly stop."""
     told: dict[str, Any] = {}
     if found.n_derived:
         told |= {"derived": found.n_derived, "completed": dict(found.completed)}
     if found.skipped:
         told["skipped"] = [error.what for error in found.skipped]
-    if journal.dropped is not None:
-        told["journal_bytes"] = journal.dropped.n_bytes
-    if sealer.dropped:
-        told["seal_bytes"] = sealer.dropped
+    if ledger.journal.dropped is not None:
+        told["journal_bytes"] = ledger.journal.dropped.n_bytes
+    if ledger.sealing.dropped:
+        told["seal_bytes"] = ledger.sealing.dropped
     return told and {"seq": found.core.seq, **told}
 
 
@@ -260,10 +273,12 @@ def _reconfigure(
     found: Recovered,
     setup: Setup,
     clock: Clock,
-    ledger: Ledger,
+    ledger: Ledger | None,
     notes: list[str],
 ) -> None:
-    """Go over to `setup`: a record in the journal says so, and the state is carried."""
+    """Go over to `setup`: a record in the journal says so, and the state is carried; `StateError` without a ledger."""
+    if ledger is None:
+        raise _other_configuration(out, found.setup, setup)
     before = found.core.config
     key = key_of(setup.configuration.settings)
     core, carried = reconfigure(out.disk, out.root, found.core, setup, key=key)

@@ -81,8 +81,8 @@ def test_a_replay_that_was_stopped_and_resumed_is_one_that_was_not(
     """SIGINT after the batch in which so many messages were taken; the next command goes on."""
     take, waiting = Runner._take, list(stops)
 
-    def stopped(self, messages, progress):
-        outcome = take(self, messages, progress)
+    def stopped(self, messages, progress, *files):
+        outcome = take(self, messages, progress, *files)
         if waiting and self.core.seq >= waiting[0]:
             waiting.pop(0)
             signal.raise_signal(signal.SIGINT)
@@ -139,7 +139,7 @@ def test_the_summary_is_a_table_or_json_and_adds_up(day, calm, weir, tmp_path):
     numbers, _, quality = out.partition("\n\n")
     heads = [line.split("  ")[0] for line in numbers.splitlines()]
     assert heads[:2] == ["messages", "decisions"]
-    assert heads[-3:] == ["speed", "batch latency", "memory"]
+    assert heads[-4:] == ["speed", "batch latency", "windows", "memory"]
     assert quality.splitlines()[0].split() == ["messages", "read", *FLAWS]
 
 
