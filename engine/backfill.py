@@ -41,6 +41,7 @@ from engine.core import Core
 from engine.disk import Disk, RealDisk
 from engine.entities import Dictionaries
 from engine.ports import Recorded
+from engine.remembered import UNSCORABLE
 from engine.setup import Setup
 from engine.state import Arrays, prefixed, under
 from engine.windows.shape import Shape, decode, encode
@@ -112,9 +113,13 @@ def splice(core: Core, carried: Carried, answer: Mapping[str, NDArray[Any]]) -> 
     first = max(int(answer["entries"][0]), memory.base)
     entries = np.arange(first, int(answer["entries"][1]))
     own, theirs = entries - memory.base, entries - int(answer["entries"][0])
-    if (seq, core_us, int(answer["entries"][1])) != (core.seq, core.core_us, memory.end) or not (
-        np.array_equal(memory.arrays["seq"][own], answer["seq"][theirs])
-    ):
+    standing = memory.arrays["standing"][own], answer["standing"][theirs]
+    agrees = (
+        (seq, core_us, int(answer["entries"][1])) == (core.seq, core.core_us, memory.end)
+        and np.array_equal(memory.arrays["seq"][own], answer["seq"][theirs])
+        and np.array_equal(standing[0] == UNSCORABLE, standing[1] == UNSCORABLE)
+    )
+    if not agrees:
         raise StateError(
             "under the new configuration other records would have counted as transactions",
             why="what refers to them (labels, updates, repeats) would mean others than were decided",
@@ -130,7 +135,7 @@ def splice(core: Core, carried: Carried, answer: Mapping[str, NDArray[Any]]) -> 
     for k, name in carried.empty_logs:
         core.windows[k].logs[name].load(under(answer, f"windows/{k}/{name}"))
     core.attributes.take(under(answer, "attributes"))
-    memory.arrays["standing"][own] = answer["standing"][theirs]
+    memory.arrays["standing"][own] = standing[1]  # another lateness takes other rows for late
     for name in COLUMNS:
         places = np.array(getattr(carried.missing, name), np.int64)
         memory.arrays[name][own[:, None], places] = answer[name][theirs]
