@@ -56,7 +56,7 @@ def test_strict_overcommit_is_told_because_growing_then_copies(
     if mode:
         setting.write_text(mode + "\n")
     monkeypatch.setattr(doctor, "OVERCOMMIT", setting)
-    seen = check("address space")
+    seen = doctor._address_space()
     assert seen.is_fine == is_fine, seen.seen
     assert is_fine or "vm.overcommit_memory is 2 (strict)" in seen.seen
     assert is_fine or "batches wait" in seen.seen
@@ -69,14 +69,14 @@ def test_a_system_that_grants_less_than_is_reserved_is_told(monkeypatch):
     monkeypatch.setattr(
         engine.windows.events, "reserve", lambda words, _bytes: np.zeros(1 << 20, np.int64)
     )
-    seen = check("address space")
+    seen = doctor._address_space()
     assert not seen.is_fine
     assert "the system grants 8.39 MB where 4.29 GB are asked for" in seen.seen
 
 
 def test_a_limit_on_addresses_is_told(monkeypatch):
     monkeypatch.setattr(resource, "getrlimit", lambda _what: (8 << 30, 8 << 30))
-    assert "this process may have 8.59 GB of addresses (ulimit -v)" in check("address space").seen
+    assert "this process may have 8.59 GB of addresses (ulimit -v)" in doctor._address_space().seen
 
 
 def test_a_disk_that_cannot_be_written_is_found(monkeypatch):
