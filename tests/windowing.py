@@ -203,6 +203,24 @@ def random_case(seed, n_rows=400, approximate=False):
     return Case(features, rows, lateness, place.zone, updates)
 
 
+def busy_case(features, seed, *, repeated=False, n=900):
+    """One busy account: late rows, updates that take away and bring back, values without end or out of a few hundred.
+
+    One row in eight is read, so that an oracle can look at them all.
+    """
+    rng = np.random.default_rng([seed, 3])
+    rows = random_rows(rng, n, 200, entities=1, wild=False)
+    pool = rng.integers(0, 2**31 - 1, 150 if repeated else 10**5)
+    for row in rows:
+        row.keys = dict.fromkeys(row.keys, 0)
+        if row.action != "amend" or rng.random() < 0.3:
+            row.values = dict(row.values, merchant=int(rng.choice(pool)))
+            row.values["amount"] = float(rng.integers(0, 10**9))
+        if row.action == "event" and rng.random() < 0.875:
+            row.action = "put"
+    return Case(features, rows, 200)
+
+
 def make_layout():
     layout = Layout()
     for key in KEYS:

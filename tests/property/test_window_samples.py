@@ -14,7 +14,7 @@ import pytest
 from engine.windows.kernels import layout as at
 from engine.windows.kernels.sketches import level_of
 from tests.oracles.windows import Declared, replay
-from tests.windowing import Case, Runner, random_case, random_rows
+from tests.windowing import Runner, busy_case, random_case
 
 STREAMS = int(os.environ.get("WEIR_WINDOW_SAMPLES", "10"))
 OF = {"argument": "merchant", "decimals": None}
@@ -29,26 +29,6 @@ QUANTILES = [
     Declared("quantile", ("account",), 20_000, argument="amount", level="0.9", approx=0.1),
     Declared("quantile", ("account",), 12_000, 3_000, True, "amount", level="0.3", approx=0.08),
 ]
-
-
-def busy(seed, *, repeated=False, n=900):
-    """One busy account: late rows, updates that take away and bring back, values without end or out of a few hundred.
-
-    One row in eight is read, so that an oracle can look at them all.
-    """
-    rng = np.random.default_rng([seed, 3])
-    rows = random_rows(rng, n, 200, entities=1, wild=False)
-    pool = rng.integers(0, 2**31 - 1, 150 if repeated else 10**5)
-    time = rows[0].time
-    for row in rows:
-        row.keys = dict.fromkeys(row.keys, 0)
-        if row.action != "amend" or rng.random() < 0.3:
-            row.values = dict(row.values, merchant=int(rng.choice(pool)))
-            row.values["amount"] = float(rng.integers(0, 10**9))
-        if row.action == "event" and rng.random() < 0.875:
-            row.action = "put"
-        time = max(time, row.time)
-    return Case([*DISTINCT, *QUANTILES], rows, 200)
 
 
 def off_by(case, features):
@@ -77,7 +57,12 @@ def off_by(case, features):
 )
 def test_results_are_off_by_the_declared_standard_error_at_most(features, repeated):
     """Over windows, lags, filters, late rows and updates; a quantile by its rank. And there is no bias."""
-    streams = np.array([off_by(busy(k, repeated=repeated), features) for k in range(STREAMS)])
+    streams = np.array(
+        [
+            off_by(busy_case([*DISTINCT, *QUANTILES], k, repeated=repeated), features)
+            for k in range(STREAMS)
+        ]
+    )
     for feature, (mean_square, mean) in zip(features, streams.mean(axis=0), strict=True):
         assert 0.2 < math.sqrt(mean_square) < 1.15, feature
         assert abs(mean) < 3.0 / math.sqrt(STREAMS), feature
@@ -94,7 +79,7 @@ def test_levels_halve():
 
 def test_while_there_is_little_a_sample_is_everything():
     """Up to 1 / approx**2 values in the window, however often they come back."""
-    case = busy(5, repeated=True)
+    case = busy_case([], 5, repeated=True)
     case.features = [Declared("count_distinct", ("account",), 9_000, **OF, approx=0.08)]
     case.rows = [row for row in case.rows if row.action != "amend"]
     exact = Runner([replace(case.features[0], approx=0.0)], case.lateness)
@@ -103,7 +88,7 @@ def test_while_there_is_little_a_sample_is_everything():
 
 @pytest.mark.parametrize("seed", range(6))
 def test_cuts_saves_and_sweeps_change_no_bit_of_an_approximation(seed):
-    case = busy(seed, repeated=seed % 2 == 1)
+    case = busy_case([*DISTINCT, *QUANTILES], seed, repeated=seed % 2 == 1)
     rng = np.random.default_rng(seed)
     whole = Runner(case.features, case.lateness)
     results = whole.feed(case.rows)

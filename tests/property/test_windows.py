@@ -5,6 +5,7 @@ WEIR_WINDOW_PLANS sets how many random plans each law is tried on, 400 rows each
 
 import math
 import os
+from bisect import bisect_left
 from itertools import pairwise
 
 import numpy as np
@@ -12,8 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.windows.kernels.exact import deviation, fixed_point, quotient
+from engine.windows.kernels.quantile import (
+    capacity,
+    first_not_below,
+    place_of,
+    put_in,
+    resize_order,
+    take_out,
+)
 from tests.oracles.windows import Declared, Near, Sampled, fixed, replay
-from tests.windowing import Runner, random_case
+from tests.windowing import Runner, busy_case, random_case
 
 PLANS = int(os.environ.get("WEIR_WINDOW_PLANS", "150"))
 SEEDS = st.integers(0, 2**32)
@@ -118,10 +127,51 @@ def test_busy_entities_with_many_values_are_exact_too(seed):
         Declared("count_distinct", ("account",), width, **of, approx=0.1),
         Declared("count_distinct", ("account",), width, **of, approx=0.3),
         Declared("count_distinct", ("account",), width, lag, prior=True, **of, approx=0.2),
-        Declared("quantile", ("account",), width, argument="amount", level="0.95", approx=0.1),
-        Declared("quantile", ("account",), width, argument="amount", level="0.5", approx=0.03),
     ]
     assert_as_declared(case, runner(case).feed(case.rows))
+
+
+@settings(max_examples=max(PLANS // 75, 1), deadline=None)
+@given(SEEDS, st.booleans())
+def test_windows_with_hundreds_of_values_are_exact_for_late_rows_too(seed, repeated):
+    """So many that sorted values stand in blocks, and that a late row follows links from value to value."""
+    of, by = {"argument": "merchant", "decimals": None}, {"argument": "amount"}
+    case = busy_case([], seed, repeated=repeated, n=1_000)
+    case.features = [
+        Declared("quantile", ("account",), 40_000, level="0.5", **by),
+        Declared("quantile", ("account",), 20_000, 5_000, True, level="0.95", filter=1, **by),
+        Declared("entropy", ("account",), 25_000, **of),
+        *(Declared("count_distinct", ("account",), w, **of) for w in (150, 900, 8_000, 40_000)),
+        Declared("count_distinct", ("account",), 30_000, 170, True, filter=1, **of),
+        Declared("count_distinct", ("account",), 300, prior=True, filter=2, **of),
+    ]
+    assert_as_declared(case, runner(case, 1 << 16).feed(case.rows))
+
+
+@given(st.integers(0, 2**32), st.integers(1, 2_000))
+@settings(max_examples=max(PLANS // 20, 1), deadline=None)
+def test_sorted_values_in_blocks_stand_as_in_a_sorted_list(seed, most):
+    """While they grow to `most` and shrink again, with ties; an update may take any of them out."""
+    rng = np.random.default_rng(seed)
+    record, pool, note = np.zeros(3, np.int64), np.zeros(1 << 15, np.int64), np.zeros(200, np.int64)
+    values, grows = [], True
+    for _ in range(3 * most):
+        n, grows = len(values), grows and len(values) < most
+        if not values or rng.random() < (0.9 if grows else 0.3):
+            if record[1] == 0 or n == capacity(record[1]):
+                resize_order(record, pool, note, 0, max(int(record[1]) + 1, 2))
+            value = int(rng.integers(-most, most))
+            k = first_not_below(pool, record[0], record[1], n, value)
+            assert k == bisect_left(values, value)
+            put_in(pool, record[0], record[1], n, k, value)
+            values.insert(k, value)
+        else:
+            k = int(rng.integers(0, n))
+            take_out(pool, record[0], record[1], n, k)
+            values.pop(k)
+        record[2] = len(values)
+    start, klass = int(record[0]), int(record[1])
+    assert [pool[place_of.py_func(pool, start, klass, k)] for k in range(len(values))] == values
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False), st.integers(0, 9))
