@@ -82,6 +82,10 @@ class MemoryDisk:
         other.durable = {path: bytes(data) for path, data in self.now.items()}
         return other
 
+    def expect(self, path):
+        if path not in self.now:
+            raise FileNotFoundError(2, "No such file or directory", str(path))
+
     def create(self, path):
         self.burn()
         self.now[path] = bytearray()
@@ -94,9 +98,10 @@ class MemoryDisk:
         return MemoryFile(self, path)
 
     def open(self, path):
-        return io.BytesIO(bytes(self.now[path]))
+        return io.BytesIO(self.read(path))
 
     def read(self, path, start=0, length=-1):
+        self.expect(path)
         return bytes(
             self.now[path][start:] if length < 0 else self.now[path][start : start + length]
         )
@@ -106,6 +111,7 @@ class MemoryDisk:
 
     def truncate(self, path, length):
         self.burn()
+        self.expect(path)
         if self.fails_to_cut:
             raise OSError(5, "Input/output error")
         del self.now[path][length:]
@@ -113,7 +119,9 @@ class MemoryDisk:
 
     def rename(self, old, new):
         self.burn()
-        self.now[new], self.durable[new] = self.now.pop(old), self.durable.pop(old)
+        for path in [p for p in self.now if p == old or old in p.parents]:
+            to = new / path.relative_to(old)
+            self.now[to], self.durable[to] = self.now.pop(path), self.durable.pop(path)
 
     def remove(self, path):
         self.burn()
