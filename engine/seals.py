@@ -474,13 +474,26 @@ class _Covered:
 
 
 def _parse_end(data: bytes, where: str, byte: int) -> Chain:
-    """Like `parse`, but an unreadable last line counts as torn: a power failure leaves zeros and a line end too."""
-    try:
+    """Like `parse`, but an end that does not read counts as torn: a power failure leaves zeros and rubbish too.
+
+    With a line behind it that reads it is no end, and `parse` refuses it.
+    """
+    at = 0
+    while (stop := data.find(b"\n", at)) >= 0 and _reads(data[at:stop]):
+        at = stop + 1
+    if any(_reads(text) for text in data[at:].split(b"\n")):
         return parse(data, where, byte=byte)
+    chain = parse(data[:at], where, byte=byte)
+    return Chain(chain.lines, byte + at if at < len(data) else -1)
+
+
+def _reads(text: bytes) -> bool:
+    """Whether this is a line with the hash of what it says."""
+    try:
+        _parse_line(text, 0, 0, "")
     except StateError:
-        last = data.rfind(b"\n", 0, max(0, len(data.rstrip(b"\n")))) + 1
-        chain = parse(data[:last], where, byte=byte)  # raises again if it was another line
-        return Chain(chain.lines, byte + last)
+        return False
+    return True
 
 
 # ---------------------------------------------------------------- holding files against the chain

@@ -428,6 +428,18 @@ def test_an_unreadable_last_line_is_cut_off_and_told_but_one_before_it_stops_the
             Sealer(other, ROOT)
 
 
+def test_rubbish_with_line_ends_in_it_is_cut_off_as_one():
+    """A page that was never written holds whatever stood there before."""
+    disk = MemoryDisk()
+    sealed(disk, 2)
+    whole = bytes(disk.now[SEALS])
+    for rubbish in (b"x\ny", b"\n\n", b"\n\x00\n", b"{}\n{}\n", b'{"seal":2\n"hash":1}\n'):
+        disk.now[SEALS][:] = whole + rubbish
+        sealer = Sealer(disk, ROOT)
+        assert sealer.dropped == len(rubbish)
+        assert bytes(disk.now[SEALS]) == whole
+
+
 def test_a_full_disk_stops_the_chain_and_the_next_start_goes_on():
     disk = MemoryDisk()
     sealed(disk, 2)
