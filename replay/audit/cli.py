@@ -39,6 +39,7 @@ def add_commands(commands: Parsers) -> None:
     _add_reconcile(verbs)
     _add_access(verbs)
     _add_explain(verbs)
+    _add_export(verbs)
 
 
 def add_verb(
@@ -369,6 +370,27 @@ def _explain(arguments: argparse.Namespace) -> Report:
     from replay.audit import case
 
     return case.explain(arguments, journal_key(arguments))
+
+
+def _add_export(verbs: Parsers) -> None:
+    from replay.audit import case
+
+    verb = add_verb(
+        verbs,
+        "export",
+        _export,
+        short="one case or one day as a bundle that an outsider executes again, offline",
+        about="Write configuration, opening state, records, decisions and proof into one file, names as pseudonyms; it "
+        "is executed before it is written.",
+    )
+    case.add_export_options(verb)
+    case.add_replay_bundle(verbs)
+
+
+def _export(arguments: argparse.Namespace) -> Report:
+    from replay.audit import case
+
+    return case.export(arguments, journal_key(arguments))
 
 
 def _with(report: Report, remark: str) -> Report:

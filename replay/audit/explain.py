@@ -112,12 +112,22 @@ def explain(again: Rederivation, root: Path, seq: int, asked: Asked, veil: Veil)
 
     Raises `StateError` where the journal does not hold it, or it cannot be decided again.
     """
+    if not again.journal.first_seq <= seq < again.journal.seq_end:
+        raise StateError(
+            f"record {seq} is not in the journal, which holds {again.journal.first_seq} to {again.journal.seq_end - 1}",
+            str(root),
+            why="without the bytes that came in nothing can be decided again",
+            fix="name a record that is kept, or restore an older backup",
+        )
     again.start(seq)
     again.run_to(seq)
     recorded = next(iter(again.journal.read(seq, seq + 1)), None)
     if recorded is None or recorded.config is not None:
-        what = "changes the configuration" if recorded is not None else "is not in the journal"
-        raise StateError(f"record {seq} {what}", str(root), fix="name the seq of a message")
+        raise StateError(
+            f"record {seq} changes the configuration",
+            str(root),
+            fix="see what it changed with: weir audit changes; or name the seq of a message",
+        )
     if recorded.erased:
         raise StateError(
             f"the bytes of record {seq} were erased",
