@@ -1,11 +1,22 @@
 """What a verification finds: one thing that is not as it should be, and where."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from config.errors import WeirError
 from replay.audit.tables import Cell, Section
 
+HIDDEN: Final = "hidden"
+# Fields of streams that name nobody; values of others are shown when somebody asks to reveal them.
+OPEN: Final = frozenset(
+    [
+        *("seq", "n", "seq0", "first_seq", "event_time", "core_time", "started_at", "expires_at"),
+        *("decision", "score", "models", "fired", "shadow", "excepted", "suppressed", "undecided"),
+        *("reasons", "reason", "contributions", "restrictions", "alerts", "commands", "late"),
+        *("config", "rule", "version", "severity", "queue", "verb", "level", "amount", "currency"),
+        *("amount_minor", "effect", "kind", "revision", "day", "due_by", "count", "position"),
+    ]
+)
 COLUMNS: Final = ("where", "what", "seq", "transaction", "field", "recorded", "derived")
 
 
@@ -28,6 +39,12 @@ class Finding:
     def of(cls, error: WeirError, seq: int | None = None) -> "Finding":
         """What an error says that reading stopped with."""
         return cls(error.where, error.what, seq)
+
+    def hidden(self) -> "Finding":
+        """The same without values that may name somebody."""
+        if self.field in OPEN or (self.recorded is None and self.derived is None):
+            return self
+        return replace(self, recorded=HIDDEN, derived=HIDDEN)
 
     def __str__(self) -> str:
         if self.field is None and self.recorded is None:

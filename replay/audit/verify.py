@@ -30,6 +30,7 @@ def report(
     kept: str = "",
     chain_only: bool = False,
     key: bytes | None = None,
+    reveal: bool = True,
     disk: Disk | None = None,
     clock: Clock | None = None,
 ) -> Report:
@@ -38,6 +39,7 @@ def report(
     day        : UTC day of core time; all of it unless given
     kept       : a root that was kept elsewhere, or a file of them
     chain_only : leave out the derivation
+    reveal     : show values that differ even where they may name somebody
     """
     disk = disk or RealDisk()
     clock = clock or SystemClock()
@@ -50,6 +52,11 @@ def report(
     if not chain_only and checked.journal is not None and checked.journal.segments:
         first, end = _range(checked, day)
         derived = derive(disk, root, findings, first=first, end=end, key=key)
+    if not reveal:
+        shown = [finding.hidden() for finding in findings.items]
+        if shown != findings.items:
+            answer.remarks.append("Values that may name somebody are hidden: --reveal shows them.")
+        findings.items = shown
     seconds = (clock.monotonic_ns() - began_ns) / 1e9
     _tell(answer, checked, derived, findings)
     if day:

@@ -175,3 +175,17 @@ def test_names_that_are_not_weirs_are_said_to_be_proven_by_nothing(copy):
     report = verify.report(copy, chain_only=True)
     assert report.is_fine
     assert "Not Weir's, and proven by nothing: notes.txt" in report.remarks
+
+
+def test_values_that_may_name_somebody_are_hidden_unless_revealed(copy, capsys):
+    path = copy / "decisions.ndjson"
+    path.write_bytes(path.read_bytes().replace(b'"account":"A07"', b'"account":"A77"', 1))
+    assert cli.main(["audit", "verify", str(copy)]) == 1
+    told = capsys.readouterr().out
+    assert "A77" not in told
+    assert "A07" not in told
+    assert "account  hidden    hidden" in told
+    assert cli.main(["audit", "verify", str(copy), "--reveal"]) == 1
+    revealed = capsys.readouterr().out
+    assert "A77" in revealed
+    assert "A07" in revealed
