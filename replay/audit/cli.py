@@ -193,6 +193,7 @@ def _verify(arguments: argparse.Namespace) -> Report:
         kept=arguments.root,
         chain_only=arguments.chain_only,
         key=journal_key(arguments),
+        reveal=arguments.reveal,
     )
 
 
@@ -384,7 +385,7 @@ def _add_export(verbs: Parsers) -> None:
         "is executed before it is written.",
     )
     case.add_export_options(verb)
-    case.add_replay_bundle(verbs)
+    case.add_replay(verbs)
 
 
 def _export(arguments: argparse.Namespace) -> Report:
