@@ -12,6 +12,7 @@ from engine.carry import CHANGED, GONE, KEPT, NEW, carry
 from engine.core import Core
 from engine.ports import Messages, Recorded
 from engine.setup import read_setup
+from engine.windows.shape import LogShape, Slot, fits
 from tests import factories
 
 HEAD = """\
@@ -47,6 +48,10 @@ FREEZE = """\
 ALERT = "      - alert: {queue: cards, title: Look at this}\n"
 RESTRICT = "      - restrict: {entity: account, level: no_debit, for: 24h, max_per_hour: 1}\n"
 COUNT = "  n_1h: count() by account over 1h\n"
+
+
+ALONE = "champion: fraud\nmodels: {fraud: {kind: logistic, inputs: [amount]}}\n"
+HOUR_US = 3_600_000_000
 
 
 def rule(id_="FAST-001", when="n_1h > 1", actions=ALERT + RESTRICT):
@@ -294,6 +299,71 @@ def test_a_journal_that_ends_too_early_is_refused(configure):
         StateError, match="the journal leads to seq 1, the configuration record has 2"
     ):
         fill(ask(core, carried), after, [Recorded(0, Messages(lines, ["x"]))])
+
+
+SPENT = "  spent_1h: sum(amount) by account over 1h where amount < 100 EUR\n"
+LARGE = "  n_1h: count() by account over 1h where amount > 100 EUR\n"
+
+
+def test_a_feature_that_comes_back_does_not_take_up_what_it_left_behind(configure):
+    """A payment came while it was away."""
+    core = Core(configure(LARGE + SPENT))
+    apply(core, paid(1, 0))
+    core, carried = carry(core, configure(LARGE))
+    assert (carried.fresh, carried.features["spent_1h"]) == ((), GONE)
+    apply(core, paid(2, 1))
+    core, carried = carry(core, configure(LARGE + SPENT))
+    assert carried.fresh == ("spent_1h",)
+    assert apply(core, paid(3, 2)).frame.column("spent_1h").tolist() == [1250.0]
+
+
+def test_nothing_enters_the_gap_that_a_feature_leaves(configure):
+    """Small payments were kept for the feature that has gone, and for nothing else."""
+    core = Core(configure(LARGE + SPENT))
+    apply(core, paid(1, 0))
+    core, _ = carry(core, configure(LARGE))
+    (log,) = core.windows[0].logs.values()
+    (held,) = log.events_of(0)[:, 0].tolist()
+    apply(core, paid(2, 1), paid(3, 2, amount="500.00"))
+    assert len(log.events_of(0)) == 2
+    assert held in log.events_of(0)[:, 0].tolist()
+
+
+def test_a_log_is_taken_over_only_if_all_its_places_are_the_same(configure):
+    shapes = [
+        Core(configure(features, rule(when="n_1h > 1"))).windows[0].shape[0]
+        for features in (COUNT + SPENT, COUNT + SPENT.replace("100", "200"), COUNT)
+    ]
+    assert all(fits(shape, shape) for shape in shapes)
+    assert not any(fits(a, b) for a in shapes for b in shapes if a is not b)
+    slots = tuple(Slot(slot.meaning, gone=k == 1) for k, slot in enumerate(shapes[0].slots))
+    with_gap = LogShape(shapes[0].name, slots)
+    assert fits(with_gap, shapes[0])
+    assert not fits(shapes[0], with_gap), "a gap is never filled again"
+
+
+def test_a_feature_filled_from_a_snapshot_waits_for_the_features_that_it_reads(configure):
+    """The snapshot is older than the one hour count that the new feature's condition reads."""
+    messages = [paid(k, k) for k in range(9)]
+    records = [
+        Recorded(3, Messages([factories.line(m) for m in messages[3:6]], ["x"] * 3)),
+        Recorded(6, Messages([], []), config=b"{}"),
+        Recorded(7, Messages([factories.line(m) for m in messages[6:]], ["x"] * 3)),
+    ]
+    none = "  other: count() by card over 1h\n"
+    first = configure(none, rule(when="other > 9"), models=ALONE)
+    snapshot, core = Core(first), Core(first)
+    apply(snapshot, *messages[:3])
+    apply(core, *messages[:6])
+    core, _ = carry(core, configure(none + COUNT, models=ALONE))
+    apply(core, *messages[6:])
+    busy = "  busy: count() by account over 5m where n_1h > 1\n"
+    after = configure(none + COUNT + busy, models=ALONE)
+    core, carried = carry(core, after)
+    begin_us = snapshot.core_us
+    carried = splice(core, carried, fill(ask(core, carried), after, records, snapshot))
+    assert carried.filled_from == 3
+    assert core.warming.since_us["busy"] == begin_us + HOUR_US
 
 
 def test_the_evidence_names_what_is_not_as_it_was(configure):
