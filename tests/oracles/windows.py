@@ -51,7 +51,9 @@ class Sampled(float):
 
 
 class Near(float):
-    """A float that is right up to 1e-9 of `size`."""
+    """A float that is right up to 1e-9 of `size`; or missing, where a weight is as near to nothing as that."""
+
+    may_miss = False
 
     def __new__(cls, value, size):
         near = super().__new__(cls, value)
@@ -109,7 +111,10 @@ def evaluate(feature, time, inside):
             return Near(weight, weight + 2.0**-60)
         if feature.function == "decayed_sum":
             return Near(total, size)
-        return Near(total / weight, size / weight) if weight >= 2.0**-50 else None
+        near = Near(total / weight, size / weight) if weight >= 2.0**-50 * (1 - 1e-9) else None
+        if near is not None:
+            near.may_miss = weight <= 2.0**-50 * (1 + 1e-9)
+        return near
     match feature.function:
         case "count":
             return float(n)
