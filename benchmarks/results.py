@@ -369,7 +369,7 @@ def page(results):
         parts += [
             markdown([c.heading for c in columns], [[c.cell(r) for c in columns] for r in rows])
             for key, columns in section.tables.items()
-            if (rows := result[key])
+            if (rows := result.get(key))
         ]
         parts += [f"{line}\n" for line in more(name, result)]
     return "\n".join(parts)
