@@ -151,25 +151,27 @@ def export(arguments: argparse.Namespace, key: bytes | None) -> Report:
     for name, who in manifest["kept_in_the_clear"].items():
         report.remarks.append(f"{name} stands in the clear: {who} reads its content")
     report.remarks.append(
-        f"Checked by executing it. Anybody can: weir audit replay-bundle {arguments.to.name}"
+        f"Checked by executing it. Anybody can: weir audit replay {arguments.to.name}"
     )
     return report
 
 
-def add_replay_bundle(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add `replay-bundle`, which needs no output folder."""
+def add_replay(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `replay`, which needs no output folder."""
     verb = verbs.add_parser(
-        "replay-bundle",
+        "replay",
         help="execute an exported bundle again, offline, and say whether it holds",
         description="Decide the records of a bundle again by the configuration and state inside, compare every "
         "decision, and check the chain of seals. Exit code 0: it holds; 1: it does not.",
     )
-    verb.add_argument("bundle", type=Path, metavar="BUNDLE.zip")
-    verb.add_argument("--format", choices=("text", "json"), default="text")
-    verb.set_defaults(command=_replay_bundle)
+    verb.add_argument("bundle", type=Path, metavar="BUNDLE.zip", help="what export has written")
+    verb.add_argument(
+        "--format", choices=("text", "json"), default="text", help="for people, or for machines"
+    )
+    verb.set_defaults(command=_replay)
 
 
-def _replay_bundle(arguments: argparse.Namespace) -> int:
+def _replay(arguments: argparse.Namespace) -> int:
     from replay.audit import export as work
 
     manifest, flaws = work.execute(arguments.bundle)

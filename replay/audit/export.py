@@ -63,7 +63,7 @@ README: Final = """Evidence of decisions, exported by weir {weir}.
 
 Check it, offline, with the same version of weir installed:
 
-    weir audit replay-bundle {name}
+    weir audit replay {name}
 
 It loads the state, decides the records again by the configuration inside, and compares every decision; then it checks
 the chain of seals. `manifest.json` says what is inside and what was masked.

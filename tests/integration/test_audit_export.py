@@ -79,7 +79,7 @@ def rewritten(bundle, target, changes):
 
 def replay(bundle, capsys):
     capsys.readouterr()
-    status = cli.main(["audit", "replay-bundle", str(bundle)])
+    status = cli.main(["audit", "replay", str(bundle)])
     return status, capsys.readouterr().out
 
 
@@ -239,6 +239,6 @@ def test_without_a_key_nothing_leaves(out, tmp_path, capsys, monkeypatch):
 def test_what_is_no_bundle_says_so(tmp_path, capsys):
     path = tmp_path / "x.zip"
     path.write_bytes(b"nothing")
-    assert cli.main(["audit", "replay-bundle", str(path)]) == 2
+    assert cli.main(["audit", "replay", str(path)]) == 2
     assert "this is no bundle" in capsys.readouterr().err
     assert export.FORMAT == 1
