@@ -16,8 +16,8 @@ carried into the new configuration: then new features are warming from the core 
 Codes agree because the side core begins with the dictionaries of the carried one: it gives known texts their codes, and
 new ones (of columns that nobody read before) the next, and `splice` gives these to the carried core. Which records
 count as transactions must not differ: a schema that refuses what was accepted, or another `jump_max`, makes two
-histories, and `splice` says so and leaves everything as it is: warming. What an erased record held is gone from the
-side core too.
+histories, and `splice` says so and leaves everything as it is: warming. What an erased record held is gone: features
+that are filled in do without it.
 """
 
 import io
@@ -27,7 +27,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import msgspec
 import numpy as np
@@ -48,6 +48,8 @@ from engine.windows.shape import Shape, decode, encode
 
 if TYPE_CHECKING:
     from engine.rederive import Rederivation
+
+I8: TypeAlias = NDArray[np.int64]
 
 ROWS_MAX: Final = 4_096
 COLUMNS: Final = ("number", "code", "input")
@@ -79,12 +81,14 @@ def fill(
     """
     side = _side_core(question, setup, start)
     first_seq = side.seq
+    erased: list[int] = []
     for record in records:
         if record.config is not None:
             side.seq += 1
             continue
         assert record.seq0 == side.seq, (record.seq0, side.seq)
         messages = record.messages
+        erased += [record.seq0 + row for row in sorted(record.erased)]
         for first in range(0, len(messages), ROWS_MAX):
             rows = slice(first, first + ROWS_MAX)
             arrival_us = messages.arrival_us
@@ -100,7 +104,7 @@ def fill(
             why="features would miss what lies between",
             fix="restore the journal from a backup, or go on with features warming",
         )
-    return _answer(question, side, first_seq)
+    return _answer(question, side, first_seq) | {"erased": np.array(erased, np.int64)}
 
 
 def splice(core: Core, carried: Carried, answer: Mapping[str, NDArray[Any]]) -> Carried:
@@ -110,12 +114,10 @@ def splice(core: Core, carried: Carried, answer: Mapping[str, NDArray[Any]]) -> 
     """
     seq, core_us = answer["core"].tolist()
     memory = core.remembered
-    first = max(int(answer["entries"][0]), memory.base)
-    entries = np.arange(first, int(answer["entries"][1]))
-    own, theirs = entries - memory.base, entries - int(answer["entries"][0])
+    own, theirs = _common(memory.arrays["seq"][: len(memory)], answer)
     standing = memory.arrays["standing"][own], answer["standing"][theirs]
     agrees = (
-        (seq, core_us, int(answer["entries"][1])) == (core.seq, core.core_us, memory.end)
+        (seq, core_us) == (core.seq, core.core_us)
         and np.array_equal(memory.arrays["seq"][own], answer["seq"][theirs])
         and np.array_equal(standing[0] == UNSCORABLE, standing[1] == UNSCORABLE)
     )
@@ -139,9 +141,9 @@ def splice(core: Core, carried: Carried, answer: Mapping[str, NDArray[Any]]) -> 
     for name in COLUMNS:
         places = np.array(getattr(carried.missing, name), np.int64)
         memory.arrays[name][own[:, None], places] = answer[name][theirs]
-    if carried.missing.text and len(theirs):
+    if carried.missing.text:
         texts = _unpacked(answer["texts"], list[list[str | None]])
-        memory.take_texts(first, carried.missing.text, texts[theirs[0] :])
+        memory.take_texts(own, carried.missing.text, [texts[k] for k in theirs.tolist()])
     since = {n: t for n, t in core.warming.since_us.items() if n not in carried.fresh}
     core.warming.begin(since | _unpacked(answer["since_us"], dict[str, int]))
     filled_from = int(answer["first_seq"][0])
@@ -301,7 +303,6 @@ def _answer(question: Mapping[str, NDArray[Any]], side: Core, first_seq: int) ->
     held = slice(0, len(memory))
     answer: Arrays = {
         "core": np.array([seq, side.core_us], np.int64),
-        "entries": np.array([memory.base, memory.end], np.int64),
         "first_seq": np.array([first_seq], np.int64),
         "seq": memory.arrays["seq"][held],
         "standing": memory.arrays["standing"][held],
@@ -347,6 +348,17 @@ def _oldest(disk: Disk, root: Path, again: "Rederivation", first_seq: int) -> Co
         why="what came before it was removed by `journal_keep`",
         fix="restore the snapshots of the folder from a backup, or start from a later one",
     )
+
+
+def _common(seq: NDArray[np.int64], answer: Mapping[str, NDArray[Any]]) -> tuple[I8, I8]:
+    """Rows of transactions that both remember, in order of `seq`: ours and the side core's; the same, if all is well.
+
+    Either may have forgotten older ones, and the side core has never seen what was erased.
+    """
+    known = answer["seq"]
+    low = max(seq[:1].tolist() + known[:1].tolist(), default=0)
+    own = np.flatnonzero((seq >= low) & ~np.isin(seq, answer["erased"]))
+    return own, np.flatnonzero(known >= low)
 
 
 def _packed(value: object) -> NDArray[Any]:

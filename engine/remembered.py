@@ -186,14 +186,14 @@ class Remembered:
             self._texts = kept if texts else []
 
     def take_texts(
-        self, first: int, columns: Sequence[int], texts: Sequence[Sequence[str | None]]
+        self, rows: I8, columns: Sequence[int], texts: Sequence[Sequence[str | None]]
     ) -> None:
-        """Enter texts of the entries from `first` on, of some columns."""
-        for k, found in enumerate(texts):
-            kept = list(self._texts[first - self.base + k])
+        """Enter texts of the entries at `rows`, of some columns."""
+        for row, found in zip(rows.tolist(), texts, strict=True):
+            kept = list(self._texts[row])
             for column, text in zip(columns, found, strict=True):
                 kept[column] = text
-            self._texts[first - self.base + k] = tuple(kept)
+            self._texts[row] = tuple(kept)
 
     def load(self, saved: Arrays) -> None:
         """Take over what `save` gave; raise `StateError` if it holds other columns."""

@@ -289,6 +289,22 @@ def test_another_history_is_not_spliced_in(configure):
     assert {n: a.tobytes() for n, a in core.save().items()} == before
 
 
+def test_what_was_erased_from_the_journal_is_done_without(configure):
+    """The second of three payments was erased since; the others are filled in, and it is remembered still."""
+    messages = [paid(1, 0, device="D1"), paid(2, 1, device="D1"), paid(3, 2, device="D1")]
+    lines = [factories.line(message) for message in messages]
+    old = Core(configure())
+    apply(old, *messages)
+    after = configure(COUNT + "  used_1h: count() by device over 1h\n")
+    core, carried = carry(old, after)
+    told = Messages([lines[0], b"", lines[2]], ["x"] * 3)
+    answer = fill(ask(core, carried), after, [Recorded(0, told, erased={1: b"leaf"})])
+    assert splice(core, carried, answer).fresh == ()
+    outcome = apply(core, paid(4, 3, device="D1"), messages[1])
+    assert outcome.frame.column("used_1h").tolist()[0] == 3.0
+    assert outcome.streams["duplicates"].count(b"\n") == 1
+
+
 def test_a_journal_that_ends_too_early_is_refused(configure):
     old = Core(configure())
     apply(old, paid(1, 0), paid(2, 1))
