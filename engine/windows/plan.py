@@ -23,7 +23,7 @@ __all__ = ["AMEND", "EVENT", "PUT", "READ", "SKIP", "Rows", "Windows"]
 
 I1: TypeAlias = NDArray[np.int8]
 I8: TypeAlias = NDArray[np.int64]
-SWEEP = 64, 16, 1 << 20  # each entity once in four times as many rows as there are, or in a million
+SWEEP = 64, 16, 1 << 19  # each entity once in four times as many rows as there are, or in 500,000
 
 
 @dataclass(frozen=True, slots=True)
