@@ -19,7 +19,6 @@ from engine import snapshots
 from engine.clock import Clock
 from engine.disk import Disk
 from engine.journal import SegmentedJournal
-from engine.metrics import Metrics
 from engine.output import JOURNAL
 from engine.sealing import Sealing, sealed_before
 from engine.snapshots import Snapshot
@@ -81,12 +80,13 @@ class Keeper:
     disk: Disk
     root: Path
     clock: Clock
-    metrics: Metrics
     settings: Settings
     sealing: Sealing | None = None
     journal: SegmentedJournal | None = None
     helper: Helper | None = None
-    _last_seq: int = 0
+    newest_seq: int = 0
+    failures: int = 0
+    differences: int = 0
     _last_ns: int = 0
     _looked_ns: int = 0
     _newest_us: int = 0
@@ -94,19 +94,19 @@ class Keeper:
 
     def begin(self, seq: int) -> None:
         """Count from here on: at `seq` there is a snapshot, or the beginning."""
-        self._last_seq = seq
+        self.newest_seq = seq
         self._last_ns = self.clock.monotonic_ns()
         self._newest_us = self.clock.now_us()
-        self.metrics.set("weir_snapshot_seq", seq)
-        self.metrics.mirror(
-            "weir_snapshot_age_seconds",
-            lambda: {"": (self.clock.now_us() - self._newest_us) / 1e6},
-        )
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since the newest snapshot was written, or since the start if it is older."""
+        return (self.clock.now_us() - self._newest_us) / 1e6
 
     def is_due(self, seq: int, now_ns: int) -> bool:
         """Whether `keep` has something to do; asked between any two polls, so it is cheap."""
         if self.helper is None:
-            return seq - self._last_seq >= self.settings.snapshot_records and self._is_sealed(seq)
+            return seq - self.newest_seq >= self.settings.snapshot_records and self._is_sealed(seq)
         return now_ns - self._looked_ns >= LOOK_EVERY_US * 1_000
 
     @property
@@ -129,7 +129,7 @@ class Keeper:
                 self._take_over(told)
         elif self.sealing is not None and now_ns - self._last_ns >= self._every_ns():
             self._last_ns = now_ns
-            if self.sealing.seq_end > self._last_seq:
+            if self.sealing.seq_end > self.newest_seq:
                 sync()
                 self.helper.start(self.sealing.seq_end)
 
@@ -158,19 +158,18 @@ class Keeper:
         seq, sha256, differences = (told.get(k) for k in ("seq", "sha256", "differences"))
         for difference in differences if isinstance(differences, list) else []:
             print(f"error: derived again, it is another line: {difference}", file=sys.stderr)
-            self.metrics.add("weir_rederived_differences_total", 1)
+            self.differences += 1
         if isinstance(seq, int) and isinstance(sha256, dict) and not differences:
             self._note(seq, sha256)
         elif not differences:
             print(f"warning: no snapshot was written: {told.get('error')}", file=sys.stderr)
-            self.metrics.add("weir_snapshot_failures_total", 1)
+            self.failures += 1
 
     def _note(self, seq: int, sha256: dict[str, str]) -> None:
-        self._last_seq, self._newest_us = seq, self.clock.now_us()
+        self.newest_seq, self._newest_us = seq, self.clock.now_us()
         if self.sealing is not None:
             self.sealing.note_snapshot(seq, sha256)
         snapshots.prune(self.disk, self.root, self.settings.snapshots_kept)
-        self.metrics.set("weir_snapshot_seq", seq)
         self._retire()
 
     def _retire(self) -> None:

@@ -446,6 +446,29 @@ class Remembers(Protocol):
     def resident(self) -> int: ...
 
 
+class Durable(Protocol):
+    """The part of a runner with a journal that is shown."""
+
+    @property
+    def lag_records(self) -> int: ...
+
+    @property
+    def sealed_seq(self) -> int: ...
+
+    def segment_bytes(self) -> list[int]: ...
+
+
+class Keeps(Protocol):
+    """The part of a keeper of snapshots that is shown."""
+
+    newest_seq: int
+    failures: int
+    differences: int
+
+    @property
+    def age_s(self) -> float: ...
+
+
 class Metrics:
     """The numbers of one process. The engine's thread writes; the thread that serves the page only reads copies."""
 
@@ -543,6 +566,20 @@ class Metrics:
         self.mirror("weir_window_used_bytes", lambda: look.at(lambda u: u.used_bytes))
         self.mirror("weir_window_reserved_bytes", lambda: look.at(lambda u: u.reserved_bytes))
         self.mirror("weir_window_oldest_seconds", lambda: look.at(look.age_seconds))
+
+    def show_durability(self, shown: "Durable") -> None:
+        """Show how far journal and chain of seals have got; files are looked at only while somebody reads the page."""
+        self.mirror("weir_journal_lag_records", lambda: {"": shown.lag_records})
+        self.mirror("weir_journal_bytes", lambda: {"": sum(shown.segment_bytes())})
+        self.mirror("weir_journal_segments", lambda: {"": len(shown.segment_bytes())})
+        self.mirror("weir_sealed_seq", lambda: {"": shown.sealed_seq})
+
+    def show_snapshots(self, shown: "Keeps") -> None:
+        """Show where the newest snapshot stands, how old it is, and what the process beside has found."""
+        self.mirror("weir_snapshot_seq", lambda: {"": shown.newest_seq})
+        self.mirror("weir_snapshot_age_seconds", lambda: {"": shown.age_s})
+        self.mirror("weir_snapshot_failures_total", lambda: {"": shown.failures})
+        self.mirror("weir_rederived_differences_total", lambda: {"": shown.differences})
 
     def show_memory(self, core: "Shown", guard: "Remembers") -> None:
         """Show what the process holds beside what it may."""

@@ -28,7 +28,7 @@ from engine.delivery import Delivery
 from engine.journal import SegmentedJournal
 from engine.keeping import Keeper
 from engine.metrics import Metrics, Watch
-from engine.output import OutputFolder
+from engine.output import JOURNAL, OutputFolder
 from engine.ports import Link, Messages, Source
 from engine.progress import Progress
 from engine.sealing import GRID, Sealing
@@ -129,6 +129,21 @@ class Runner:
     _pending: Round | None = None
     # seconds of each batch, read to written
     _took_s: "array[float]" = field(default_factory=lambda: array("d"))
+
+    @property
+    def lag_records(self) -> int:
+        """Records that are decided, and whose outcomes have not left yet."""
+        return self.core.seq - self.written_seq
+
+    @property
+    def sealed_seq(self) -> int:
+        """Records before this one are in the chain of seals."""
+        return self.ledger.sealing.seq_end if self.ledger is not None else 0
+
+    def segment_bytes(self) -> list[int]:
+        """Length of each segment of the journal."""
+        folder, disk = self.out.root / JOURNAL, self.out.disk
+        return [disk.size(folder / name) for name in disk.names(folder)]
 
     def latency_ms(self) -> dict[str, float]:
         """Percentiles of the time a batch took from being read to being written, milliseconds."""

@@ -108,7 +108,7 @@ def open_engine(
         _check_kind(out, durability)
         metrics = Metrics(clock) if metrics is None else metrics
         settings = setup.configuration.settings
-        keeper = Keeper(disk, root, clock, metrics, settings)
+        keeper = Keeper(disk, root, clock, settings)
         keeper.helper = Helper(root) if helper and durability != NONE else None
         desk = Control(root / CONTROL, disk)
         notes: list[str] = []
@@ -150,7 +150,10 @@ def open_engine(
                 file.close()
         raise
     keeper.begin(_newest(disk, root))
-    _show(metrics, runner, disk, root)
+    metrics.show(runner.core)
+    metrics.show_snapshots(keeper)
+    if ledger is not None:
+        metrics.show_durability(runner)
     return Engine(setup, runner, out, notes)
 
 
@@ -327,20 +330,3 @@ def key_of(settings: Settings) -> bytes | None:
 def _newest(disk: Disk, root: Path) -> int:
     numbers = snapshots.numbers(disk, root)
     return numbers[-1] if numbers else 0
-
-
-def _show(metrics: Metrics, runner: Runner, disk: Disk, root: Path) -> None:
-    """What an operator sees of journal and seals; read only while somebody looks."""
-    metrics.show(runner.core)
-    ledger = runner.ledger
-    if ledger is None:
-        return
-
-    def sizes() -> list[int]:
-        folder = root / JOURNAL
-        return [disk.size(folder / name) for name in disk.names(folder)]
-
-    metrics.mirror("weir_journal_bytes", lambda: {"": sum(sizes())})
-    metrics.mirror("weir_journal_segments", lambda: {"": len(sizes())})
-    metrics.mirror("weir_journal_lag_records", lambda: {"": runner.core.seq - runner.written_seq})
-    metrics.mirror("weir_sealed_seq", lambda: {"": ledger.sealing.seq_end})
