@@ -10,9 +10,11 @@ then no snapshot is written, for state and outcomes do not belong together.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,7 +35,12 @@ DIFFERENCES_MAX: Final = 20  # told; after the first, most are consequences
 
 
 def follow(
-    disk: Disk, root: Path, seq: int, *, known: dict[str, Setup] | None = None
+    disk: Disk,
+    root: Path,
+    seq: int,
+    *,
+    known: dict[str, Setup] | None = None,
+    is_orphan: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
     """Write the snapshot of `seq`, all of which is durable, and return what to tell about it."""
     config = read_seals(disk, root).seals[-1].config
@@ -57,6 +64,8 @@ def follow(
     if differences:
         return {"differences": differences[:DIFFERENCES_MAX]}
     assert again.core.seq == seq, (again.core.seq, seq)
+    if is_orphan():
+        return {"error": "the engine has gone, and its successor does not know of this process"}
     for stream in STREAMS:  # lines that a snapshot counts must not be lost after it
         file = disk.append(stream_path(root, stream))
         file.sync()
@@ -84,13 +93,17 @@ def main() -> int:
     parser.add_argument("out", type=Path, metavar="OUT", help="output folder of the engine")
     parser.add_argument("--seq", type=int, required=True, metavar="N", help="where to take it")
     arguments = parser.parse_args()
+    engine = os.getppid()
     if hasattr(os, "nice"):
         os.nice(NICENESS)
     try:
-        told = follow(RealDisk(), arguments.out, arguments.seq)
+        told = follow(
+            RealDisk(), arguments.out, arguments.seq, is_orphan=lambda: os.getppid() != engine
+        )
     except (WeirError, OSError, MemoryError) as error:
         told = {"error": f"{type(error).__name__}: {error}"}
-    print(json.dumps(told))
+    with contextlib.suppress(BrokenPipeError):  # the engine has gone
+        print(json.dumps(told), flush=True)
     return 0 if "seq" in told else 1
 
 

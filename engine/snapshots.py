@@ -119,10 +119,15 @@ def prune(disk: Disk, root: Path, kept: int) -> None:
     """Remove all but the newest `kept`, and what a killed write has left behind."""
     folder = root / FOLDER
     for seq in numbers(disk, root)[:-kept]:
-        disk.remove(folder / _name(seq))
+        remove(disk, root, seq)
     for name in disk.names(folder):
         if name.startswith("."):
             disk.remove(folder / name)
+
+
+def remove(disk: Disk, root: Path, seq: int) -> None:
+    """Remove one snapshot."""
+    disk.remove(root / FOLDER / _name(seq))
 
 
 def _name(seq: int) -> str:

@@ -7,6 +7,7 @@ the disk that it is given, every time comes from the clock, and without `threade
 import contextlib
 import getpass
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,8 @@ from engine.ports import Source
 from engine.recovery import Recovered, reached, recover
 from engine.runner import Ledger, Observer, Runner
 from engine.sealing import Sealing
-from engine.seals import Sealer
+from engine.seals import NAME as SEALS_FILE
+from engine.seals import TAIL_BYTES, Sealer, read_seals
 from engine.setup import Setup
 from engine.snapshots import Snapshot
 from engine.totals import Totals
@@ -208,6 +210,7 @@ def _open_ledger(
     delivery = Delivery(disk, root, sealed_bytes=covered)
     opened.append(delivery)
     sealer.cover({DELIVERY: disk.read(root / DELIVERY_FILE, covered)})
+    _drop_unnamed(disk, root)
     newest = snapshots.numbers(disk, root)[-1:]
     journal = open_journal(
         disk,
@@ -228,6 +231,24 @@ def _open_ledger(
             delivery.sync()
 
     return Ledger(journal, Sealing(sealer, journal.config, sync), delivery)
+
+
+def _drop_unnamed(disk: Disk, root: Path) -> None:
+    """Remove snapshots, finished or not, that the chain of seals has no note of yet.
+
+    One that a kill left between its renaming and its note is lost with it: a shortcut, and no more. But a state that
+    nobody vouches for must not decide.
+    """
+    path = root / SEALS_FILE
+    size = max(0, disk.size(path))
+    tail = disk.read(path, max(0, size - TAIL_BYTES)) if size else b""
+    named = [int(seq) for seq in re.findall(rb'"snapshot":(\d+)', tail)]
+    if size > TAIL_BYTES and not named:
+        named = [int(note.fields["snapshot"]) for note in read_seals(disk, root).notes("snapshot")]
+    for seq in snapshots.numbers(disk, root):
+        if seq > max(named, default=-1):
+            snapshots.remove(disk, root, seq)
+    snapshots.prune(disk, root, len(snapshots.numbers(disk, root)) or 1)
 
 
 def _from_journal(

@@ -6,6 +6,7 @@ tests/simulation/test_crashes.py does it at length, with weather.
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -224,6 +225,23 @@ def test_a_broken_snapshot_is_skipped_with_a_warning(bank, lines, calm, tmp_path
     assert streams(DISK, root) == streams(DISK, calm)
     (note,) = read_seals(DISK, root).notes("recovered")
     assert note.fields["recovered"]["skipped"]
+
+
+def test_a_snapshot_that_the_chain_does_not_name_is_not_trusted(bank, lines, calm, out):
+    """The one of a kill before its note, or of somebody who wishes for another state."""
+    (number,) = snapshots.numbers(DISK, calm)
+    core = Rederivation(DISK, calm)
+    core.start(number)
+    core.run_to(number)
+    mine = core.core.save() | {"decide/mine": np.arange(3)}
+    kept = snapshots.read(DISK, calm, number)
+    snapshots.write(DISK, out, replace(kept, seq=number - 10, arrays=mine))
+    chain = out / "seals.ndjson"
+    told = chain.read_bytes().splitlines(keepends=True)
+    chain.write_bytes(b"".join(line for line in told if b'"seal":' in line))
+    run(DISK, out, bank, Sent(lines))
+    assert snapshots.numbers(DISK, out) == [number]
+    assert streams(DISK, out) == streams(DISK, calm)
 
 
 def test_after_an_orderly_stop_nothing_is_derived_and_nothing_said(bank, lines, calm, tmp_path):
