@@ -63,10 +63,12 @@ def configure(tmp_path):
     """Write a configuration and read it: features, rules and settings as text."""
     counter = iter(range(100))
 
-    def make(features=COUNT, rules=None, *, currency="EUR", models=None, settings=""):
+    def make(
+        features=COUNT, rules=None, *, currency="EUR", models=None, settings="", schema=("", "")
+    ):
         folder = tmp_path / f"config{next(counter)}"
         (folder / "pack").mkdir(parents=True)
-        (folder / "schema.yaml").write_bytes((BANK / "schema.yaml").read_bytes())
+        (folder / "schema.yaml").write_text((BANK / "schema.yaml").read_text().replace(*schema))
         (folder / "models.yaml").write_text(
             models or "champion: fraud\nmodels: {fraud: {kind: logistic, inputs: [amount, n_1h]}}\n"
         )
@@ -273,6 +275,40 @@ def test_a_key_that_nobody_kept_is_filled_in_for_labels_and_updates(configure):
     assert outcome.frame.column("device_frauds").tolist() == [1.0, 0.0]
 
 
+def test_texts_that_nobody_kept_are_filled_in_for_labels(configure):
+    rents = (
+        '  rents: count() by account over 9d where label == "fraud" and purpose contains "rent"\n'
+    )
+    message = paid(1, 0, purpose="rent for May")
+    old = Core(configure())
+    apply(old, message)
+    after = configure(COUNT + rents, rule(when="rents > 0"))
+    core, carried = carry(old, after)
+    assert carried.missing.text == (0,)
+    records = [Recorded(0, Messages([factories.line(message)], ["x"]))]
+    splice(core, carried, fill(ask(core, carried), after, records))
+    apply(core, factories.label(event_time="2026-03-02T00:05:00Z", transaction_id="t1"))
+    assert apply(core, paid(2, 6)).frame.column("rents").tolist() == [1.0]
+
+
+def test_an_attribute_that_the_schema_did_not_have_is_filled_in(configure):
+    """A profile had set it before the schema knew it; one that both know stays."""
+    profile = {"kind": "profile", "account": "A1", "product": "giro", "vip": True}
+    old = Core(configure())
+    apply(old, profile, paid(1, 0))
+    known = ("    product: category\n", "    product: category\n    vip: flag\n")
+    features = COUNT + "  vips: count() by account over 1h where account.vip\n"
+    after = configure(features, rule(when='account.product == "giro"'), schema=known)
+    core, carried = carry(old, after)
+    assert carried.missing.attributes == ("account.vip",)
+    lines = [factories.line(message) for message in (profile, paid(1, 0))]
+    records = [Recorded(0, Messages(lines, ["x"] * 2))]
+    splice(core, carried, fill(ask(core, carried), after, records))
+    outcome = apply(core, paid(2, 1))
+    assert outcome.frame.column("vips").tolist() == [2.0]
+    assert decisions(outcome)[0]["fired"][0]["rule"] == "FAST-001"
+
+
 def test_another_history_is_not_spliced_in(configure):
     """Under the new settings the second payment would have been a jump into the future."""
     messages = [paid(1, 0), paid(2, 60 * 20)]
@@ -335,10 +371,11 @@ def test_a_feature_that_comes_back_does_not_take_up_what_it_left_behind(configur
 
 def test_nothing_enters_the_gap_that_a_feature_leaves(configure):
     """Small payments were kept for the feature that has gone, and for nothing else."""
-    core = Core(configure(LARGE + SPENT))
+    every = "  a_1h: count() by counterparty over 1h\n"  # its filter comes first, and lets all pass
+    core = Core(configure(every + LARGE + SPENT))
     apply(core, paid(1, 0))
-    core, _ = carry(core, configure(LARGE))
-    (log,) = core.windows[0].logs.values()
+    core, _ = carry(core, configure(every + LARGE))
+    log = core.windows[0].logs["account.0"]
     (held,) = log.events_of(0)[:, 0].tolist()
     apply(core, paid(2, 1), paid(3, 2, amount="500.00"))
     assert len(log.events_of(0)) == 2
