@@ -83,9 +83,11 @@ def _how(answer: Json) -> Iterator[str]:
     fired = [r for r in answer["rules"] if r["outcome"] == "fired"]
     for rule in fired:
         yield f"  {rule['score']:+g} by {rule['id']}"
-    yield (
-        f"  {how['score']:g} is their {how['combine']}" if fired else "  no rule added to the score"
+    cut = (
+        ", cut at 1000" if how["combine"] == "sum" and sum(r["score"] for r in fired) > 1000 else ""
     )
+    together = f"  {how['score']:g} is their {how['combine']}{cut}"
+    yield together if fired else "  no rule added to the score"
     yield from aligned((part["decision"], part["what"]) for part in how["parts"])
     yield f"  => {decision['decision']}, the most severe of these"
     if how["agrees"] is False:
