@@ -74,6 +74,26 @@ def test_every_place_belongs_to_one_segment_in_use_or_free(seed, every):
             assert [0, *(e for _, e in found)] == [*(s for s, _ in found), end]
 
 
+@some
+@given(SEEDS, st.integers(1, 20))
+def test_every_slot_belongs_to_one_entity_or_is_free_and_empty(seed, every):
+    case = random_case(seed, approximate=True)
+    windows = runner(case, (every, 3, 100))
+    windows.feed(case.rows)
+    for log in windows.windows.logs.values():
+        note, place = log.state.note, log.state.place
+        assert not place[int(note[at.PLACES]) :].any()
+        record = log.state.record[: int(note[at.SLOTS]) * log.width].reshape(-1, log.width)
+        names = np.flatnonzero(place)
+        assert record[place[names] - 1, at.OWNER].tolist() == names.tolist()
+        free, head = [], int(note[at.SLOT_FREE])
+        while head:
+            free.append(head - 1)
+            head = ~int(record[head - 1, at.OWNER])
+            assert not np.delete(record[free[-1]], at.OWNER).any()
+        assert sorted([*(place[names] - 1), *free]) == list(range(len(record)))
+
+
 def test_months_of_steady_traffic_need_no_more_places_and_what_never_comes_back_keeps_none():
     """Thirty accounts that stay, with bursts; devices that are seen for a while, then never again."""
     rng = np.random.default_rng(5)
