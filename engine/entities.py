@@ -136,7 +136,11 @@ def save_texts(texts: Sequence[str]) -> Arrays:
 
 def load_texts(arrays: Mapping[str, NDArray[Any]]) -> list[str]:
     raw, ends = arrays["bytes"].tobytes(), arrays["end"].tolist()
-    return [raw[a:b].decode() for a, b in zip([0, *ends], ends, strict=False)]
+    pairs = zip([0, *ends], ends, strict=False)
+    if raw.isascii():  # a byte a letter: cut the text, and decode once
+        text = raw.decode()
+        return [text[a:b] for a, b in pairs]
+    return [raw[a:b].decode() for a, b in pairs]
 
 
 # ---------------------------------------------------------------- attributes
