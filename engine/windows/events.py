@@ -264,7 +264,7 @@ class Together:
         for log, where in zip(logs, self.table, strict=True):
             log.stand_at(where)
         self._widest = max((log.event_width for log in logs), default=0)
-        self._scratch: I8 = np.zeros(0, np.int64)
+        self._scratch: I8 = np.zeros((self._widest, 0), np.int64)
 
     def apply(self, frame: "Frame", filters: NDArray[np.bool_], rows: "Rows") -> None:
         """Apply the rows in order and write the results into the frame."""
@@ -280,6 +280,6 @@ class Together:
 
     def scratch(self, n: int) -> I8:
         """Memory that kernels write to while they apply `n` rows."""
-        if len(self._scratch) < n * self._widest:
-            self._scratch = np.zeros(n * self._widest, np.int64)
+        if self._scratch.shape[1] < n:
+            self._scratch = np.zeros((self._widest, n), np.int64)
         return self._scratch

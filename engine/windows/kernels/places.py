@@ -45,6 +45,23 @@ def _pointer(_typing: Any, _address: Any) -> Any:
     return types.voidptr(types.int64), generate
 
 
+def _lent(_typing: Any, array: Any) -> Any:
+    """The same array, without a share in its memory.
+
+    A kernel that takes arrays counts itself among their owners as it begins, and takes itself off again as it ends: 20
+    atomic operations, 0.2 us. Whoever lends must hold the array until the borrower is done.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, args[0])
+        array.meminfo = tools.get_null_value(array.meminfo.type)
+        array.parent = tools.get_null_value(array.parent.type)
+        return array._getvalue()  # noqa: SLF001  how numba itself hands on an array
+
+    return array(array), generate
+
+
+lent: Any = intrinsic(_lent)
 fetch: Any = intrinsic(_fetch)
 pointer: Any = intrinsic(_pointer)
 

@@ -190,13 +190,13 @@ from engine.windows.kernels.layout import (
 )
 from engine.windows.kernels.memory import count_until, make_room
 from engine.windows.kernels.newest import read_newest
-from engine.windows.kernels.places import codes_at, fetch, pointer, words_at
+from engine.windows.kernels.places import codes_at, fetch, lent, pointer, words_at
 from engine.windows.kernels.quantile import change_order, place_of, shift_order
 from engine.windows.kernels.sketches import adjust, admit
 from engine.windows.kernels.sweep import forgets, give_slot, trim
 
 FAR, MIDDLE, NEAR = 24, 16, 8
-SWEEP_AHEAD = 32
+AHEAD = 32  # of a sweep
 
 
 @njit(inline="always")
@@ -217,7 +217,7 @@ def change_cells(
                         add_square(acc, o + 3, v, sign)
 
 
-@njit(cache=True, forceinline=True)
+@njit(inline="always")
 def cross(
     plan: I8, record: I8, log: I8, pool: I8, note: I8, r: int, h: int, first: int, end: int
 ) -> None:
@@ -251,7 +251,7 @@ def cross(
                     record[r + plan[k + L_AT]] = 1 + record[r + BASE] + at
 
 
-@njit(cache=True, forceinline=True)
+@njit(inline="always")
 def advance(plan: I8, record: I8, log: I8, pool: I8, note: I8, r: int, time_us: int) -> None:
     """Move the state forward to `time_us`: let what is old enough leave (or enter, with a lag).
 
@@ -548,7 +548,7 @@ def rewind(plan: I8, record: I8, log: I8, pool: I8, r: int, time_us: int, acc: I
         count_distinct_at(plan, record, log, pool, r, g, time_us, acc)
 
 
-@njit(cache=True, forceinline=True)
+@njit(inline="always")
 def locate(plan: I8, record: I8, log: I8, r: int, f: int, time_us: int, is_late: bool) -> int:
     """Position of the first or last event of the window of feature `f`; -1: none, -2: it is a dropped one.
 
@@ -599,7 +599,7 @@ def locate(plan: I8, record: I8, log: I8, r: int, f: int, time_us: int, is_late:
     return -2 if is_frozen else -1
 
 
-@njit(cache=True, forceinline=True)
+@njit(inline="always")
 def read_far(
     plan: I8, record: I8, log: I8, pool: I8, r: int, f: int, time_us: int, is_late: bool, acc: I8, a: int
 ) -> tuple[float, int]:  # fmt: skip
@@ -666,7 +666,7 @@ def read_far(
     return quotient(value >> 32, value & LOW, scale), -1
 
 
-@njit(cache=True, forceinline=True)
+@njit(inline="always")
 def read(
     plan: I8, record: I8, log: I8, pool: I8, r: int, low: int, high: int, time_us: int, is_late: bool,
     acc: I8, a: int, number: F8, code: I4, i: int,
@@ -761,7 +761,7 @@ def write_empty(plan: I8, number: F8, code: I4, i: int) -> None:
             number[out, i] = 0.0 if op in (COUNT, SUM, DISTINCT, FADED_COUNT, FADED_SUM) else np.nan
 
 
-@njit(cache=True)
+@njit(inline="always")
 def prepare(
     plan: I8, note: I8, pairs: I8, follow: I4, head: I4, number: F8, code: I4, filters: B1, action: I1, row: int,
     mask: I8, value: I8, name: I8,
@@ -864,14 +864,12 @@ def fetch_record(record: I8, r: int, width: int) -> None:
         fetch(record, r + width - 1)
 
 
-@njit(cache=True)
-def fetch_events(plan: I8, record: I8, log: I8, pool: I8, r: int, value: I8, i: int) -> None:
+@njit(inline="always")
+def fetch_events(plan: I8, record: I8, log: I8, pool: I8, r: int) -> None:
     """Ask for what a row of the record at `r` will need beside the record.
 
     plan, record, log, pool : (m,) int64  read
-    r     : int  where the record begins
-    value : (V, n) int64  values of the batch, read
-    i     : int  which row of them
+    r : int  where the record begins
     """
     if record[r + LENGTH] == 0:
         return
@@ -888,6 +886,17 @@ def fetch_events(plan: I8, record: I8, log: I8, pool: I8, r: int, value: I8, i: 
         h = r + plan[x + X_AT]
         if record[h + 3]:
             fetch(pool, record[h] + 2 * (record[h + 2] + record[h + 3] - 1))
+
+
+@njit(inline="always")
+def fetch_values(plan: I8, record: I8, pool: I8, r: int, value: I8, i: int) -> None:
+    """Ask for where the groups look up the values of a row.
+
+    plan, record, pool : (m,) int64  read
+    r     : int  where the record begins
+    value : (V, n) int64  values of the batch, read
+    i     : int  which row of them
+    """
     for g in range(plan[GROUPS], plan[GROUPS + 1], GROUP_ROW):
         h = r + plan[g + G_AT]
         if record[h + 1]:
@@ -896,6 +905,21 @@ def fetch_events(plan: I8, record: I8, log: I8, pool: I8, r: int, value: I8, i: 
 
 
 @njit(cache=True)
+def fetch_swept(plan: I8, record: I8, log: I8, note: I8, left: int) -> None:
+    """Ask for what the next sweep looks at: records when it is AHEAD rows away, events at half that.
+
+    plan, record, log, note : (m,) int64  read
+    left : int  rows until then
+    """
+    for k in range(note[SWEPT], note[SWEPT] + n_swept(plan, note)):
+        r = k % note[SLOTS] * plan[WIDTH]
+        if left == AHEAD:
+            fetch(record, r)
+        else:
+            fetch(log, record[r + START] * plan[EVENT_WIDTH])
+
+
+@njit(inline="always")
 def slide(
     number: F8, code: I4, filters: B1, seq: I8, time_us: I8, action: I1, original_seq: I8,
     logs: I8, k: int, scratch: I8,
@@ -911,7 +935,7 @@ def slide(
     original_seq : (n,) int64      of AMEND
     logs         : (L, LOG_ROW) int64  addresses of state, read, see layout.py; what stands there is updated
     k            : int             which row of `logs`
-    scratch      : (m,) int64      written; m >= n * EVENT_WIDTH
+    scratch      : (>= EVENT_WIDTH, >= n) int64  written
 
     State: record (slots * WIDTH,), one record a slot; log (events * EVENT_WIDTH,), segments of events; pool (words,),
     segments of tables, chains and sorted values; note, scalars; place, slots by name; pairs, follow, head: see keys.py.
@@ -940,8 +964,7 @@ def slide(
     calendars, is_sample = plan[N_CALENDARS], plan[S_SIZE] > 0
     shortest_us = plan[plan[HORIZONS] + calendars] if calendars < horizons else NEVER
     values = event_width - VALUE
-    mask, name = scratch[:n], scratch[n : 2 * n]
-    value = scratch[2 * n : event_width * n].reshape(values, n)
+    mask, name, value = scratch[0], scratch[1], scratch[2:]
     end = prepare(
         plan, note, pairs, follow, head, number, code, filters, action, row, mask, value, name
     )
@@ -953,9 +976,14 @@ def slide(
         if i + NEAR < end:
             r = record_at(place, name[i + NEAR], width)
             if r >= 0:
-                fetch_events(plan, record, log, pool, r, value, i + NEAR)
+                fetch_events(plan, record, log, pool, r)
+                if groups:
+                    fetch_values(plan, record, pool, r, value, i + NEAR)
         act, t, m, s = action[i], time_us[i], mask[i], name[i]
-        if seq[i] >= note[SWEEP_AT]:
+        left = note[SWEEP_AT] - seq[i]
+        if left in (AHEAD, AHEAD // 2):
+            fetch_swept(plan, record, log, note, left)
+        if left <= 0:
             note[REASON] = sweep(plan, record, log, pool, note, place)
             if note[REASON]:
                 return i
@@ -1050,6 +1078,37 @@ def slide(
 
 
 @njit(cache=True)
+def ask(code: I4, logs: I8, k: int, n: int, step: int) -> None:
+    """Ask for what the rows of a small batch need of one event log, if it has one key.
+
+    code : (c, n) int32        read
+    logs : (L, LOG_ROW) int64  addresses, read
+    k    : int                 which log
+    n    : int                 rows
+    step : int                 0: where the slots stand, 1: records, 2: events
+    """
+    plan = words_at(logs[k, AT_PLAN], logs[k, AT_PLAN + 1])
+    place = codes_at(logs[k, AT_PLACE], logs[k, AT_PLACE + 1])
+    record = words_at(logs[k, AT_RECORD], logs[k, AT_RECORD + 1])
+    log = words_at(logs[k, AT_LOG], logs[k, AT_LOG + 1])
+    pool = words_at(logs[k, AT_POOL], logs[k, AT_POOL + 1])
+    if plan[KEYS] + 1 < plan[KEYS + 1]:
+        return
+    for i in range(n):
+        name = int(code[plan[plan[KEYS]], i])
+        if not 0 <= name < place.shape[0]:
+            continue
+        if step == 0:
+            fetch(place, name)
+            continue
+        r = record_at(place, name, plan[WIDTH])
+        if step == 1:
+            fetch_record(record, r, plan[WIDTH])
+        elif r >= 0:
+            fetch_events(plan, record, log, pool, r)
+
+
+@njit(cache=True)
 def slide_all(
     number: F8, code: I4, filters: B1, seq: I8, time_us: I8, action: I1, original_seq: I8, logs: I8, scratch: I8,
 ) -> int:  # fmt: skip
@@ -1061,27 +1120,16 @@ def slide_all(
     """
     n, count = seq.shape[0], logs.shape[0]
     if n < FAR:
-        for k in range(count):
-            plan = words_at(logs[k, AT_PLAN], logs[k, AT_PLAN + 1])
-            if plan[KEYS] + 1 == plan[KEYS + 1]:
-                for i in range(n):
-                    name = code[plan[plan[KEYS]], i]
-                    if 0 <= name < logs[k, AT_PLACE + 1]:
-                        fetch(codes_at(logs[k, AT_PLACE], logs[k, AT_PLACE + 1]), name)
-        for k in range(count):
-            plan = words_at(logs[k, AT_PLAN], logs[k, AT_PLAN + 1])
-            if plan[KEYS] + 1 == plan[KEYS + 1]:
-                place = codes_at(logs[k, AT_PLACE], logs[k, AT_PLACE + 1])
-                record = words_at(logs[k, AT_RECORD], logs[k, AT_RECORD + 1])
-                for i in range(n):
-                    r = record_at(place, int(code[plan[plan[KEYS]], i]), plan[WIDTH])
-                    fetch_record(record, r, plan[WIDTH])
+        for step in range(3):
+            for k in range(count):
+                ask(lent(code), lent(logs), k, n, step)
     for k in range(count):
         if logs[k, ROW] == n:
             continue
         logs[k, ROW] = slide(
-            number, code, filters, seq, time_us, action, original_seq, logs, k, scratch
-        )
+            lent(number), lent(code), lent(filters), lent(seq), lent(time_us), lent(action), lent(original_seq),
+            lent(logs), k, lent(scratch),
+        )  # fmt: skip
         if logs[k, ROW] < n:
             return k
     for k in range(count):
