@@ -5,10 +5,12 @@ asked for. The comparison stops at the first block that differs: behind a line t
 everything differs. Snapshots on the way are compared too, array by array: they are derived like the lines.
 """
 
-from collections.abc import Mapping
+import contextlib
+import gc
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from numpy.typing import NDArray
 
@@ -21,6 +23,10 @@ from engine.output import stream_path
 from engine.progress import Progress
 from engine.rederive import Rederivation
 from replay.audit.findings import Finding, Findings
+
+COLLECT_EVERY: Final = (
+    50_000  # objects made and not freed between two looks for garbage; Python's own is 700
+)
 
 
 @dataclass(slots=True)
@@ -64,13 +70,30 @@ def derive(
         result.from_snapshot = start.seq if start else None
         result.configs.append(run.core.config)
         comparison = Comparison(disk, root, start.lengths if start else {})
-        with Progress(stop - run.core.seq, "rows") as progress:
+        with Progress(stop - run.core.seq, "rows") as progress, _rare_collection():
             _compare(run, comparison, disk, root, stop, findings, result, progress)
         if stop == run.journal.seq_end and result.end == stop:
             _look_beyond(root, comparison, findings)
     except WeirError as error:
         findings.take(Finding.of(error, result.end))
     return result
+
+
+@contextlib.contextmanager
+def _rare_collection() -> Iterator[None]:
+    """Have Python look for circles of garbage less often, and never among what is there already.
+
+    Batches make hundreds of thousands of objects and no circles: 3.2 s instead of 3.55 for 80,000 records of the bank.
+    """
+    before = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_EVERY, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 def _start(run: Rederivation, disk: Disk, root: Path, first: int) -> None:
