@@ -216,16 +216,16 @@ class Evidence:
             told["note"] = (
                 f"{' and '.join(missing)} is missing, so the feature is"
                 if missing
-                else "kept as a sketch: single events are not held"
+                else "approximated: a sample of its events is held, not each of them"
             )
             return told
         return told | self._window(feature, held, n_events)
 
     def events(self, name: str) -> Inside | None:
         """The events inside the window of a feature; None if a key is missing, or single events are not held."""
-        name = self._shared(name)
-        found = find(self.core.windows, name)
-        if found is None:
+        aggregate = self.pack.features[name].aggregate
+        found = find(self.core.windows, self._shared(name))
+        if found is None or aggregate is None or aggregate.approx:
             return None
         log, feature = found
         frame = self.outcome.frame

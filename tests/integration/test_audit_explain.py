@@ -18,12 +18,14 @@ from engine.core import Core
 from engine.decision import Decider
 from engine.disk import RealDisk
 from engine.rederive import Rederivation
+from engine.setup import read_setup
 from replay.audit import explain, page, prose
 from replay.audit.evidence import Taken
 from replay.audit.ruling import Ruling, combined
 from replay.audit.veil import PLAIN
 from rules.explain import Evaluator, frame_reader
 from rules.titles import shown_number
+from tests.auditing import replayed, small_bank, small_traffic
 from tests.banking import shipped_setup, traffic
 
 KEY = "a secret that is long enough"
@@ -298,3 +300,49 @@ def test_a_decision_that_was_changed_is_not_passed_over(out, decisions, tmp_path
     path.write_bytes(text[:at] + b'"score":1,"was":' + text[at + 8 :])
     told = document(copy, decision["seq"])
     assert any("not the one derived again" in note for note in told["notes"])
+
+
+def test_every_kind_of_record_can_be_explained(tmp_path):
+    """Late ones, repeats, labels, broken messages: each gives a document, as text and as a page."""
+    out = replayed(tmp_path / "run", 500)
+    again = Rederivation(RealDisk(), out)
+    again.start(0)
+    seen = set()
+    for seq in range(again.journal.seq_end):
+        (recorded,) = again.journal.read(seq, seq + 1)
+        taken = Taken(seq, recorded.messages.lines[0], recorded.messages.positions[0])
+        outcome = again.core.apply([taken.line], [taken.position])
+        kind = int(outcome.batch.kind[0]), bool(outcome.admitted.late[0])
+        if kind in seen and seq % 25:
+            continue
+        seen.add(kind)
+        told = explain.document(again.core, again.setup, taken, outcome, explain.Asked())
+        assert not [note for note in told["notes"] if "WARNING" in note], seq
+        assert prose.as_text(told)
+        assert page.as_page(told)
+        json.dumps(told)
+        if told["decision"] is not None and not told["decision"]["restrictions"]:
+            reasons = told["decision"]["reasons"]
+            assert told["how"]["agrees"] or {"CAP_REACHED", "UNSCORABLE"} & set(reasons), seq
+    assert len(seen) >= 5, seen
+
+
+def test_an_approximated_feature_says_that_single_events_are_not_held(tmp_path):
+    """What is held of it is a sample; events of a sample would look like all there were."""
+    bank = small_bank(tmp_path / "bank")
+    rules = bank / "packs" / "one" / "rules.yaml"
+    text = rules.read_text().replace(
+        "{fast_1h: count() by account over 1h}",
+        "{fast_1h: {is: count_distinct(transaction_id) by account over 1h, approx: 5%}}",
+    )
+    rules.write_text(text)
+    core = Core(read_setup(bank))
+    lines = small_traffic(tmp_path / "t.ndjson", 60).read_bytes().splitlines()
+    core.apply(lines[:-1], [f"x:{i}" for i in range(len(lines) - 1)])
+    taken = Taken(len(lines) - 1, lines[-1], "x")
+    outcome = core.apply([taken.line], ["x"])
+    told = explain.document(core, read_setup(bank), taken, outcome, explain.Asked("FAST-002"))
+    (feature,) = [f for f in told["features"] if f["name"] == "fast_1h"]
+    assert "events" not in feature
+    assert "a sample of its events" in feature["note"]
+    assert "standard error 5%" in feature["words"]
