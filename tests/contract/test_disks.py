@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from engine.disk import RealDisk
+from engine.encrypted_disk import unlocked
 from tests.journaling import MemoryDisk
 from tests.simulation.disk import SimDisk
 
@@ -14,16 +15,56 @@ DISKS = {
     "memory": MemoryDisk,
     "simulated": lambda: SimDisk(np.random.default_rng(1)),
 }
+ENCRYPTED = {f"encrypted on {name}": make for name, make in DISKS.items()}
+KEY = bytes(range(32))
 
 
-@pytest.fixture(params=DISKS.values(), ids=DISKS)
-def place(request, tmp_path):
-    """A disk and a folder on it."""
-    disk = request.param()
-    folder = tmp_path / "out" if request.param is RealDisk else Path("out")
+class Stream:
+    """Every file of an encrypted disk taken for a stream: the names of tests with an ending put to them."""
+
+    def __init__(self, disk, folder):
+        self.disk, self.folder = disk, folder
+
+    def __truediv__(self, name):
+        return self.folder / f"{name}.ndjson"
+
+
+def made(make, tmp_path):
+    """A disk and an empty folder on it, outside of which nothing is touched."""
+    disk = make()
+    folder = tmp_path / "out" if make is RealDisk else Path("out")
     disk.make_folder(folder)
     disk.make_folder(folder)
     return disk, folder
+
+
+def encrypted(make, tmp_path):
+    disk, root = made(make, tmp_path)
+    return unlocked(disk, root, KEY, begins=True), root
+
+
+@pytest.fixture(params=[*DISKS, *ENCRYPTED])
+def place(request, tmp_path):
+    """A disk and a folder on it; an encrypted disk keeps such files in chunks."""
+    if request.param in DISKS:
+        return made(DISKS[request.param], tmp_path)
+    disk, root = encrypted(ENCRYPTED[request.param], tmp_path)
+    disk.make_folder(root / "snapshots")
+    return disk, root / "snapshots"
+
+
+@pytest.fixture(params=[*DISKS, *ENCRYPTED, *(f"streams {name}" for name in ENCRYPTED)])
+def any_place(request, tmp_path):
+    """The same, and encrypted disks with streams, which are never renamed."""
+    name = request.param.removeprefix("streams ")
+    make = DISKS.get(name) or ENCRYPTED[name]
+    if name in DISKS:
+        return made(make, tmp_path)
+    disk, root = encrypted(make, tmp_path)
+    if name == request.param:
+        disk.make_folder(root / "snapshots")
+        return disk, root / "snapshots"
+    return disk, Stream(disk, root)
 
 
 def write(disk, path, *pieces):
@@ -37,8 +78,8 @@ def write(disk, path, *pieces):
 
 
 class TestEveryDisk:
-    def test_appends_and_reads_any_part(self, place):
-        disk, folder = place
+    def test_appends_and_reads_any_part(self, any_place):
+        disk, folder = any_place
         path = folder / "a"
         write(disk, path, b"012", b"345")
         file = disk.append(path)
@@ -54,16 +95,16 @@ class TestEveryDisk:
         assert disk.read(path, 8, 9) == b"89"
         assert disk.read(path, 10) == b""
 
-    def test_creates_empty_and_append_creates_what_is_not_there(self, place):
-        disk, folder = place
+    def test_creates_empty_and_append_creates_what_is_not_there(self, any_place):
+        disk, folder = any_place
         write(disk, folder / "a", b"old")
         disk.create(folder / "a").close()
         disk.append(folder / "b").close()
         assert disk.size(folder / "a") == disk.size(folder / "b") == 0
         assert disk.size(folder / "c") == -1
 
-    def test_cuts_and_goes_on_there(self, place):
-        disk, folder = place
+    def test_cuts_and_goes_on_there(self, any_place):
+        disk, folder = any_place
         path = folder / "a"
         write(disk, path, b"0123456789")
         disk.truncate(path, 4)
@@ -96,14 +137,14 @@ class TestEveryDisk:
         disk.remove(folder / "y")
         assert disk.names(folder) == []
 
-    def test_what_is_missing_is_an_os_error(self, place):
-        disk, folder = place
+    def test_what_is_missing_is_an_os_error(self, any_place):
+        disk, folder = any_place
         for call in (disk.read, disk.open, lambda path: disk.truncate(path, 0)):
             with pytest.raises(OSError, match=r"none|No such|\[Errno"):
                 call(folder / "none")
 
-    def test_opens_for_reading_as_numpy_does(self, place):
-        disk, folder = place
+    def test_opens_for_reading_as_numpy_does(self, any_place):
+        disk, folder = any_place
         write(disk, folder / "a", np.arange(4).tobytes())
         with disk.open(folder / "a") as file:
             file.seek(8)
