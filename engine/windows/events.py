@@ -49,21 +49,15 @@ class Feature(NamedTuple):
 
 
 def reserve(words: int, reserved_bytes: int) -> I8:
-    """Zeros, at least `words` of them, and as many as the system grants up to `reserved_bytes`.
-
-    The first page is written to at once: else the first batch would wait for those of all arrays.
-    """
+    """Zeros, at least `words` of them, and as many as the system grants up to `reserved_bytes`."""
     wanted = max(words, reserved_bytes // 8)
     while True:
         try:
-            array = np.zeros(wanted, np.int64)
+            return np.zeros(wanted, np.int64)
         except MemoryError:
             if wanted == words:
                 raise
             wanted = max(words, wanted // 2)
-        else:
-            array[0] = 0
-            return array
 
 
 class EventLog:
