@@ -140,6 +140,7 @@ class Chunked:
             if head[: LENGTH.size] == MAGIC[: LENGTH.size] and told & END:
                 head += file.read(PART_BYTES - len(head))
                 gcm, number, offset = self._open_part(head), 0, offset + PART_BYTES
+                told = 0  # a part has a chunk
                 continue
             if gcm is None or len(head) < LENGTH.size:
                 self._flaw = "it is cut"
