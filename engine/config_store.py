@@ -14,16 +14,19 @@ from engine.disk import Disk, RealDisk
 from engine.setup import OVERRIDES_FILE, Setup, read_stored, stored_overrides
 
 FOLDER: Final = "config"
+TEMPORARY: Final = "."  # begins the name of one that is not whole yet
 
 
 def keep(disk: Disk, root: Path, configuration: Configuration) -> None:
     """Store `configuration` in the output folder `root`, whole or not at all; one that is there stays as it is."""
     folder = root / FOLDER
+    for name in disk.names(folder):
+        if name.startswith(TEMPORARY):  # what a killed start has left
+            disk.remove(folder / name)
     target = folder / configuration.sha256
     if disk.size(target / OVERRIDES_FILE) >= 0:
         return
-    temporary = folder / f".{configuration.sha256}.new"
-    disk.remove(temporary)
+    temporary = folder / f"{TEMPORARY}{configuration.sha256}.new"
     files = {name: path.read_bytes() for name, (path, _) in configuration.files.items()}
     overrides = json.dumps(stored_overrides(configuration), indent=1, sort_keys=True)
     files[OVERRIDES_FILE] = overrides.encode() + b"\n"

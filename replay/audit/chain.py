@@ -89,7 +89,7 @@ def check(
         access.read(root)
     except StateError as error:
         findings.add(error.where.removeprefix(f"{root}/"), error.what)
-    checked.uncovered = [name for name in disk.names(root) if name not in KNOWN]
+    checked.uncovered += [name for name in disk.names(root) if name not in KNOWN]
     return checked
 
 
@@ -278,6 +278,9 @@ def _check_configs(disk: Disk, root: Path, checked: Checked, findings: Findings)
     for name in sorted(active - set(there)):
         findings.add(f"{config_store.FOLDER}/{name}", "the configuration is not there")
     for name in there:
+        if name.startswith(config_store.TEMPORARY):  # a start was killed; the next one takes it away
+            checked.uncovered.append(f"{config_store.FOLDER}/{name}")
+            continue
         flaws = list(_flaws_of_config(disk, folder / name))
         for file, what in flaws:
             findings.add(f"{config_store.FOLDER}/{name}/{file}", what)
