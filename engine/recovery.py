@@ -133,21 +133,28 @@ def recover(
         noted = delivery.seq_end
         line = delivery.note_recovered(noted, found.core.seq - noted, clock.now_us())
         sealing.cover({DELIVERY: line})
+    unsealed.close()
     return found
 
 
 class _Unsealed:
-    """Records and lines that no seal covers yet, given to the chain again as whole frames of the journal."""
+    """Records and lines that no seal covers yet, given to the chain again as whole frames of the journal.
+
+    A seal waits for the next block or for `close`: the last one must cover the delivery line of the recovery too, for
+    no other may follow.
+    """
 
     def __init__(self, again: Rederivation, sealing: Sealing) -> None:
         self._again, self._sealing = again, sealing
         self._sealed = dict(sealing.lengths)  # bytes of each stream that the last seal covers
+        self._due_us: int | None = None  # core time after what was covered last
 
     def take(self, block: Recorded, streams: Mapping[str, bytes], at: Mapping[str, int]) -> None:
         """Cover what `block` and its lines, which end at `at` in their streams, hold beyond the last seal."""
         first = max(block.seq0, self._sealing.covered_end)
         if first >= block.seq_end:
             return
+        self.close()
         for frame in self._again.journal.read(first, block.seq_end):
             self._sealing.link(frame.link())
         for stream, lines in streams.items():
@@ -155,7 +162,13 @@ class _Unsealed:
             if n_new > 0:
                 self._sealing.cover({stream: lines[len(lines) - n_new :]})
         self._sealing.config = self._again.core.config
-        self._sealing.seal_if_due(self._again.core.core_us)
+        self._due_us = self._again.core.core_us
+
+    def close(self) -> None:
+        """Seal what was covered, if it is time."""
+        if self._due_us is not None:
+            self._sealing.seal_if_due(self._due_us)
+        self._due_us = None
 
 
 class _Unfinished:
