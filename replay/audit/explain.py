@@ -15,6 +15,7 @@ import msgspec
 
 from config import reasons
 from config.errors import InputError, StateError
+from config.pseudonyms import HIDDEN
 from config.settings import instant_us
 from engine.batch import ACTIVITY, TRANSACTION
 from engine.core import Core, Outcome
@@ -299,7 +300,7 @@ def _rule(ruled: Ruled, timezone: str) -> Json:
         "clauses": [_clause(part) for part in _top(explained.when)],
         "joins": "or" if explained.when.op == "or" else "and",
         "actions": [_action(action) for action in rule.actions],
-        "flips": [_flip(flip) for flip in explained.flips[:3]],
+        "flips": [_flip(flip) for flip in sorted(explained.flips, key=_is_hidden)[:3]],
     }
     if explained.because:
         told["because"] = explained.because
@@ -346,6 +347,10 @@ def _clause(clause: Clause) -> Json:
     if clause.flip is not None:
         told["flip"] = _flip(clause.flip)
     return told
+
+
+def _is_hidden(flip: Flip) -> bool:
+    return flip.text.endswith(HIDDEN)
 
 
 def _flip(flip: Flip) -> Json:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from config.decisions import APPROVE, DECISIONS, REVIEW, SEVERITY
+from config.pseudonyms import HIDDEN
 from engine.core import Core, Outcome
 from engine.outcomes import CHAMPION
 from engine.restrictions import BLOCKING, demands
@@ -355,9 +356,11 @@ def _farness(ruled: Ruled) -> tuple[int, float, str]:
     return len(open_clauses(ruled.explained.when)), distance, ruled.explained.rule.id
 
 
-def _nearness(change: Change) -> tuple[bool, float, str]:
+def _nearness(change: Change) -> tuple[bool, bool, float, str]:
+    """Near ones first; those whose value may not be shown tell least, and stand last."""
     distance = change.distance
-    return distance is None, distance if distance is not None else 0.0, change.what
+    far = distance if distance is not None else 0.0
+    return change.what.endswith(HIDDEN), distance is None, far, change.what
 
 
 def _text(value: Value) -> str | None:
