@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from rules.ruleset import WindowSpec
 
 RESERVED_BYTES = 4 << 30  # address space of one large array, at most
+PAGE = 1 << 18  # words of a large page
+AHEAD_ROWS = 256  # after so many rows one large page is asked for ahead of need
 
 
 class State(NamedTuple):
@@ -259,6 +261,8 @@ class Together:
             log.stand_at(where)
         self._widest = max((log.event_width for log in logs), default=0)
         self._scratch: I8 = np.zeros((self._widest, 0), np.int64)
+        self._rows = 0  # since the last page that was had ahead
+        self._had = np.zeros((len(logs), 3), np.int64)  # words of which the pages are had
 
     def apply(self, frame: "Frame", filters: NDArray[np.bool_], rows: "Rows") -> None:
         """Apply the rows in order and write the results into the frame."""
@@ -269,8 +273,31 @@ class Together:
                 rows.seq, rows.time_us, rows.action, rows.original_seq, self.table, scratch,
             )  # fmt: skip
             if k == len(self.logs):
-                return
+                break
             self.logs[k].make_room()
+        self._rows += len(rows.seq)
+        if self._rows >= AHEAD_ROWS:
+            self._rows = 0
+            self._have_a_page()
+
+    def _have_a_page(self) -> None:
+        """Write to the next page of one large array, so that several arrays do not need theirs in the same batch.
+
+        A large page takes milliseconds, and arrays that grow alike need theirs at once. Nothing is used behind the end.
+        """
+        for log, had in zip(self.logs, self._had, strict=True):
+            note, state = log.state.note, log.state
+            used = (
+                int(note[at.SLOTS]) * log.width,
+                int(note[at.LOG_FREE]) * log.event_width,
+                int(note[at.POOL_FREE]),
+            )
+            for j, array in enumerate((state.record, state.log, state.pool)):
+                end = max(int(had[j]), used[j])
+                if used[j] > PAGE // 2 and end < used[j] + PAGE and end + PAGE < len(array):
+                    array[end + PAGE] = 0
+                    had[j] = end + PAGE
+                    return
 
     def scratch(self, n: int) -> I8:
         """Memory that kernels write to while they apply `n` rows."""

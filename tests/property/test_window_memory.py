@@ -9,6 +9,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.windows import events
 from engine.windows.kernels import layout as at
 from tests.oracles.windows import Declared, Row
 from tests.windowing import DECAYED, N_FILTERS, Runner, random_case
@@ -92,6 +93,18 @@ def test_every_slot_belongs_to_one_entity_or_is_free_and_empty(seed, every):
             head = ~int(record[head - 1, at.OWNER])
             assert not np.delete(record[free[-1]], at.OWNER).any()
         assert sorted([*(place[names] - 1), *free]) == list(range(len(record)))
+
+
+def test_pages_had_ahead_of_need_change_nothing(monkeypatch):
+    case = random_case(7)
+    calm = runner(case, (7, 3, 100))
+    seen = calm.feed(case.rows)
+    monkeypatch.setattr(events, "PAGE", 4)
+    monkeypatch.setattr(events, "AHEAD_ROWS", 1)
+    ahead = runner(case, (7, 3, 100))
+    assert [row for k in range(0, 400, 5) for row in ahead.feed(case.rows[k : k + 5])] == seen
+    assert ahead.saved() == calm.saved()
+    assert ahead.windows.together._had.any()
 
 
 def test_months_of_steady_traffic_need_no_more_places_and_what_never_comes_back_keeps_none():
