@@ -39,6 +39,7 @@ from engine.admission import NEVER
 from engine.carry import Carried, Missing, carry
 from engine.core import Core
 from engine.disk import Disk, RealDisk
+from engine.encrypted_disk import beneath
 from engine.entities import Dictionaries
 from engine.ports import Recorded
 from engine.remembered import UNSCORABLE
@@ -203,7 +204,7 @@ def back_fill(
     if not carried.empty_logs and carried.missing == Missing():
         return carried
     question = ask(core, carried)
-    if not isinstance(disk, RealDisk):
+    if not isinstance(beneath(disk), RealDisk):
         return splice(core, carried, fill_from(disk, root, core.config, question, key, first_seq))
     told = {
         "root": str(root),
@@ -242,6 +243,7 @@ def fill_from(
     from engine.rederive import Rederivation, blocks  # it comes here itself
 
     again = Rederivation(disk, root, key=key)
+    disk = again.disk
     seq, _ = question["core"].tolist()
     start = None
     if again.journal.first_seq > 0 or first_seq > 0:

@@ -1,9 +1,9 @@
 """`weir backup` and `weir restore`: a copy of an output folder that can be gone on with, and the proof that it can.
 
 A backup may be taken while the engine runs. Files are copied in an order in which each speaks only of what is copied
-after it, cut at the length it had: snapshots, seals, delivery log, streams, journal, configurations. So the copy is
-what a kill
-between two instants would have left, and starting from it goes on like starting after that kill.
+after it, cut at the length it had: snapshots, seals, delivery log, streams, list of keys, journal, configurations. So
+the copy is what a kill between two instants would have left, and starting from it goes on like starting after that
+kill. What is encrypted is copied as it stands: no key is needed, and the copy is as safe as the folder.
 
 A restore checks every byte against the backup's list. With `--drill` it also decides records again from the restored
 journal and compares every line: some (from the newest snapshot on) or all. What was done, how long it took and what it
@@ -25,6 +25,7 @@ from engine.clock import Clock, SystemClock
 from engine.comparing import Comparison
 from engine.delivery import FILE as DELIVERY_FILE
 from engine.disk import Disk, RealDisk
+from engine.epochs import FILE as KEYS_FILE
 from engine.outcomes import rfc3339
 from engine.output import CONTROL, JOURNAL, STREAMS, OutputFolder
 from engine.rederive import Rederivation
@@ -120,6 +121,7 @@ def prove(disk: Disk, root: Path, clock: Clock, records: str) -> dict[str, Any]:
     if config:
         key = key_of(config_store.stored(disk, root, config).configuration.settings)
     again = Rederivation(disk, root, key=key)
+    disk = again.disk
     end = again.journal.seq_end
     again.start(end, snapshots=records != ALL)
     seconds_to_load = _seconds(clock, began_ns)
@@ -160,10 +162,12 @@ def _files(disk: Disk, root: Path) -> Iterator[tuple[str, int]]:
         folder = f"{snapshots.FOLDER}/{seq:016d}"
         for name in (snapshots.STATE, snapshots.MANIFEST):
             yield f"{folder}/{name}", disk.size(root / folder / name)
-    for name in (SEALS_FILE, DELIVERY_FILE):
-        yield name, _whole_lines(disk, root / name)
+    yield SEALS_FILE, _whole_lines(disk, root / SEALS_FILE)
+    length = _whole_lines if disk.size(root / KEYS_FILE) < 0 else _size
+    yield DELIVERY_FILE, length(disk, root / DELIVERY_FILE)
     for name in (*(f"{stream}.ndjson" for stream in STREAMS), "access.ndjson", "summary.json"):
         yield name, disk.size(root / name)
+    yield KEYS_FILE, _whole_lines(disk, root / KEYS_FILE)
     for name in disk.names(root / JOURNAL):
         yield f"{JOURNAL}/{name}", disk.size(root / JOURNAL / name)
     for config in disk.names(root / config_store.FOLDER):
@@ -188,6 +192,10 @@ def _whole_lines(disk: Disk, path: Path) -> int:
         return size
     start = max(0, size - BLOCK_BYTES)
     return start + disk.read(path, start, size - start).rfind(b"\n") + 1
+
+
+def _size(disk: Disk, path: Path) -> int:
+    return disk.size(path)
 
 
 def _copy(disk: Disk, source: Path, target: Path, name: str, stop: int) -> Copied:

@@ -11,6 +11,7 @@ from typing import Final
 
 from config.settings import Configuration
 from engine.disk import Disk, RealDisk
+from engine.encrypted_disk import beneath
 from engine.setup import OVERRIDES_FILE, Setup, read_stored, stored_overrides
 
 FOLDER: Final = "config"
@@ -46,7 +47,7 @@ def keep(disk: Disk, root: Path, configuration: Configuration) -> None:
 def stored(disk: Disk, root: Path, sha256: str) -> Setup:
     """Read the configuration `sha256` (with or without `sha256:` before it); `StateError` if it is not as it was."""
     folder = root / FOLDER / sha256.removeprefix("sha256:")
-    if isinstance(disk, RealDisk):
+    if isinstance(beneath(disk), RealDisk):
         return read_stored(folder)
     with tempfile.TemporaryDirectory() as elsewhere:  # settings and packs are read from real files
         copy = Path(elsewhere) / folder.name

@@ -42,6 +42,7 @@ PLAIN: Final = frozenset(
 SNAPSHOTS: Final = "snapshots"
 BLOCK_BYTES: Final = 16  # of AES
 READ_BYTES: Final = 1 << 18
+BEGINNING: Final = b'{"'  # of every stream
 AS_IT_IS, BY_PLACE, IN_CHUNKS = 0, 1, 2
 
 
@@ -65,6 +66,7 @@ def unlocked(
     if disk.size(root / epochs.FILE) < 0:
         if key is None or not begins:
             return disk
+        _check_is_plain(disk, root)
         disk.make_folder(root)
         clear = [f"{SNAPSHOTS}/{name}" for name in disk.names(root / SNAPSHOTS)]
         return EncryptedDisk(disk, root, key, Epochs.begin(disk, root, key, clear, chance), chance)
@@ -78,6 +80,21 @@ def unlocked(
     return EncryptedDisk(disk, root, key, Epochs(disk, root, key, chance), chance)
 
 
+def _check_is_plain(disk: Disk, root: Path) -> None:
+    """Refuse a folder whose streams are encrypted although nothing says how."""
+    for name in disk.names(root):
+        path = root / name
+        if path.suffix != ".ndjson" or name in PLAIN or disk.size(path) <= 0:
+            continue
+        if not disk.read(path, 0, len(BEGINNING)) == BEGINNING:
+            raise StateError(
+                f"`{epochs.FILE}` is missing, and `{name}` is encrypted or damaged",
+                str(path),
+                why="keys of streams are derived from what that file says",
+                fix=epochs.FIX,
+            )
+
+
 def beneath(disk: Disk) -> Disk:
     """The disk with what really stands on it."""
     return disk.inner if isinstance(disk, EncryptedDisk) else disk
@@ -86,6 +103,14 @@ def beneath(disk: Disk) -> Disk:
 def is_encrypted(disk: Disk, root: Path) -> bool:
     """Whether streams of the output folder `root` are, or were at any time, encrypted. Needs no key."""
     return beneath(disk).size(root / epochs.FILE) >= 0
+
+
+def keys_length(disk: Disk) -> int:
+    """Bytes of encryption.ndjson that hold whole lines; 0 for a disk that does not encrypt."""
+    if not isinstance(disk, EncryptedDisk):
+        return 0
+    disk.epochs.refresh()
+    return disk.epochs.end
 
 
 def as_stored(disk: Disk, path: Path, start: int, data: bytes) -> bytes:

@@ -8,6 +8,7 @@
     snapshots/           state of the core, newest last                        (engine/snapshots.py)
     config/              every configuration that was active                   (engine/config_store.py)
     control/             commands dropped in by people                         (engine/control.py)
+    encryption.ndjson    how streams are encrypted, if they are               (engine/epochs.py)
     summary.json         what the last run added up
 
 The streams are outcomes: the same bytes for the same input and configuration, whatever was killed on the way. Where
@@ -40,7 +41,13 @@ JOURNAL: Final = "journal"
 CONTROL: Final = "control"
 FOLDERS: Final = (JOURNAL, snapshots.FOLDER, CONTROL, config_store.FOLDER)
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG})
-FILES: Final = ("delivery.ndjson", "seals.ndjson", "access.ndjson", "summary.json")
+FILES: Final = (
+    "delivery.ndjson",
+    "seals.ndjson",
+    "access.ndjson",
+    "encryption.ndjson",
+    "summary.json",
+)
 
 
 def stream_path(root: Path, stream: str) -> Path:

@@ -18,6 +18,7 @@ from engine import config_store, snapshots
 from engine.backfill import reconfigure
 from engine.core import Core, Outcome
 from engine.disk import Disk
+from engine.encrypted_disk import unlocked
 from engine.journal import read_journal
 from engine.output import JOURNAL
 from engine.ports import SALT_BYTES, Messages, Recorded
@@ -44,6 +45,7 @@ class ConfigRecord(msgspec.Struct, frozen=True, kw_only=True):
 class Rederivation:
     """A core on its way through the journal of the output folder `root`. Reads only; the run may still be going on.
 
+    disk      : through which the folder is read, decrypted where it is encrypted
     core      : the state before the record `core.seq`, which is the next to be applied
     setup     : the configuration active there
     position  : where the source stood then
@@ -64,7 +66,7 @@ class Rederivation:
         key: bytes | None = None,
         known: Mapping[str, Setup] | None = None,
     ) -> None:
-        self._disk, self._root, self._key = disk, root, key
+        self.disk, self._root, self._key = unlocked(disk, root, key), root, key
         self.journal = read_journal(disk, root / JOURNAL, key)
         self._setups = dict(known or {})
         self.position = ""
@@ -103,7 +105,7 @@ class Rederivation:
         """The configuration with this hash; `StateError` if the folder does not have it as it was."""
         found = self._setups.get(config)
         if found is None:
-            found = self._setups[config] = config_store.stored(self._disk, self._root, config)
+            found = self._setups[config] = config_store.stored(self.disk, self._root, config)
         return found
 
     def outcomes(
@@ -135,7 +137,7 @@ class Rederivation:
             )
 
     def _start_from_snapshot(self, seq_max: int) -> bool:
-        for found in snapshots.usable(self._disk, self._root, seq_max):
+        for found in snapshots.usable(self.disk, self._root, seq_max):
             if isinstance(found, StateError):
                 self.skipped.append(found)
                 continue
@@ -159,7 +161,7 @@ class Rederivation:
         told = msgspec.json.decode(record.config, type=ConfigRecord)
         self.setup = self.setup_of(told.config)
         self.core, _ = reconfigure(
-            self._disk, self._root, self.core, self.setup, key=self._key, told=told.evidence
+            self.disk, self._root, self.core, self.setup, key=self._key, told=told.evidence
         )
 
 

@@ -4,7 +4,7 @@ A seal covers a run of input records and every byte that was written to the stre
 
     {"seal": 17, "seq0": first seq, "n": records, "leaves": sha256 over their leaves, "about": sha256 over what the
      journal keeps beside the payloads, "journal": digest of the last frame (engine/journal/frames.py),
-     "streams": {"decisions": [from, to, sha256 of these bytes], "alerts": [to, to, ""], ...},
+     "streams": {"decisions": [from, to, sha256 of these bytes as they stand on the disk], "alerts": [to, to, ""], ...},
      "config": active at its end, "core_time": at its end, "closes_day": a UTC day or null,
      "kept_from": oldest seq that the journal keeps, "previous": hash of the line before, "hash": of this line}
 
@@ -32,7 +32,9 @@ import msgspec
 import orjson
 
 from config.errors import StateError
+from engine import epochs
 from engine.disk import Disk, DiskFile
+from engine.encrypted_disk import as_stored, beneath, keys_length
 from engine.journal import ErasedFrame, Frame, JournalReader
 from engine.journal.frames import END
 from engine.journal.segments import place_of
@@ -268,7 +270,7 @@ class Sealer:
         self, disk: Disk, root: Path, *, is_synced: bool = True, root_copy: Path | None = None
     ) -> None:
         self._disk = disk
-        self._path = root / NAME
+        self._root, self._path = root, root / NAME
         self._is_synced = is_synced
         self._copy_path = root_copy
         chain = self._read_end()
@@ -280,6 +282,7 @@ class Sealer:
         if root_copy is not None:
             self._check_copy(root_copy, chain)
         self._begin()
+        self._cover_keys()
         self._file = self._append(self._path)
         self._copy: DiskFile | None = None
         if root_copy is not None:
@@ -323,11 +326,27 @@ class Sealer:
             covered = self._streams.get(name)
             if covered is None:
                 covered = self._streams[name] = _Covered(0)
-            covered.add(data)
+            covered.add(as_stored(self._disk, self._root / f"{name}.ndjson", covered.end, data))
+
+    def _cover_keys(self) -> None:
+        """Cover what encryption.ndjson has got since the last seal: it says how streams are encrypted."""
+        end = keys_length(self._disk)
+        start = self.lengths.get(epochs.STREAM, 0)
+        if end < start:
+            raise StateError(
+                f"`{epochs.FILE}` is shorter than what was sealed of it ({start} bytes), or damaged at its end",
+                str(self._root / epochs.FILE),
+                why="keys of streams are derived from what that file says",
+                fix=epochs.FIX,
+            )
+        if end > start:
+            data = self._disk.read(self._root / epochs.FILE, start, end - start)
+            self.cover({epochs.STREAM: data})
 
     def seal(self, *, config: str, core_time: str, closes_day: str | None = None) -> str:
         """Write the seal of everything covered since the last one; durable when it returns. Gives the root."""
         assert self._n > 0, "a seal of nothing"
+        self._cover_keys()
         fields = {
             "seal": self._number,
             "seq0": self.seq_end,
@@ -511,7 +530,11 @@ class Finding:
 
 
 def check_streams(disk: Disk, root: Path, chain: Chain, *, n_threads: int = 2) -> list[Finding]:
-    """Hold the bytes of every stream against the seals. Bytes behind the last seal are not looked at."""
+    """Hold the bytes of every stream, as they stand on the disk, against the seals. Needs no key.
+
+    Bytes behind the last seal are not looked at.
+    """
+    disk = beneath(disk)
     work = [
         (seal, stream, a, b, told)
         for seal in chain.seals

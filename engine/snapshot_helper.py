@@ -46,6 +46,7 @@ def follow(
     config = read_seals(disk, root).seals[-1].config
     key = key_of(config_store.stored(disk, root, config).configuration.settings)
     again = Rederivation(disk, root, key=key, known=known)
+    disk = again.disk
     again.start(seq)
     start = again.snapshot
     comparison = Comparison(disk, root, start.lengths if start else {})

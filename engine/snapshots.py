@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from config.errors import StateError
 from engine.disk import Disk, DiskFile
+from engine.encrypted_disk import beneath
 
 FOLDER: Final = "snapshots"
 STATE, MANIFEST = "state.npz", "manifest.json"
@@ -46,7 +47,10 @@ class Snapshot:
 
 
 def write(disk: Disk, root: Path, snapshot: Snapshot) -> dict[str, str]:
-    """Write `snapshot` into the output folder `root`; return the sha256 of its files, for the chain of seals."""
+    """Write `snapshot` into the output folder `root`; return the sha256 of its files, for the chain of seals.
+
+    These are hashes of what stands on the disk, so that the chain can be checked without a key.
+    """
     folder = root / FOLDER
     target, temporary = folder / _name(snapshot.seq), folder / f".{_name(snapshot.seq)}.new"
     disk.remove(temporary)
@@ -75,7 +79,10 @@ def write(disk: Disk, root: Path, snapshot: Snapshot) -> dict[str, str]:
     disk.remove(target)
     disk.rename(temporary, target)
     disk.sync_folder(folder)
-    return {STATE: state.sha256(), MANIFEST: hashlib.sha256(text).hexdigest()}
+    return {
+        STATE: stored_sha256(disk, target / STATE, state.sha256()),
+        MANIFEST: stored_sha256(disk, target / MANIFEST, hashlib.sha256(text).hexdigest()),
+    }
 
 
 def numbers(disk: Disk, root: Path) -> list[int]:
@@ -152,6 +159,15 @@ def _read(disk: Disk, folder: Path, manifest: Mapping[str, Any]) -> Snapshot:
         manifest["totals"],
         state,
     )
+
+
+def stored_sha256(disk: Disk, path: Path, plain: str) -> str:
+    """The hash of a file as it stands on the disk; that is `plain`, its hash as it reads, if nothing is encrypted."""
+    inner = beneath(disk)
+    if inner is disk:
+        return plain
+    with inner.open(path) as file:
+        return _sha256(file)
 
 
 def _sha256(file: IO[bytes]) -> str:

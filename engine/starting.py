@@ -24,6 +24,7 @@ from engine.delivery import FILE as DELIVERY_FILE
 from engine.delivery import STREAM as DELIVERY
 from engine.delivery import Delivery
 from engine.disk import Disk
+from engine.encrypted_disk import unlocked
 from engine.encryption import read_key
 from engine.journal import open_journal
 from engine.keeping import Helper, Keeper
@@ -103,13 +104,16 @@ def open_engine(
 
     Raises `StateError` if what is on disk cannot be gone on with; nothing was changed then but torn tails.
     """
+    settings = setup.configuration.settings
+    durability = durability or settings.durability
+    out = OutputFolder(root, disk)
+    _check_kind(out, durability)
+    with out.guarded():
+        disk = unlocked(disk, root, key_of(settings), begins=True)
     out = OutputFolder(root, disk)
     opened: list[Closes] = [out]
     try:
-        durability = durability or setup.configuration.settings.durability
-        _check_kind(out, durability)
         metrics = Metrics(clock) if metrics is None else metrics
-        settings = setup.configuration.settings
         keeper = Keeper(disk, root, clock, settings)
         keeper.helper = Helper(root) if helper and durability != NONE else None
         desk = Control(root / CONTROL, disk)
@@ -341,7 +345,7 @@ def _other_configuration(out: OutputFolder, old: Setup, new: Setup) -> StateErro
 
 
 def key_of(settings: Settings) -> bytes | None:
-    """The key that encrypts the journal; None where nothing is encrypted. `ConfigError` if it cannot be had."""
+    """The key that encrypts the output folder; None where nothing is encrypted. `ConfigError` if it cannot be had."""
     named = settings.encryption
     if named is None:
         return None

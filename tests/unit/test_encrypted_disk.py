@@ -173,14 +173,14 @@ def test_opening_for_syncing_alone_begins_nothing():
 def test_a_folder_that_was_in_the_clear_goes_on_encrypted():
     """What stood there can still be read; what comes is encrypted, a snapshot put in later must be."""
     inner = MemoryDisk()
-    write(inner, STREAM, b"plain\n")
+    write(inner, STREAM, b'{"seq":0}\n')
     write(inner, WHOLE, b"an old snapshot")
     disk = opened(inner)
     write(disk, STREAM, b"secret\n")
     newer = WHOLE.parent.with_name("0000000000000009") / WHOLE.name
     write(disk, newer, b"a new snapshot")
-    assert disk.read(STREAM) == b"plain\nsecret\n"
-    assert inner.read(STREAM).startswith(b"plain\n")
+    assert disk.read(STREAM) == b'{"seq":0}\nsecret\n'
+    assert inner.read(STREAM).startswith(b'{"seq":0}\n')
     assert b"secret" not in inner.read(STREAM)
     assert disk.read(WHOLE) == b"an old snapshot"
     assert disk.read(newer) == b"a new snapshot"
@@ -203,6 +203,16 @@ def test_a_wrong_key_and_no_key_are_told_and_nothing_is_touched():
     assert unlocked(plain, ROOT, None, begins=True) is plain
     assert unlocked(plain, ROOT, KEY) is plain, "who only reads begins nothing"
     assert beneath(opened(inner)) is inner
+
+
+def test_a_list_of_keys_that_is_gone_is_never_begun_anew():
+    inner = MemoryDisk()
+    write(opened(inner), STREAM, b'{"seq":0}\n')
+    del inner.now[LOG]
+    before = content(inner)
+    with pytest.raises(StateError, match="encryption.ndjson` is missing"):
+        opened(inner)
+    assert content(inner) == before
 
 
 def test_every_byte_of_the_list_of_keys_counts():
