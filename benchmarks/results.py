@@ -297,6 +297,52 @@ SECTIONS = {
             )
         },
     ),
+    "durability": Section(
+        "What durability costs",
+        "First the same replay without a journal (none), with one that survives a killed process (flush) and one that "
+        "survives a power failure (sync): journal, delivery log and chain of seals together, from the first poll to "
+        "the end of the source, in turns; costs are medians of pairs. Then a restart: the files of the engine were "
+        "dropped from the memory of the system, and a new process goes on until one decision is written. Then a live "
+        "run of that engine: latency from when the oldest message of a batch was due, which a process sends at a fixed "
+        "rate whatever the engine does, to when its outcome was written; ms. While a snapshot is written by the "
+        "process beside, and as long before it with nothing beside, on the same two cores: slowest is the median over "
+        "turns of the slowest batch. What the machine itself adds to a batch stands in the first row. Last, going "
+        "over a day again: whole commands without the start of Python; times is the speed of the replay with sync.",
+        {
+            "rows": (
+                Column("feed", "feed"),
+                Column("durability", "durability"),
+                Column("messages", "messages", "{:,}"),
+                Column("tx_per_second", "tx/s", "{:,}"),
+                Column("cpu_us", "CPU, us a message", "{:.2f}"),
+                Column("cost", "cost, clock", "{:.1%}"),
+                Column("cpu_cost", "cost, CPU", "{:.1%}"),
+                Column("journal_bytes", "journal, bytes a message", "{:.0f}"),
+            ),
+            "restart": (Column("what", "restart"), Column("found", "found", "{:,.2f}")),
+            "live": (
+                Column("what", "live"),
+                Column("batches", "batches", "{:,}"),
+                Column("p50", "p50", "{:.2f}"),
+                Column("p99", "p99", "{:.2f}"),
+                Column("p99.9", "p99.9", "{:.2f}"),
+                Column("slowest", "slowest", "{:.1f}"),
+                Column("slowest_of_all", "of all turns", "{:.1f}"),
+            ),
+            "verify": (
+                Column("what", "a day again"),
+                Column("seconds", "s", "{:.2f}"),
+                Column("cpu_seconds", "CPU, s", "{:.2f}"),
+                Column("times", "times", "{:.2f}"),
+                Column("cpu_times", "times, CPU", "{:.2f}"),
+            ),
+            "limits": (
+                Column("what", "what"),
+                Column("limit", "limit", "{:,.10g}"),
+                Column("found", "found", "{:,.2f}"),
+            ),
+        },
+    ),
     "decode": Section(
         "Decoding",
         "CPU microseconds a message, the best of three passes: from bytes to validated columns, beside msgspec alone "
@@ -565,6 +611,24 @@ def of_scale(result):
     ]
 
 
+def of_durability(result):
+    costs = [row for row in result["limits"] if row["what"].startswith("cost")]
+    cost, *others = (row for row in result["limits"] if row not in costs)
+    clock = [row for row in costs if "processor" not in row["what"]]
+    yield [
+        "journal with seals, synced: handbook feed and shipped packs on a generated bank",
+        " and ".join(f"**{row['found']:.1%}**" for row in clock) + " of throughput",
+        f"limit: {clock[0]['limit']:.0%}",
+    ]
+    yield [
+        f"restart from a snapshot of {result['accounts']:,} accounts, {few(result['snapshot_mb'])} MB",
+        f"**{few(cost['found'])} s** to the first decision",
+        f"limit: {few(cost['limit'])} s",
+    ]
+    for row in others:
+        yield [row["what"], few(row["found"]), f"limit: {few(row['limit'])}"]
+
+
 def of_models(result):
     for row in (row for row in result["rows"] if row["river_us"] is not None):
         yield [
@@ -607,6 +671,7 @@ HEADLINES = {
     "windows": of_windows,
     "scale": of_scale,
     "models": of_models,
+    "durability": of_durability,
     "decode": of_decode,
     "generate": of_generate,
 }

@@ -1,0 +1,316 @@
+"""What durability costs: the journal, a restart, a snapshot beside a live run, a verification.
+
+    python -m benchmarks.bench_durability [--smoke] [--json]
+
+- Journal: the same replay with `durability` none, flush and sync, in turns, each pair side by side; from the first poll
+  to the end of the source. Journal, delivery log and chain of seals are on or off together.
+- Restart: N accounts are touched twice under 40 features over 5 keys, the engine stops, its files are dropped from the
+  memory of the system, and a new process goes on until one more decision is written; then it is killed.
+- Live: a process sends messages at a fixed rate to that engine, each when it is due. In turns nothing is written
+  beside, and a snapshot is. Latency is from when the oldest message of a batch was due to when its outcome was written.
+- Verify: N transactions of one UTC day are replayed; then verified as that day, whole and by the chain alone.
+
+Replays and verifications have one core. Restart and live run have all: there is a process beside, and one that sends.
+Figures are medians of turns; limits are those of the issue.
+"""
+
+import hashlib
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import bench_handbook, durable, measuring
+from benchmarks.measuring import HANDBOOK
+
+KINDS = ("none", "flush", "sync")
+TURNS, SMOKE_TURNS = 5, 1
+RATE = 2_000  # messages a second of the live run
+REST_S, SMOKE_REST_S = 15.0, 2.0
+JOURNAL_COST, RESTART_S, STALL_MS, VERIFY_TIMES, CHAIN_TIMES = 0.15, 10.0, 20.0, 1.0, 20.0
+BANK_DAYS, SMOKE_BANK_DAYS = 12, 3
+DAY = "2026-01-01"
+
+
+class Spent:
+    """Seconds on the clock and of the processor, all threads of this process."""
+
+    def __init__(self):
+        self.clock, self.cpu = time.perf_counter(), time.process_time()
+
+    def stop(self):
+        self.clock, self.cpu = time.perf_counter() - self.clock, time.process_time() - self.cpu
+        return self
+
+
+def watched(source):
+    """The source, and a list that gets what was spent from its first poll to its end."""
+    poll, running, done = source.poll, [], []
+
+    class Watched(type(source)):
+        def poll(self, rows_max, wait_us):
+            if not running:
+                running.append(Spent())
+            messages = poll(rows_max, wait_us)
+            if messages is None and not done:
+                done.append(running[0].stop())
+            return messages
+
+    source.__class__ = Watched
+    return source, done
+
+
+def replay(setup, recording, out, durability):
+    """Replay once; what was spent, the summary, and the hash of the decisions."""
+    from config.feeds import CANONICAL, Feed
+    from engine.app import Job, execute
+    from engine.brokers.files import FileSource
+
+    source, done = watched(FileSource([recording], Feed(CANONICAL), setup.schema))
+    rows_max = setup.configuration.settings.rows_max
+    job = Job(setup, out, rows_max, inputs=(recording.name,), durability=durability, quiet=True)
+    summary = execute(job, source)
+    with (out / "decisions.ndjson").open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return done[0], summary, digest
+
+
+def size_of(folder, pattern="*"):
+    return sum(path.stat().st_size for path in folder.rglob(pattern) if path.is_file())
+
+
+# ---------------------------------------------------------------- journal
+
+
+def journal(name, setup, recording, folder, n_turns):
+    """One row a durability, and the cost of each as medians over turns; the hash of the decisions."""
+    spent = {kind: [] for kind in KINDS}
+    digests, bytes_ = set(), {}
+    for turn in range(n_turns):
+        for k in range(len(KINDS)):
+            kind = KINDS[(turn + k) % len(KINDS)]
+            out = folder / f"{name}-{turn}-{kind}"
+            took, summary, digest = replay(setup, recording, out, kind)
+            spent[kind].append(took)
+            digests.add(digest)
+            bytes_[kind] = size_of(out / "journal") if kind != "none" else None
+            remove(out)
+    assert len(digests) == 1, f"{name}: durability changed what was decided"
+    n = sum(summary["decisions"].values())
+    n_messages = summary["messages"]["all"]
+    rows = []
+    for kind in KINDS:
+        pairs = list(zip(spent[kind], spent["none"], strict=True))
+        rows.append(
+            {
+                "feed": name,
+                "durability": kind,
+                "transactions": n,
+                "messages": n_messages,
+                "tx_per_second": round(n / statistics.median(s.clock for s in spent[kind])),
+                "cpu_us": statistics.median(s.cpu for s in spent[kind]) / n_messages * 1e6,
+                "cost": statistics.median(s.clock / base.clock - 1 for s, base in pairs),
+                "cpu_cost": statistics.median(s.cpu / base.cpu - 1 for s, base in pairs),
+                "journal_bytes": bytes_[kind] / n_messages if bytes_[kind] else None,
+            }
+        )
+    return rows, digests.pop()
+
+
+def remove(folder):
+    for path in sorted(folder.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    folder.rmdir()
+
+
+# ---------------------------------------------------------------- restart and live
+
+
+def forget(folder):
+    """Have the system drop what it holds of the files in memory, where it can be asked to."""
+    if not hasattr(os, "posix_fadvise"):
+        return
+    for path in (path for path in folder.rglob("*") if path.is_file()):
+        number = os.open(path, os.O_RDONLY)
+        os.fsync(number)
+        os.posix_fadvise(number, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(number)
+
+
+def restarts(folder, n_turns):
+    """What a restart takes, each part as the median over turns."""
+    told = []
+    for _ in range(n_turns):
+        forget(folder)
+        told.append(durable.call("restart", folder, time.perf_counter()))
+        assert told[-1]["decided"] == 1, told[-1]
+    return {name: statistics.median(each[name] for each in told) for name in told[0]}
+
+
+def latencies(told):
+    """Rows of the table, and what a snapshot adds to the slowest batch and to p99.9, medians over turns, ms."""
+    batches = np.array(told["batches"], np.float64)
+    at_us, took_ms = batches[:, 0], batches[:, 1] / 1e3
+    began = at_us[0]
+    seen = {"nothing beside": [], "a snapshot beside": []}
+    for start_us, end_us in told["turns"]:
+        rest_us = max(began, start_us - (end_us - start_us))  # as long before as the snapshot takes
+        for what, low, high in (
+            ("nothing beside", rest_us, start_us),
+            ("a snapshot beside", start_us, end_us),
+        ):
+            seen[what].append(took_ms[(at_us >= low) & (at_us < high)])
+        began = end_us
+    rows = []
+    for what, turns in seen.items():
+        everything = np.concatenate(turns)
+        rows.append(
+            {
+                "what": what,
+                "seconds": sum((b - a) / 1e6 for a, b in told["turns"]) if "snap" in what else None,
+                "batches": len(everything),
+                **{
+                    f"p{p}": float(np.percentile(everything, float(p)))
+                    for p in ("50", "99", "99.9")
+                },
+                "slowest": statistics.median(float(turn.max()) for turn in turns),
+                "slowest_of_all": float(everything.max()),
+            }
+        )
+    rest, beside = rows
+    return rows, beside["slowest"] - rest["slowest"], beside["p99.9"] - rest["p99.9"]
+
+
+# ---------------------------------------------------------------- verify
+
+
+def verify(folder, n, n_accounts, n_turns):
+    """One row for each way to go over a day, and the hash of the decisions."""
+    from replay.audit import verify as audit
+
+    setup = durable.configure(folder / "config")
+    recording = folder / "day.ndjson"
+    durable.write(recording, durable.payments(n, n_accounts, span_us=durable.DAY_US))
+    spent = {what: [] for what in ("replay, none", "replay, sync", "verify", "chain alone")}
+    for turn in range(n_turns):
+        out = folder / f"none-{turn}"
+        took = Spent()
+        _, _, digest = replay(setup, recording, out, "none")
+        spent["replay, none"].append(took.stop())
+        remove(out)
+        out = folder / f"sync-{turn}"
+        took = Spent()
+        _, _, again = replay(setup, recording, out, "sync")
+        spent["replay, sync"].append(took.stop())
+        assert again == digest, "durability changed what was decided"
+        for what, chain_only in (("verify", False), ("chain alone", True)):
+            took = Spent()
+            found = audit.report(out, day=DAY, chain_only=chain_only)
+            spent[what].append(took.stop())
+            assert found.is_fine, found.headline
+            assert chain_only or found.facts["decisions"] == n, found.facts
+        remove(out)
+    rows = []
+    for what, turns in spent.items():
+        pairs = list(zip(spent["replay, sync"], turns, strict=True))
+        rows.append(
+            {
+                "what": what,
+                "seconds": statistics.median(s.clock for s in turns),
+                "cpu_seconds": statistics.median(s.cpu for s in turns),
+                "times": statistics.median(base.clock / s.clock for base, s in pairs),
+                "cpu_times": statistics.median(base.cpu / s.cpu for base, s in pairs),
+            }
+        )
+    return rows, digest
+
+
+# ---------------------------------------------------------------- all of it
+
+
+def main(argv=None):
+    given = measuring.arguments(__doc__, argv, real=1_000_000, smoke=20_000, of="accounts")
+    from config.settings import BANK
+    from engine.setup import read_setup
+    from replay.generate import generate
+
+    n_turns = SMOKE_TURNS if given.is_smoke else TURNS
+    n_handbook, n_bank = max(given.n * 3 // 10, 20_000), max(given.n // 200, 300)
+    days = SMOKE_BANK_DAYS if given.is_smoke else BANK_DAYS
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        feed, of = bench_handbook.prepare(folder, n_handbook)
+        replay(read_setup(HANDBOOK), feed, folder / "warm", "flush")
+        remove(folder / "warm")
+        rows, handbook_hash = journal("handbook", read_setup(HANDBOOK), feed, folder, n_turns)
+        feed.unlink()
+        feed = folder / "bank.ndjson"
+        generate(feed, accounts=n_bank, days=days, seed=5)
+        bank_rows, bank_hash = journal("bank", read_setup(BANK), feed, folder, n_turns)
+        feed.unlink()
+        rows += bank_rows
+    with tempfile.TemporaryDirectory() as name:
+        verified, day_hash = verify(Path(name), given.n, max(given.n // 5, 1_000), min(n_turns, 3))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        built = durable.call("build", folder, given.n)
+        restarted = restarts(folder, min(n_turns, 3))
+        rest_s = SMOKE_REST_S if given.is_smoke else REST_S
+        told = durable.call("live", folder, RATE, rest_s, n_turns)
+    batches, slowest_ms, p999_ms = latencies(told)
+    cost = {(row["feed"], row["durability"]): row for row in rows}
+    by = {row["what"]: row for row in verified}
+    limits = [
+        *(
+            (
+                f"cost of the journal, {feed}, share of the {what}",
+                JOURNAL_COST,
+                cost[feed, "sync"][key],
+            )
+            for feed in ("handbook", "bank")
+            for what, key in (("clock", "cost"), ("processor", "cpu_cost"))
+        ),
+        ("restart to first decision, s", RESTART_S, restarted["first_decision_s"]),
+        ("slowest batch beside a snapshot, ms more", STALL_MS, slowest_ms),
+        ("p99.9 beside a snapshot, ms more", STALL_MS, p999_ms),
+        ("verify, times the speed of the replay", VERIFY_TIMES, by["verify"]["times"]),
+        ("chain alone, times the speed of the replay", CHAIN_TIMES, by["chain alone"]["times"]),
+    ]
+    return measuring.report(
+        given,
+        f"{of}, {n_handbook:,} transactions; a bank of {n_bank:,} accounts over {days} days, shipped packs; "
+        f"{given.n:,} accounts touched twice, {len(durable.FORTY)} features over 5 keys; "
+        f"{given.n:,} transactions of a day",
+        rows,
+        restart=[{"what": what, "found": found} for what, found in parts(built, restarted)],
+        live=batches,
+        verify=verified,
+        limits=[{"what": what, "limit": a, "found": b} for what, a, b in limits],
+        rate=RATE,
+        turns=n_turns,
+        accounts=built["accounts"],
+        snapshot_mb=built["snapshot_bytes"] / 1e6,
+        restart_s=restarted["first_decision_s"],
+        sha256=hashlib.sha256((handbook_hash + bank_hash + day_hash).encode()).hexdigest()[:16],
+    )
+
+
+def parts(built, restarted):
+    """What the restart table tells, in the order in which things happen."""
+    yield "state.npz, MB", built["snapshot_bytes"] / 1e6
+    yield "arrays out of the core, s", built["save_s"]
+    yield "written and synced, s", built["write_s"]
+    yield "process begun, all imported, s", restarted["imported_s"]
+    yield "snapshot read and checked, s", restarted["read_s"]
+    yield "state loaded, s", restarted["load_s"]
+    yield "ready to run, s since the start", restarted["opened_s"]
+    yield "first decision written, s since the start", restarted["first_decision_s"]
+    yield "memory of the process at most, MB", restarted["memory_mb"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
