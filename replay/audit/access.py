@@ -9,8 +9,12 @@ One line a call, written before anything is shown, so that a call that fails or 
 added, taken out or moved breaks the chain. Lines cut off the end do not: keep the last hash elsewhere, and have
 `weir audit access OUT --head HASH` look for it. Who may write the folder can write the whole file anew: only a hash
 that was kept elsewhere tells.
+
+In an encrypted folder the log stays in the clear, for anybody may ask who looked; but arguments that name somebody
+are encrypted one by one (AES-256-GCM), or left out when there was no key.
 """
 
+import base64
 import fcntl
 import getpass
 import hashlib
@@ -21,13 +25,22 @@ from typing import Any, Final
 
 import msgspec
 import orjson
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from config.errors import StateError
-from engine.clock import Clock, SystemClock
+from engine.clock import Clock, SystemClock, random_bytes
+from engine.disk import Disk, RealDisk
+from engine.encrypted_disk import is_encrypted
+from engine.encryption import NONCE_BYTES
+from engine.epochs import Epochs
 from engine.outcomes import rfc3339
 from replay.audit.tables import Report, Section
 
 FILE: Final = "access.ndjson"
+NAMING: Final = frozenset({"transaction", "account"})  # arguments that name somebody
+ENCRYPTED: Final = "encrypted:"
+WITHHELD: Final = "withheld: there was no key to encrypt it with"
 
 
 class Access(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -91,14 +104,58 @@ def read(root: Path) -> list[Access]:
     return found
 
 
-def report(root: Path, head: str = "") -> Report:
-    """The log and what its chain says; `head` is a hash that was kept elsewhere and must be in it."""
+def covered(root: Path, arguments: Mapping[str, Any], key: bytes | None) -> dict[str, Any]:
+    """The arguments of a call as they may stand in the log of `root`; `key` is that of the folder."""
+    disk = RealDisk()
+    if not is_encrypted(disk, root):
+        return dict(arguments)
+    box = _box(disk, root, key) if key is not None else None
+
+    def shown(value: Any) -> Any:
+        if box is None:
+            return WITHHELD
+        nonce = random_bytes(NONCE_BYTES)
+        sealed = box.encrypt(nonce, str(value).encode(), None)
+        return ENCRYPTED + base64.b64encode(nonce + sealed).decode()
+
+    return {name: shown(value) if name in NAMING else value for name, value in arguments.items()}
+
+
+def uncovered(root: Path, arguments: Mapping[str, Any], key: bytes) -> dict[str, Any]:
+    """The arguments as they were given."""
+    box = _box(RealDisk(), root, key)
+
+    def read_(value: Any) -> Any:
+        if not isinstance(value, str) or not value.startswith(ENCRYPTED):
+            return value
+        try:
+            sealed = base64.b64decode(value.removeprefix(ENCRYPTED))
+            return box.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], None).decode()
+        except (InvalidTag, ValueError):
+            return value
+
+    return {name: read_(value) for name, value in arguments.items()}
+
+
+def _box(disk: Disk, root: Path, key: bytes) -> AESGCM:
+    return AESGCM(Epochs(disk, root, key).folder_key(b"weir access"))
+
+
+def report(root: Path, head: str = "", key: bytes | None = None) -> Report:
+    """The log and what its chain says; `head` is a hash that was kept elsewhere and must be in it.
+
+    key : of an encrypted folder, to show what was asked in full
+    """
     try:
         calls = read(root)
     except StateError as error:
         return Report(remarks=[str(error)], is_fine=False)
     columns = ("n", "at", "user", "by", "verb", "arguments")
-    rows = [(c.n, c.at, c.user, c.by, c.verb, _told(c.arguments)) for c in calls]
+    opens = key if is_encrypted(RealDisk(), root) else None
+    rows = []
+    for call in calls:
+        asked = uncovered(root, call.arguments, opens) if opens else call.arguments
+        rows.append((call.n, call.at, call.user, call.by, call.verb, _told(asked)))
     answer = Report([Section("calls", "Calls of weir audit", columns, list(rows))])
     answer.facts["head"] = calls[-1].hash if calls else None
     at = [c.n for c in calls if c.hash == head]

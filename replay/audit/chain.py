@@ -2,7 +2,7 @@
 
     seals.ndjson    each line names the one before it (engine/seals.py)
     journal/        frames that name each other, the last of each seal named by it; nothing missing, nothing beside
-    streams         every byte inside the seals, and none outside; the delivery log likewise
+    streams         every byte inside the seals, and none outside; delivery log and list of keys likewise
     snapshots/      each file by the sha256 that a note has; none beside, and none of the newest missing
     config/         each by its own hash; each that was ever active is there, and nothing beside
     summary.json    by the sha256 of its last note
@@ -24,8 +24,9 @@ from typing import Final
 
 from config import settings
 from config.errors import StateError, WeirError
-from engine import config_store, seals, snapshots
+from engine import config_store, epochs, seals, snapshots
 from engine.disk import Disk
+from engine.encrypted_disk import beneath
 from engine.journal import JournalReader, read_journal
 from engine.journal.segments import place_of
 from engine.output import FILES, FOLDERS, JOURNAL, STREAMS, stream_path
@@ -61,6 +62,7 @@ def check(
     leaves: bool = False,
 ) -> Checked:
     """Hold everything against the chain; what does not fit becomes `findings`. `leaves` needs the journal's key."""
+    disk = beneath(disk)  # the chain is over what stands on it
     checked = Checked(_read_chain(disk, root, findings))
     checked.journal = _open_journal(disk, root, checked.chain, findings, key)
     if checked.journal is not None:
@@ -190,12 +192,12 @@ def _check_ends(disk: Disk, root: Path, checked: Checked, findings: Findings) ->
     chain, journal = checked.chain, checked.journal
     sealed = chain.seals[-1].streams if chain.seals else {}
     outside = []
-    for stream in (*STREAMS, "delivery"):
+    for stream in (*STREAMS, "delivery", epochs.STREAM):
         end = sealed[stream][1] if stream in sealed else 0
         size = disk.size(stream_path(root, stream))
         if size < 0 and (stream in sealed or stream in STREAMS):
             findings.add(f"{stream}.ndjson", "the file is not there")
-        if size > end:
+        if size > end and (stream != epochs.STREAM or stream in sealed):
             outside.append((stream, end))
             checked.tail_bytes += size - end
     checked.n_tail = max(0, journal.seq_end - chain.seq_end) if journal is not None else 0
@@ -278,7 +280,9 @@ def _check_configs(disk: Disk, root: Path, checked: Checked, findings: Findings)
     for name in sorted(active - set(there)):
         findings.add(f"{config_store.FOLDER}/{name}", "the configuration is not there")
     for name in there:
-        if name.startswith(config_store.TEMPORARY):  # a start was killed; the next one takes it away
+        if name.startswith(
+            config_store.TEMPORARY
+        ):  # a start was killed; the next one takes it away
             checked.uncovered.append(f"{config_store.FOLDER}/{name}")
             continue
         flaws = list(_flaws_of_config(disk, folder / name))

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from config.errors import InputError, StateError
+from config.errors import ConfigError, InputError, StateError
 from replay.audit.tables import Report
 
 Parsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
@@ -38,6 +38,7 @@ def add_commands(commands: Parsers) -> None:
     _add_sample(verbs)
     _add_reconcile(verbs)
     _add_access(verbs)
+    _add_show(verbs)
     _add_explain(verbs)
     _add_export(verbs)
 
@@ -62,10 +63,10 @@ def add_verb(
     )
     key = verb.add_mutually_exclusive_group()
     key.add_argument(
-        "--key-env", default="", metavar="NAME", help="environment variable with the journal's key"
+        "--key-env", default="", metavar="NAME", help="environment variable with the folder's key"
     )
     key.add_argument(
-        "--key-file", type=Path, metavar="FILE", help="file with the journal's key, if encrypted"
+        "--key-file", type=Path, metavar="FILE", help="file with the folder's key, if encrypted"
     )
     verb.add_argument(
         "--reveal",
@@ -80,9 +81,13 @@ def recorded(name: str, run: Verb) -> Callable[[argparse.Namespace], int]:
     """The command of a verb: record the call, answer it, print; 0 fine, 1 something was found."""
 
     def command(arguments: argparse.Namespace) -> int:
+        from replay.audit import records
+
         record_call(name, arguments)
-        report = run(arguments)
-        print(report.write(arguments.format))
+        with records.reading_with(journal_key(arguments)):
+            report = run(arguments)
+        if text := report.write(arguments.format):
+            print(text)
         return EXIT_OK if report.is_fine else EXIT_FOUND
 
     return command
@@ -97,7 +102,8 @@ def record_call(name: str, arguments: argparse.Namespace) -> None:
 
     records.check_folder(arguments.out)
     try:
-        access.record(arguments.out, name, _given(arguments), by=arguments.by)
+        given = access.covered(arguments.out, _given(arguments), _key_for_record(arguments))
+        access.record(arguments.out, name, given, by=arguments.by)
     except OSError as error:
         if arguments.reveal:
             raise InputError(
@@ -112,8 +118,21 @@ def record_call(name: str, arguments: argparse.Namespace) -> None:
         )
 
 
+def _key_for_record(arguments: argparse.Namespace) -> bytes | None:
+    """The key, if it is one and the right one; what is wrong with it is told once the call is on record."""
+    from engine.disk import RealDisk
+    from engine.encrypted_disk import unlocked
+
+    try:
+        key = journal_key(arguments)
+        unlocked(RealDisk(), arguments.out, key)
+    except (ConfigError, StateError):
+        return None
+    return key
+
+
 def journal_key(arguments: argparse.Namespace) -> bytes | None:
-    """The key of the journal, where one was named."""
+    """The key of the folder, where one was named."""
     if not arguments.key_env and arguments.key_file is None:
         return None
     from engine import encryption
@@ -349,7 +368,34 @@ def _add_access(verbs: Parsers) -> None:
 def _access(arguments: argparse.Namespace) -> Report:
     from replay.audit import access
 
-    return access.report(arguments.out, arguments.head)
+    return access.report(arguments.out, arguments.head, journal_key(arguments))
+
+
+def _add_show(verbs: Parsers) -> None:
+    verb = add_verb(
+        verbs,
+        "show",
+        _show,
+        short="the lines of a stream as they were written, decrypted",
+        about="Print the lines of a stream as the engine wrote them, also of an encrypted folder: for programs that "
+        "read outcomes, and for people. Personal values are shown, as with --reveal, and the call is on record.",
+        formats=("text",),
+    )
+    verb.add_argument("stream", metavar="STREAM", help="decisions, alerts, commands, delivery, ...")
+    _add_period(verb)
+    verb.set_defaults(reveal=True)
+
+
+def _show(arguments: argparse.Namespace) -> Report:
+    from replay.audit import records, show
+
+    show.check(arguments.stream)
+    period = records.period_us(arguments.day, arguments.from_, arguments.to)
+    seqs = records.seqs_of(arguments.out, *period)
+    for line in show.lines(arguments.out, arguments.stream, seqs):
+        sys.stdout.buffer.write(line + b"\n")
+    sys.stdout.buffer.flush()
+    return show.Shown()
 
 
 def _add_explain(verbs: Parsers) -> None:

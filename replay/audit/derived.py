@@ -61,6 +61,7 @@ def derive(
     result = Derived()
     try:
         run = Rederivation(disk, root, key=key)
+        disk = run.disk
         stop = run.journal.seq_end if end < 0 else min(end, run.journal.seq_end)
         _start(run, disk, root, first)
         for error in run.skipped:

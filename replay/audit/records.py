@@ -8,6 +8,8 @@ with the one before it.
 
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -16,6 +18,8 @@ import msgspec
 
 from config.errors import InputError
 from config.settings import instant_us
+from engine.disk import Disk, RealDisk
+from engine.encrypted_disk import unlocked
 
 T = TypeVar("T")
 DAY_US: Final = 86_400_000_000
@@ -57,6 +61,24 @@ class Seqs:
 
     def __contains__(self, seq: object) -> bool:
         return isinstance(seq, int) and self.first <= seq < self.end
+
+
+_KEY: ContextVar[bytes | None] = ContextVar("key of output folders", default=None)
+
+
+@contextmanager
+def reading_with(key: bytes | None) -> Iterator[None]:
+    """Read encrypted folders with this key: every report reads streams, and only the command knows of keys."""
+    before = _KEY.set(key)
+    try:
+        yield
+    finally:
+        _KEY.reset(before)
+
+
+def disk_of(root: Path) -> Disk:
+    """Through what a folder is read; `StateError` if it is encrypted and there is no key, or another one."""
+    return unlocked(RealDisk(), root, _KEY.get())
 
 
 def check_folder(root: Path) -> None:
@@ -127,9 +149,9 @@ def lines(root: Path, stream: str, kind: type[T], *, skip: bytes = b"") -> Itera
 
 def raw(root: Path, stream: str) -> Iterator[bytes]:
     """Each line of a stream, without its end; nothing if there is no such stream."""
-    path = root / f"{stream}.ndjson"
-    if path.exists():
-        with path.open("rb") as file:
+    path, disk = root / f"{stream}.ndjson", disk_of(root)
+    if disk.size(path) >= 0:
+        with disk.open(path) as file:
             for line in file:
                 yield line.rstrip(b"\n")
 
