@@ -24,6 +24,7 @@ from engine.core import Core, Outcome
 from engine.delivery import STREAM as DELIVERY
 from engine.delivery import Delivery
 from engine.disk import Disk, DiskFile
+from engine.encrypted_disk import EncryptedDisk
 from engine.output import STREAMS, stream_path
 from engine.ports import Recorded
 from engine.rederive import Rederivation
@@ -106,7 +107,8 @@ def recover(
     comparison = Comparison(disk, root, found.lengths)
     unsealed = _Unsealed(again, sealing)
     unfinished = _Unfinished(delivery.seq_end)
-    with _Tails(disk, root) as tails:
+    sealed = dict(sealing.lengths) if isinstance(disk, EncryptedDisk) else {}
+    with _Tails(disk, root, sealed) as tails:
         for block, outcome in again.outcomes():
             found.n_derived += len(block)
             if outcome is None:
@@ -190,10 +192,14 @@ class _Unfinished:
 
 
 class _Tails:
-    """Streams that ended too early, being written again."""
+    """Streams that ended too early, being written again.
 
-    def __init__(self, disk: Disk, root: Path) -> None:
-        self._disk, self._root = disk, root
+    sealed : of encrypted streams, bytes that must stay as they stand: written again they are under another key, and
+             the seals have hashes of what stood there
+    """
+
+    def __init__(self, disk: Disk, root: Path, sealed: Mapping[str, int]) -> None:
+        self._disk, self._root, self._sealed = disk, root, sealed
         self._files: dict[str, DiskFile] = {}
         self.completed: dict[str, int] = {}
 
@@ -209,6 +215,13 @@ class _Tails:
         file = self._files.get(stream)
         if file is None:
             path = stream_path(self._root, stream)
+            if torn_at < self._sealed.get(stream, 0):
+                raise StateError(
+                    f"`{path.name}` ends, or cannot be read, before what was sealed of it",
+                    f"{path} byte {torn_at}",
+                    why="it is encrypted: what is written again would not be the bytes that were sealed",
+                    fix="restore the file from a backup, or go on in another folder",
+                )
             if self._disk.size(path) > torn_at:
                 self._disk.truncate(path, torn_at)
             file = self._files[stream] = self._disk.append(path)

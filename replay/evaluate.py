@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from config.errors import InputError
+from engine.disk import Disk, RealDisk
 from models import prequential
 
 I1: TypeAlias = NDArray[np.int8]
@@ -169,16 +170,22 @@ def in_published_test(scored: Scored, first_training_day: int) -> Flags:
 
 
 def read_scored(
-    decisions: Path, labels: Labels, day_0: date | None = None, score: str = "champion"
+    decisions: Path,
+    labels: Labels,
+    day_0: date | None = None,
+    score: str = "champion",
+    disk: Disk | None = None,
 ) -> Scored:
     """Read `decisions.ndjson` and give each transaction its label; `score` names a model, or "score" the sum of rules.
+
+    `disk` is that of the folder if it is encrypted.
 
     Labels go by (account, transaction id). Days count from `day_0`; without it, from the day of the first decision.
     """
     day: list[str] = []
     card: dict[str, int] = {}
     cards, found, scores = [], [], []
-    for decision in _decisions(decisions):
+    for decision in _decisions(decisions, disk or RealDisk()):
         account, transaction = decision.account or "", decision.transaction_id or ""
         value = decision.score if score == "score" else decision.models.get(score)
         day.append((decision.event_time or "1970-01-01")[:10])
@@ -246,9 +253,9 @@ class _Decision(msgspec.Struct):
     models: dict[str, float | None] = {}
 
 
-def _decisions(path: Path) -> Iterator[_Decision]:
+def _decisions(path: Path, disk: Disk) -> Iterator[_Decision]:
     decode = msgspec.json.Decoder(_Decision).decode
-    with path.open("rb") as file:
+    with disk.open(path) as file:
         for number, line in enumerate(file, 1):
             try:
                 yield decode(line)

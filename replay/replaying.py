@@ -18,11 +18,14 @@ from engine.batch import LABEL
 from engine.brokers.files import FileSource
 from engine.clock import SystemClock
 from engine.core import Core, Outcome
+from engine.disk import RealDisk
+from engine.encrypted_disk import unlocked
 from engine.output import FILES, FOLDERS, STREAMS
 from engine.ports import Source
 from engine.progress import Progress
 from engine.runner import Observer
 from engine.setup import read_setup
+from engine.starting import key_of
 from replay import demo, evaluate
 from replay.bank.truth import Truth, truth_path
 from replay.features import FeatureFile
@@ -86,7 +89,9 @@ def replay(arguments: Namespace) -> tuple[dict[str, Any], str]:
     table = ""
     if arguments.evaluate:
         is_handbook = setup.feed.name == "handbook"
-        scored = evaluate.read_scored(arguments.out / "decisions.ndjson", verdicts.frauds)
+        disk = unlocked(RealDisk(), arguments.out, key_of(setup.configuration.settings))
+        decisions = arguments.out / "decisions.ndjson"
+        scored = evaluate.read_scored(decisions, verdicts.frauds, disk=disk)
         evaluation = evaluate.evaluate(
             scored,
             evaluate.HANDBOOK_TRAINING if is_handbook else (),
@@ -95,7 +100,7 @@ def replay(arguments: Namespace) -> tuple[dict[str, Any], str]:
         summary["evaluation"] = evaluation.as_dict()
         table = evaluation.table()
         if truth := _truth_beside(arguments.inputs):
-            story = read_story(arguments.out, truth)
+            story = read_story(arguments.out, truth, disk=disk)
             summary["story"] = story.as_dict()
             table += f"\n\n{demo.table(story)}"
     return summary, table

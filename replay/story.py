@@ -22,6 +22,7 @@ import msgspec
 from config.decisions import APPROVE, CHALLENGE, SEVERITY
 from config.errors import InputError
 from config.money import minor_units
+from engine.disk import Disk, RealDisk
 from replay.bank.truth import Mark, Truth
 
 T = TypeVar("T")
@@ -178,19 +179,21 @@ class _Alerts:
         return found
 
 
-def read_story(out: Path, truth: Truth, packs: Mapping[str, str] | None = None) -> Story:
+def read_story(
+    out: Path, truth: Truth, packs: Mapping[str, str] | None = None, disk: Disk | None = None
+) -> Story:
     """Compare the output folder of a run with the truth; raise `InputError` naming a line that cannot be read.
 
     Attempts of which no transaction was decided are left out: a run that was stopped, or looks at some days only, never
     saw them. `packs` maps rules to the pack they stand in, for figures of each pack alone: rules do not hear of each
-    other.
+    other. `disk` is that of the folder if it is encrypted.
     """
-    packs = packs or {}
+    packs, disk = packs or {}, disk or RealDisk()
     marks = {(mark.account, mark.transaction_id): mark for mark in truth.marks}
-    since, alerts = _since(truth), _read_alerts(out / "alerts.ndjson")
+    since, alerts = _since(truth), _read_alerts(disk, out / "alerts.ndjson")
     decided: dict[Identity, Decision] = {}
     n_transactions = n_disturbed = n_victims = 0
-    for decision in _lines(out / "decisions.ndjson", Decision):
+    for decision in _lines(disk, out / "decisions.ndjson", Decision):
         identity = (decision.account or "", decision.transaction_id or "")
         n_transactions += 1
         mark = marks.get(identity)
@@ -203,9 +206,9 @@ def read_story(out: Path, truth: Truth, packs: Mapping[str, str] | None = None) 
     honest = [
         rules for key, rules in alerts.rules.items() if key not in marks or marks[key].is_honest
     ]
-    commands = {c.command_id: c for c in _lines(out / "commands.ndjson", Command)}
+    commands = {c.command_id: c for c in _lines(disk, out / "commands.ndjson", Command)}
     reports: dict[str, int] = {}
-    for report in _lines(out / "reports.ndjson", Report):
+    for report in _lines(disk, out / "reports.ndjson", Report):
         reports[report.kind] = reports.get(report.kind, 0) + (report.revision == 1)
     return Story(
         kinds=tuple(_kinds(seen, decided, alerts, packs)),
@@ -223,9 +226,9 @@ def read_story(out: Path, truth: Truth, packs: Mapping[str, str] | None = None) 
     )
 
 
-def _read_alerts(path: Path) -> _Alerts:
+def _read_alerts(disk: Disk, path: Path) -> _Alerts:
     alerts = _Alerts()
-    for alert in _lines(path, Alert):
+    for alert in _lines(disk, path, Alert):
         if alert.kind not in ("rule", "update"):
             continue
         account = alert.account or ""
@@ -368,9 +371,9 @@ def _instant(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def _lines(path: Path, kind: type[T]) -> Iterator[T]:
+def _lines(disk: Disk, path: Path, kind: type[T]) -> Iterator[T]:
     decode = msgspec.json.Decoder(kind).decode
-    with path.open("rb") as file:
+    with disk.open(path) as file:
         for number, line in enumerate(file, 1):
             try:
                 yield decode(line)

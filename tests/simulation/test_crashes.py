@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from engine.core import Core
-from engine.output import STREAMS
+from engine.output import STREAMS, stream_path
 from engine.rederive import Rederivation
 from replay.audit import verify
 from tests.simulation import weather
@@ -32,7 +32,7 @@ def short_grid(monkeypatch):
 
 def records(world):
     """What the journal holds: seq, position, line, arrival; configuration records as None."""
-    again = Rederivation(world.disk, ROOT)
+    again = Rederivation(world.disk, ROOT, key=world.key)
     found = []
     for block in again.journal.read(0):
         if block.config is not None:
@@ -61,7 +61,7 @@ def calm(world):
 
 def calm_again(world):
     """The same where configurations changed: derived from nothing, in one go."""
-    again, whole = Rederivation(world.disk, ROOT), dict.fromkeys(STREAMS, b"")
+    again, whole = Rederivation(world.disk, ROOT, key=world.key), dict.fromkeys(STREAMS, b"")
     again.start(snapshots=False)
     for _, outcome in again.outcomes():
         for stream in STREAMS if outcome else ():
@@ -81,8 +81,12 @@ def test_crashes_are_invisible(configurations, seed):
     assert taken == given, world.lives
     assert world.streams() == (calm_again(world) if world.reloads else calm(world)), world.lives
     check_commands(world, kept)
-    report = verify.report(ROOT, disk=world.disk)
+    report = verify.report(ROOT, disk=world.disk, key=world.key)
     assert report.is_fine, (report.as_text(), world.lives)
+    if world.is_encrypted:
+        report = verify.report(ROOT, disk=world.disk, chain_only=True)
+        assert report.is_fine, (report.as_text(), world.lives)
+        assert b"transaction_id" not in world.disk.read(stream_path(ROOT, "decisions"))
 
 
 def check_commands(world, kept):

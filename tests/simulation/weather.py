@@ -5,17 +5,20 @@ not synced, full disks, repeated and late deliveries, other configurations, jump
 engine under it is the real one, on the disk of tests/simulation/disk.py and without threads.
 """
 
+import copy
 import functools
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
 from config.errors import StateError
+from config.settings import EncryptionSettings
 from engine import rederive, runner, sealing
 from engine.clock import ManualClock
+from engine.encrypted_disk import unlocked
 from engine.outcomes import rfc3339
 from engine.output import STREAMS, stream_path
 from engine.ports import Messages
@@ -29,6 +32,7 @@ ROOT = Path("out")
 GRID = 32  # between two seals; 4,096 outside
 MINUTE_US = 60_000_000
 HOUR_US = 60 * MINUTE_US
+KEY = bytes(range(32))
 
 
 def shorten_the_grid(monkeypatch):
@@ -63,6 +67,19 @@ def setups(folder):
         for name, value in (("snapshot_records", GRID), ("segment_bytes", 8_192)):
             msgspec.structs.force_setattr(setup.configuration.settings, name, value)
         found.append(setup)
+    return tuple(found)
+
+
+def encrypted(setups):
+    """The same configurations with a key, which no file of theirs tells: so their hashes are the same."""
+    key_file = setups[0].configuration.folder.parent / "key"
+    key_file.write_text(KEY.hex())
+    named = EncryptionSettings(key_file=str(key_file))
+    found = []
+    for setup in setups:
+        settings = copy.copy(setup.configuration.settings)
+        msgspec.structs.force_setattr(settings, "encryption", named)
+        found.append(replace(setup, configuration=replace(setup.configuration, settings=settings)))
     return tuple(found)
 
 
@@ -182,6 +199,10 @@ class World:
         self.reloads = bool(self.rng.random() < 0.4)
         self.has_commands = self.is_live and bool(self.rng.random() < 0.6)
         self.dropped = {}
+        self.is_encrypted = bool(np.random.default_rng([self.seed, 1]).random() < 0.4)
+        self.key = KEY if self.is_encrypted else None
+        if self.is_encrypted:
+            self.setups = encrypted(self.setups)
         self.setup = self.setups[0]
 
     def drop_command(self):
@@ -261,4 +282,5 @@ class World:
 
     def streams(self):
         """What stands on the disk, by stream."""
-        return {s: self.disk.read(stream_path(ROOT, s)) for s in STREAMS}
+        disk = unlocked(self.disk, ROOT, self.key)
+        return {s: disk.read(stream_path(ROOT, s)) for s in STREAMS}
