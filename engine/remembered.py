@@ -211,8 +211,8 @@ class Remembered:
         self._keys = text.split("\n") if len(saved["seq"]) else []
         self._texts = msgspec.json.decode(saved["texts"].tobytes(), type=list[Texts])
         self._facts = {(e, d): s for e, d, s in saved["facts"].tolist()}
-        self.entry_of = {key: self.base + k for k, key in enumerate(self._keys)}
         self.end = self.base + len(self._keys)
+        self.entry_of = dict(zip(self._keys, range(self.base, self.end), strict=True))
 
 
 def _picked(array: NDArray[Any], sources: Sequence[int], missing: float) -> NDArray[Any]:
