@@ -6,6 +6,7 @@ brokers, metrics and people are shells around it (engine/runner.py).
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -407,6 +408,18 @@ class Core:
                 fix="go on with the version that saved it, or replay from the beginning",
             )
         self.seq, self.admission.core_us = seq, core_us
+        with ThreadPoolExecutor(1) as beside:  # it copies memory while texts are made here
+            waiting = [
+                beside.submit(windows.load, under(state, f"windows/{k}"))
+                for k, windows in enumerate(self.windows)
+            ]
+            self._load_rest(state)
+            for each in waiting:
+                each.result()
+        self.ruleset.refresh(self.dictionaries)
+
+    def _load_rest(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """All but the windows."""
         self.dictionaries.load(under(state, "dictionaries"))
         self.attributes.load(under(state, "attributes"))
         self.decoder.load(under(state, "decode"))
@@ -414,9 +427,6 @@ class Core:
         self.scoring.load(under(state, "models"))
         self.decider.load(under(state, "decide"))
         self.warming.load(under(state, "warming"))
-        for k, windows in enumerate(self.windows):
-            windows.load(under(state, f"windows/{k}"))
-        self.ruleset.refresh(self.dictionaries)
 
 
 @dataclass(frozen=True, slots=True)
