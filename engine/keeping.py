@@ -63,7 +63,7 @@ class Helper:
     def stop(self) -> None:
         """End it; what it had begun to write is no snapshot."""
         if self._process is not None:
-            self._process.terminate()
+            self._process.kill()  # one that was halted would not hear anything less
             self._process.communicate()
             self._process = None
 
@@ -137,6 +137,9 @@ class Keeper:
         """The orderly end: seal what is left, and write a snapshot that nothing comes after."""
         if self.helper is not None:
             self.helper.stop()
+            for seq in snapshots.numbers(self.disk, self.root):
+                if seq > self.newest_seq:  # written a moment ago, and not noted in the chain
+                    snapshots.remove(self.disk, self.root, seq)
         if self.sealing is not None:
             self.sealing.seal()
         self._write(sync, take)
