@@ -55,10 +55,11 @@ class Source(Protocol):
         """
         ...
 
-    def resume_after(self, position: str) -> None:
+    def resume_after(self, position: str) -> bytes | None:
         """Give next what follows `position` (one that this source gave). Called before the first poll, or never.
 
-        Raises `InputError` if the source does not reach back, or is not the one that gave the position.
+        Returns the message that stands there, so that another recording under the same name can be told; None from a
+        source that cannot go back. Raises `InputError` if it does not have the position.
         """
         ...
 

@@ -82,16 +82,19 @@ def recover(
     *,
     known: Mapping[str, Setup],
     key: bytes | None,
+    vouched: Mapping[int, str],
     sealing: Sealing,
     delivery: Delivery,
     control: Control,
 ) -> Recovered:
     """Bring the output folder to where its journal ends; the journal is open for writing and durable.
 
+    vouched : sha256 of the manifests of snapshots, by seq; one with another is skipped like a broken one
+
     Raises `StateError` if what is on disk is not what the journal gives again, or if there is neither a usable
     snapshot nor a journal from the beginning.
     """
-    again = Rederivation(disk, root, key=key, known=known)
+    again = Rederivation(disk, root, key=key, known=known, vouched=vouched)
     again.start(sealing.seq_end)
     start = again.snapshot
     found = Recovered(

@@ -7,6 +7,7 @@ that was active at it (law 3). Nothing is written, and nothing is compared: that
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,8 @@ class Rederivation:
     snapshot  : what it started from; None: from nothing
     skipped   : what was wrong with newer snapshots
 
-    known gives configurations that need not be read again, by their `sha256:...`.
+    known gives configurations that need not be read again, by their `sha256:...`; vouched the sha256 of manifests of
+    snapshots that may be used, by seq (None: any that is not broken).
     """
 
     core: Core
@@ -65,10 +67,12 @@ class Rederivation:
         *,
         key: bytes | None = None,
         known: Mapping[str, Setup] | None = None,
+        vouched: Mapping[int, str] | None = None,
     ) -> None:
         self.disk, self._root, self._key = unlocked(disk, root, key), root, key
         self.journal = read_journal(disk, root / JOURNAL, key)
         self._setups = dict(known or {})
+        self._vouched = vouched
         self.position = ""
         self.snapshot: Snapshot | None = None
         self.skipped: list[StateError] = []
@@ -144,6 +148,7 @@ class Rederivation:
             if found.seq < self.journal.first_seq:
                 return False  # older ones do not reach the journal either
             try:
+                self._check_vouched(found.seq)
                 setup = self.setup_of(found.config)
                 core = Core(setup)
                 core.load(found.arrays)
@@ -154,6 +159,21 @@ class Rederivation:
             self.snapshot, self.position = replace(found, arrays={}), found.position
             return True
         return False
+
+    def _check_vouched(self, seq: int) -> None:
+        """Refuse a snapshot whose hashes agree with each other, but not with the chain of seals."""
+        if self._vouched is None:
+            return
+        folder = self._root / snapshots.FOLDER / f"{seq:016d}"
+        path = folder / snapshots.MANIFEST
+        plain = sha256(self.disk.read(path)).hexdigest()
+        if snapshots.stored_sha256(self.disk, path, plain) != self._vouched.get(seq):
+            raise StateError(
+                "the snapshot is not the one that the chain of seals names",
+                str(folder),
+                why="it was written anew, and nobody vouches for the state in it",
+                fix="find out who changed it: weir audit verify",
+            )
 
     def _reconfigure(self, record: Recorded) -> None:
         """Go on under the configuration that a record of the journal brings, with what it says was done."""

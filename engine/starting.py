@@ -11,9 +11,9 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-from config.errors import StateError
+from config.errors import InputError, StateError
 from config.settings import NONE, SYNC, Settings
 from engine import config_store, snapshots
 from engine.backfill import reconfigure
@@ -34,12 +34,16 @@ from engine.output import CONTROL, JOURNAL, OutputFolder
 from engine.ports import Source
 from engine.recovery import Recovered, reached, recover
 from engine.runner import Ledger, Observer, Runner
-from engine.sealing import Sealing
+from engine.sealing import GRID, Sealing
 from engine.seals import NAME as SEALS_FILE
 from engine.seals import TAIL_BYTES, Sealer, read_seals
 from engine.setup import Setup
 from engine.snapshots import Snapshot
 from engine.totals import Totals
+
+NOTED: Final = re.compile(  # the note of a snapshot, as a line of the chain has it
+    rb'"sha256":\{"manifest\.json":"([0-9a-f]{64})","state\.npz":"[0-9a-f]{64}"\},"snapshot":([0-9]+)\}'
+)
 
 
 class Closes(Protocol):
@@ -127,12 +131,13 @@ def open_engine(
                 ledger = _open_ledger(out, setup, durability, opened, threaded=threaded)
                 found = _from_journal(out, setup, clock, desk, ledger, notes)
                 keeper.sealing, keeper.journal = ledger.sealing, ledger.journal
+        if found.position:
+            _go_on(source, found, ledger)
+        with out.guarded():
             if found.setup.sha256 != setup.sha256:
                 into = ledger if may_reconfigure else None
                 _reconfigure(out, found, setup, clock, into, notes)
             out.open(found.lengths)
-        if found.position:
-            source.resume_after(found.position)
         runner = Runner(
             core=found.core,
             source=source,
@@ -202,6 +207,31 @@ def _from_snapshot(out: OutputFolder, setup: Setup, *, rewinds: bool) -> Recover
     return Recovered(core, setup, totals, start.records, start.position, dict(start.lengths))
 
 
+def _go_on(source: Source, found: Recovered, ledger: Ledger | None) -> None:
+    """Have the source go on after what was taken of it; `InputError` if another message stands there now.
+
+    Tomorrow's file under the name of today's would lose as many messages as today's had.
+    """
+    line = source.resume_after(found.position)
+    if line is None or ledger is None:
+        return
+    journal, known = ledger.journal, None
+    for block in journal.read(max(journal.first_seq, journal.seq_end - GRID)):
+        if block.config is not None:  # what must never be stored may have been other fields before
+            known = None
+        for row, position in enumerate(block.messages.positions):
+            if position == found.position and row not in block.erased:
+                known = block.messages.lines[row]
+    scrub = found.core.decoder.scrubber.scrub
+    if known is not None and scrub(line) != known:
+        raise InputError(
+            "the input is not the one that was read before: another message stands at this position",
+            found.position,
+            why="messages up to here were taken from an input of that name; those of this one would be left out",
+            fix="give the same input, with what is new behind it; or pipe the new one in with `weir run --input -`",
+        )
+
+
 def _open_ledger(
     out: OutputFolder, setup: Setup, durability: str, opened: list[Closes], *, threaded: bool
 ) -> Ledger:
@@ -214,6 +244,8 @@ def _open_ledger(
     delivery = Delivery(disk, root, sealed_bytes=covered)
     opened.append(delivery)
     sealer.cover({DELIVERY: disk.read(root / DELIVERY_FILE, covered)})
+    told = max(reached(disk, root), delivery.seq_end)
+    _check_chain(root, sealer, told)
     _drop_unnamed(disk, root)
     newest = snapshots.numbers(disk, root)[-1:]
     journal = open_journal(
@@ -224,10 +256,11 @@ def _open_ledger(
         key=key_of(settings),
         threaded=threaded,
         segment_bytes=settings.segment_bytes,
-        must_reach_seq=max([reached(disk, root), delivery.seq_end, sealer.seq_end, *newest]),
+        must_reach_seq=max([told, sealer.seq_end, *newest]),
         kept_from=sealer.kept_from,
     )
     opened.append(journal)
+    _check_chain(root, sealer, journal.seq_end)
 
     def sync() -> None:
         if durability == SYNC:
@@ -237,22 +270,50 @@ def _open_ledger(
     return Ledger(journal, Sealing(sealer, journal.config, sync), delivery)
 
 
+def _check_chain(root: Path, sealer: Sealer, seq_end: int) -> None:
+    """Refuse a chain that ends earlier than a crash can have left it: records up to `seq_end` were journaled.
+
+    Nothing is journaled behind a multiple of `GRID` before the seal there is written. A chain that was cut would
+    else be written anew, over whatever stands in the folder now.
+    """
+    if seq_end <= (sealer.seq_end // GRID + 1) * GRID:
+        return
+    raise StateError(
+        f"the chain of seals ends before seq {sealer.seq_end}, and outcomes reach seq {seq_end - 1}",
+        str(root / SEALS_FILE),
+        why="a crash leaves no more unsealed than one seal covers: the file was cut, removed or exchanged, and a new "
+        "chain would prove nothing about what was given out under the old one",
+        fix="restore seals.ndjson from a backup, or go on in another folder and keep this one as it is",
+    )
+
+
 def _drop_unnamed(disk: Disk, root: Path) -> None:
     """Remove snapshots, finished or not, that the chain of seals has no note of yet.
 
     One that a kill left between its renaming and its note is lost with it: a shortcut, and no more. But a state that
     nobody vouches for must not decide.
     """
+    named = max(_vouched(disk, root), default=-1)
+    for seq in snapshots.numbers(disk, root):
+        if seq > named:
+            snapshots.remove(disk, root, seq)
+    snapshots.prune(disk, root, len(snapshots.numbers(disk, root)) or 1)
+
+
+def _vouched(disk: Disk, root: Path) -> dict[int, str]:
+    """Snapshots that the chain of seals has a note of, by seq: sha256 of the manifest, which tells that of the state.
+
+    Only the end of the chain is read if all that are there stand in it.
+    """
     path = root / SEALS_FILE
     size = max(0, disk.size(path))
     tail = disk.read(path, max(0, size - TAIL_BYTES)) if size else b""
-    named = [int(seq) for seq in re.findall(rb'"snapshot":(\d+)', tail)]
-    if size > TAIL_BYTES and not named:
-        named = [int(note.fields["snapshot"]) for note in read_seals(disk, root).notes("snapshot")]
-    for seq in snapshots.numbers(disk, root):
-        if seq > max(named, default=-1):
-            snapshots.remove(disk, root, seq)
-    snapshots.prune(disk, root, len(snapshots.numbers(disk, root)) or 1)
+    named = {int(seq): sha256.decode() for sha256, seq in NOTED.findall(tail)}
+    there = snapshots.numbers(disk, root)
+    if size > TAIL_BYTES and not named.keys() >= {*there}:
+        for note in read_seals(disk, root).notes("snapshot"):
+            named[int(note.fields["snapshot"])] = note.fields["sha256"][snapshots.MANIFEST]
+    return named
 
 
 def _from_journal(
@@ -265,6 +326,7 @@ def _from_journal(
         clock,
         known={setup.sha256: setup},
         key=key_of(setup.configuration.settings),
+        vouched=_vouched(out.disk, out.root),
         sealing=ledger.sealing,
         delivery=ledger.delivery,
         control=desk,

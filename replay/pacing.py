@@ -55,8 +55,8 @@ class _Around:
         self._source = source
         self.is_live = source.is_live
 
-    def resume_after(self, position: str) -> None:
-        self._source.resume_after(position)
+    def resume_after(self, position: str) -> bytes | None:
+        return self._source.resume_after(position)
 
     def commit(self, position: str) -> None:
         self._source.commit(position)

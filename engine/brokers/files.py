@@ -91,7 +91,6 @@ class FileSource:
         self._waiting = _Waiting()
         self._pieces = self._read_all()
         self._piece, self._at = Piece([], []), 0
-        self._after = ""
 
     @property
     def records_total(self) -> int | None:
@@ -109,12 +108,8 @@ class FileSource:
         while self._at >= len(self._piece.lines):
             following = next(self._pieces, None)
             if following is None:
-                if self._after:
-                    raise _lost(self._after)
                 return None
             self._piece, self._at = following, 0
-            if self._after:
-                self._skip()
         start, stop = self._at, min(self._at + rows_max, len(self._piece.lines))
         self._at = stop
         arrival = None
@@ -122,19 +117,13 @@ class FileSource:
             arrival = np.full(stop - start, self.clock.now_us(), np.int64)
         return Messages(self._piece.lines[start:stop], self._piece.positions[start:stop], arrival)
 
-    def _skip(self) -> None:
-        """Drop what stands up to and with the position to go on after."""
-        try:
-            self._at = self._piece.positions.index(self._after) + 1
-            self._after = ""
-        except ValueError:
-            self._at = len(self._piece.positions)
-
-    def resume_after(self, position: str) -> None:
-        name = position.rpartition(":")[0]
-        if name not in self.names:
-            raise _lost(position)
-        self._after = position
+    def resume_after(self, position: str) -> bytes:
+        if position.rpartition(":")[0] in self.names:
+            for piece in self._pieces:
+                if position in piece.positions:
+                    self._piece, self._at = piece, piece.positions.index(position) + 1
+                    return piece.lines[self._at - 1]
+        raise _lost(position)
 
     def commit(self, position: str) -> None:
         """Files need no commit: they are there the next time."""
@@ -735,7 +724,7 @@ class StreamSource:
         return Messages(lines, positions, np.full(len(lines), self._clock.now_us(), np.int64))
 
     def resume_after(self, position: str) -> None:
-        """Number on; the sender decides what comes."""
+        """Number on; the sender decides what comes. What stood at `position` is gone."""
         number = position.rpartition(":")[2]
         self._number = int(number) if number.isdigit() else 0
 

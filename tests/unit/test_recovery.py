@@ -11,8 +11,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from config.errors import StateError
+from config.errors import InputError, StateError
 from engine import backup, snapshot_helper, snapshots
+from engine.brokers.files import FileSource
 from engine.clock import ManualClock, SystemClock
 from engine.disk import RealDisk
 from engine.output import STREAMS
@@ -21,6 +22,7 @@ from engine.progress import Progress
 from engine.recovery import reached
 from engine.rederive import Rederivation, blocks
 from engine.runner import StopRequest
+from engine.sealing import GRID
 from engine.seals import check_streams, read_seals
 from engine.setup import read_setup
 from engine.starting import open_engine
@@ -204,6 +206,24 @@ def test_a_line_too_few_in_the_middle_stops_the_start(bank, lines, out):
         run(DISK, out, bank, Sent(lines))
 
 
+def test_another_recording_under_the_same_name_stops_the_start(bank, lines, calm, tmp_path):
+    """Tomorrow's file under today's name: going on behind today's last line would leave its first ones out."""
+    root, path = tmp_path / "out", tmp_path / "day.ndjson"
+
+    def go(told):
+        path.write_bytes(b"\n".join(told) + b"\n")
+        source = FileSource([path], bank.feed, bank.schema)
+        source.clock = None
+        run(DISK, root, bank, source)
+
+    go(lines[:50])
+    with pytest.raises(InputError, match="the input is not the one that was read before") as error:
+        go(lines[60:])
+    assert error.value.where == "day.ndjson:50"
+    go(lines)
+    assert streams(DISK, root)["decisions"] == streams(DISK, calm)["decisions"]
+
+
 def test_a_journal_that_was_cut_short_stops_the_start(bank, lines, out):
     """Lines were given out that it does not explain."""
     (path,) = (out / "journal").iterdir()
@@ -242,6 +262,34 @@ def test_a_snapshot_that_the_chain_does_not_name_is_not_trusted(bank, lines, cal
     run(DISK, out, bank, Sent(lines))
     assert snapshots.numbers(DISK, out) == [number]
     assert streams(DISK, out) == streams(DISK, calm)
+
+
+def test_a_snapshot_written_anew_under_a_noted_name_is_not_trusted(bank, lines, calm, tmp_path):
+    """State and manifest agree, the chain has another hash: what is decided from it would be somebody's wish."""
+    root = tmp_path / "out"
+    shutil.copytree(calm, root)
+    (number,) = snapshots.numbers(DISK, root)
+    kept = snapshots.read(DISK, root, number)
+    mine = {name: np.zeros_like(array) for name, array in kept.arrays.items()}
+    snapshots.write(DISK, root, replace(kept, arrays=mine))
+    engine = run(DISK, root, bank, Sent(lines))
+    assert engine.notes[0].startswith(
+        "warning: a snapshot is skipped: the snapshot is not the one that the chain of seals names"
+    )
+    assert streams(DISK, root) == streams(DISK, calm)
+
+
+def test_a_chain_that_was_removed_is_not_written_anew(bank, tmp_path):
+    """More than one seal is missing: no crash leaves that, and a new chain would cover whatever was changed."""
+    root = tmp_path / "out"
+    many = [b'{"kind":"tick","event_time":%d}' % (NOW_US // 1_000 + k) for k in range(2 * GRID)]
+    run(DISK, root, bank, Sent(many, GRID))
+    (root / "seals.ndjson").unlink()
+    for also in ("delivery.ndjson", "summary.json"):
+        with pytest.raises(StateError, match="the chain of seals ends before seq 0, and outcomes"):
+            run(DISK, root, bank, Sent(many, GRID))
+        assert snapshots.numbers(DISK, root), "nothing was removed"
+        (root / also).unlink(missing_ok=True)
 
 
 def test_after_an_orderly_stop_nothing_is_derived_and_nothing_said(bank, lines, calm, tmp_path):
