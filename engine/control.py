@@ -7,6 +7,8 @@ that was killed in between finds the record in its journal (engine/recovery.py),
 """
 
 import json
+import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,8 @@ from engine.disk import Disk, RealDisk
 
 BYTES_MAX: Final = 1 << 20
 PREFIX: Final = "control/"  # of the positions of such records
+TAKEN, ANSWER, NEW_ANSWER = ".taken", ".answer", ".answer.new"
+NAME_BYTES_MAX: Final = 255  # of a name in a folder, on nearly every file system
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +42,45 @@ class Control:
         self.folder = folder
         self._disk: Disk = RealDisk() if disk is None else disk
         self._in_hand: set[str] = set()  # read, and not finished yet
+        self._refused: set[str] = set()  # and told so
 
     def take(self, n_max: int) -> list[ControlFile]:
         """Up to `n_max` files that have been dropped in and are not in hand, in the order of their names."""
         taken: list[ControlFile] = []
-        for name in self._disk.names(self.folder):
+        names = self._disk.names(self.folder)
+        there = frozenset(names)
+        for name in names:
             if len(taken) == n_max:
                 break
             if not name.endswith(".json") or name in self._in_hand:
+                continue
+            if not self._can_be_finished(name, there):
                 continue
             found = self._read(self.folder / name)
             if found is not None:
                 self._in_hand.add(name)
                 taken.append(found)
         return taken
+
+    def _can_be_finished(self, name: str, there: frozenset[str]) -> bool:
+        """Whether renaming and answering will work; told once if not, and the file stays where it is.
+
+        A command that was journaled and cannot be answered would end the engine, at every start again.
+        """
+        path = self.folder / name
+        ends = [path.with_suffix(ending) for ending in (TAKEN, ANSWER, NEW_ANSWER)]
+        blocked = [end.name for end in ends if end.name in there and self._disk.size(end) < 0]
+        what = ""
+        if path.suffix != ".json":
+            what = "it has no name before `.json`"
+        elif len(os.fsencode(ends[-1].name)) > NAME_BYTES_MAX:
+            what = f"its name is too long: with `{NEW_ANSWER}` at most {NAME_BYTES_MAX} bytes"
+        elif blocked:
+            what = f"`{blocked[0]}` is no file, so it could not be answered"
+        if what and name not in self._refused:
+            self._refused.add(name)
+            print(f"warning: {path}: the command is not taken: {what}", file=sys.stderr)
+        return not what
 
     def _read(self, path: Path) -> ControlFile | None:
         try:
@@ -67,7 +96,7 @@ class Control:
         path = file.path
         try:
             if self._disk.read(path, 0, BYTES_MAX + 1) == file.content:
-                self._disk.rename(path, path.with_suffix(".taken"))
+                self._disk.rename(path, path.with_suffix(TAKEN))
         except FileNotFoundError:  # taken back after it was read: it holds all the same
             pass
         self._disk.sync_folder(self.folder)
@@ -97,14 +126,14 @@ class Control:
     def _answered(self, path: Path) -> object:
         """The seq that the answer beside `path` is about; None without one."""
         try:
-            told = json.loads(self._disk.read(path.with_suffix(".answer")))
+            told = json.loads(self._disk.read(path.with_suffix(ANSWER)))
         except (OSError, ValueError):
             return None
         return told.get("seq") if isinstance(told, dict) else None
 
     def _answer(self, path: Path, answer: Mapping[str, object]) -> None:
-        target = path.with_suffix(".answer")
-        temporary = target.with_suffix(".answer.new")
+        target = path.with_suffix(ANSWER)
+        temporary = path.with_suffix(NEW_ANSWER)
         file = self._disk.create(temporary)
         file.write(json.dumps(answer, sort_keys=True).encode() + b"\n")
         file.sync()

@@ -137,6 +137,33 @@ def test_files_are_taken_once_in_the_order_of_their_names(tmp_path):
     assert control.take(2) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "folder", "what"),
+    [
+        ("n" * 248 + ".json", "", "its name is too long"),
+        (".json", "", "it has no name"),
+        ("a.json", "a.taken", "`a.taken` is no file"),
+        ("a.json", "a.answer", "`a.answer` is no file"),
+    ],
+    ids=["long", "nameless", "taken", "answer"],
+)
+def test_a_command_that_could_not_be_answered_is_not_taken_and_ends_nothing(
+    tmp_path, capsys, name, folder, what
+):
+    """Journaled, it would end the engine when it is renamed or answered, and at every start again."""
+    control = tmp_path / "control"
+    drop(control, name, RESTRICT)
+    drop(control, "z.json", RESTRICT)
+    if folder:
+        (control / folder).mkdir()
+    streams = Engine(tmp_path, [[pay(1)]]).run()
+    assert len(streams["decisions"]) == 1
+    assert answer(control, "z")["ok"]
+    assert (control / name).is_file(), "it stays where it is"
+    told = capsys.readouterr().err
+    assert told.count(f"warning: {control / name}: the command is not taken: {what}") == 1
+
+
 def test_a_command_put_in_the_place_of_one_in_hand_is_taken_as_another(tmp_path):
     drop(tmp_path, "a.json", {"name": 1})
     control = Control(tmp_path)
