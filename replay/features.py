@@ -25,16 +25,21 @@ COUNTS = frozenset({"count", "count_distinct"})
 ROWS_GROUP = 1 << 16
 
 
+def check_folder(path: Path) -> None:
+    """Raise `InputError` if a file of features cannot stand at `path`; asked before an output folder is begun."""
+    if not path.parent.is_dir():
+        raise InputError(
+            f"there is no folder {path.parent}",
+            "--features",
+            fix="make it, or name a file elsewhere",
+        )
+
+
 class FeatureFile:
     """An observer of a run that appends each batch to a Parquet file; use as a context manager."""
 
     def __init__(self, path: Path, core: Core) -> None:
-        if not path.parent.is_dir():
-            raise InputError(
-                f"there is no folder {path.parent}",
-                "--features",
-                fix="make it, or name a file elsewhere",
-            )
+        check_folder(path)
         self._core = core
         self._names = tuple(core.ruleset.pack.features)
         self._minor = 10.0 ** exponent(core.ruleset.pack.currency)

@@ -28,7 +28,7 @@ from engine.setup import read_setup
 from engine.starting import key_of
 from replay import demo, evaluate
 from replay.bank.truth import Truth, truth_path
-from replay.features import FeatureFile
+from replay.features import FeatureFile, check_folder
 from replay.generate import generate
 from replay.pacing import Between, Paced, check_order, factor_of
 from replay.story import read_story
@@ -56,6 +56,8 @@ def replay(arguments: Namespace) -> tuple[dict[str, Any], str]:
             why="both need the whole recording, and the run before has not kept what it saw of its part",
             fix="replay the whole into another folder, or leave them out",
         )
+    if arguments.features is not None:
+        check_folder(arguments.features)
     recording = FileSource(
         arguments.inputs,
         setup.feed,
