@@ -17,6 +17,12 @@ def software() -> dict[str, str]:
     return found | {"cpu": platform.machine()}
 
 
+def as_text() -> str:
+    """The same on one line, Weir's own version first."""
+    weir, *others = software().items()
+    return ", ".join([weir[1], *(" ".join(each) for each in others)])
+
+
 def _version(distribution: str) -> str:
     try:
         return version(distribution)

@@ -7,7 +7,8 @@ Segment header:
     8   magic "WEIRJNL1"        4   length of the JSON        4   crc32 of the JSON
     ..  JSON  {"config": active at its start, "encryption": null | {"check": hex, "cipher": .., "salt": hex},
                "first_seq": n, "format": 1, "position": of the source at its start,
-               "previous": hex digest at the end of the segment before it (zeros: none), "weir": version}
+               "previous": hex digest at the end of the segment before it (zeros: none),
+               "weir": its version and those of what it computes with (engine/versions.py)}
 
 Frame: a head of 72 bytes, then the body.
 

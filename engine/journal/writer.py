@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from hashlib import sha256
-from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 from queue import SimpleQueue
@@ -17,6 +16,7 @@ from queue import SimpleQueue
 import zstandard
 
 from config.errors import StateError
+from engine import versions
 from engine.clock import random_bytes
 from engine.disk import Disk, DiskFile
 from engine.encryption import SALT_BYTES as CIPHER_SALT_BYTES
@@ -272,7 +272,7 @@ class SegmentedJournal:
             self._config,
             self._source_position,
             self._previous,
-            version("weir-fraud"),
+            versions.as_text(),
             self._cipher.salt if self._cipher else b"",
             self._cipher.check if self._cipher else b"",
         ).encode()

@@ -554,7 +554,8 @@ def test_an_encrypted_journal_shows_no_line_and_opens_with_its_key_only():
             opened(disk.copy(), key=key)
         with pytest.raises(StateError, match=what):
             lines_of(read_journal(disk, FOLDER, key))
-    assert len(list(read_journal(disk, FOLDER).frames(0))) == 5  # its chain can be checked without
+    frames = [list(read_journal(disk, FOLDER, key).frames(0)) for key in (None, KEY)]
+    assert len(frames[0]) == len(frames[1]) >= 5  # its chain can be checked without
 
 
 def test_a_journal_in_the_clear_goes_on_encrypted_when_a_key_is_given():
