@@ -1,4 +1,4 @@
-"""Encryption at rest: AES-256-GCM under one key that somebody else keeps.
+"""Encryption at rest: one key that somebody else keeps, and the AES-256-GCM of the journal.
 
 A key is 32 bytes, given as 64 hexadecimal digits or as base64, in an environment variable or a file; it is never
 written anywhere. What is encrypted is never under the key itself but under one derived from it (HKDF-SHA256) and from
@@ -8,7 +8,7 @@ comes up twice, however many frames a bank writes in a year. Everything that is 
 
 A wrong key is told apart from damage: 8 bytes derived from key and salt stand beside the salt.
 
-Not here: what is encrypted (engine/journal/), and pseudonyms (config/pseudonyms.py).
+Not here: what is encrypted (engine/journal/, engine/encrypted_disk.py), and pseudonyms (config/pseudonyms.py).
 """
 
 import base64
