@@ -30,7 +30,9 @@ from benchmarks.measuring import HANDBOOK
 KINDS = ("none", "flush", "sync")
 TURNS, SMOKE_TURNS = 5, 1
 RATE = 2_000  # messages a second of the live run
-REST_S, SMOKE_REST_S = 15.0, 2.0
+REST_S, SMOKE_REST_S = 25.0, 2.0
+SETTLE_US = 3_000_000  # of a live run, until what was sent while it started is done
+LIVE_TURNS = 3
 JOURNAL_COST, RESTART_S, STALL_MS, VERIFY_TIMES, CHAIN_TIMES = 0.15, 10.0, 20.0, 1.0, 20.0
 BANK_DAYS, SMOKE_BANK_DAYS = 12, 3
 DAY = "2026-01-01"
@@ -155,7 +157,7 @@ def latencies(told):
     """Rows of the table, and what a snapshot adds to the slowest batch and to p99.9, medians over turns, ms."""
     batches = np.array(told["batches"], np.float64)
     at_us, took_ms = batches[:, 0], batches[:, 1] / 1e3
-    began = at_us[0]
+    began = at_us[0] + SETTLE_US
     seen = {"nothing beside": [], "a snapshot beside": []}
     for start_us, end_us in told["turns"]:
         rest_us = max(began, start_us - (end_us - start_us))  # as long before as the snapshot takes
@@ -260,7 +262,7 @@ def main(argv=None):
         built = durable.call("build", folder, given.n)
         restarted = restarts(folder, min(n_turns, 3))
         rest_s = SMOKE_REST_S if given.is_smoke else REST_S
-        told = durable.call("live", folder, RATE, rest_s, n_turns)
+        told = durable.call("live", folder, RATE, rest_s, min(n_turns, LIVE_TURNS))
     batches, slowest_ms, p999_ms = latencies(told)
     cost = {(row["feed"], row["durability"]): row for row in rows}
     by = {row["what"]: row for row in verified}
