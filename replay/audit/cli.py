@@ -9,7 +9,7 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from config.errors import ConfigError, InputError, StateError
 from replay.audit.tables import Report
@@ -19,7 +19,23 @@ Verb: TypeAlias = Callable[[argparse.Namespace], Report]
 
 EXIT_OK, EXIT_FOUND = 0, 1
 ALL: Final = sys.maxsize
+NOT_GIVEN: Final = -1  # of an option that takes a number
 _UNRECORDED: Final = ("command", "by", "out", "format")
+
+
+class VerbParser(argparse.ArgumentParser):
+    """Takes `OUT --rule ID TRANSACTION` too: before Python 3.13 a name that may be left out must stand beside OUT."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does; one word that is left over is the transaction, where none was named."""
+        found, rest = super().parse_known_args(args, namespace)
+        if (
+            len(rest) == 1
+            and not rest[0].startswith("-")
+            and getattr(found, "transaction", None) == ""
+        ):
+            found.transaction = rest.pop()
+        return found, rest
 
 
 def add_commands(commands: Parsers) -> None:
@@ -30,7 +46,9 @@ def add_commands(commands: Parsers) -> None:
         description="Questions to an output folder of run or replay. Nothing in it is changed but access.ndjson, "
         "where every call is recorded.",
     )
-    verbs = audit.add_subparsers(metavar="VERB", required=True)
+    verbs: Parsers = audit.add_subparsers(
+        metavar="VERB", required=True, parser_class=cast(type[argparse.ArgumentParser], VerbParser)
+    )
     _add_verify(verbs)
     _add_changes(verbs)
     _add_exceptions(verbs)
@@ -71,7 +89,8 @@ def add_verb(
     verb.add_argument(
         "--reveal",
         action="store_true",
-        help="show personal values, not pseudonyms; the record of the call says so",
+        help="show personal values as they are; the record of the call says so. Else their pseudonyms under "
+        "WEIR_PSEUDONYM_KEY (16 characters or more), or, where that is not set, `hidden`",
     )
     verb.set_defaults(command=recorded(name, run))
     return verb
@@ -144,13 +163,17 @@ def _given(arguments: argparse.Namespace) -> dict[str, Any]:
     """Options that say something, as JSON takes them; text that is no UTF-8 with its bytes spelt out."""
     given: dict[str, Any] = {}
     for name, value in vars(arguments).items():
-        if name in _UNRECORDED or value in (None, "", False, []):
+        if name in _UNRECORDED or value in (None, "", False, [], NOT_GIVEN):
             continue
-        if isinstance(value, bool | int):
-            given[name] = value
+        if isinstance(value, list):
+            given[name] = [_legible(item) for item in value]
         else:
-            given[name] = str(value).encode("utf-8", "backslashreplace").decode()
+            given[name] = value if isinstance(value, bool | int) else _legible(value)
     return given
+
+
+def _legible(value: object) -> str:
+    return str(value).encode("utf-8", "backslashreplace").decode()
 
 
 def _add_period(verb: argparse.ArgumentParser, *, day: bool = True) -> None:
@@ -251,7 +274,7 @@ def _add_sample(verbs: Parsers) -> None:
         "--below",
         default="20%",
         metavar="SHARE",
-        help="how far its numbers are moved, at most; 20%% unless given",
+        help="how far its numbers are moved, at most, whole numbers by 1 at least; 20%% unless given",
     )
     _add_period(verb)
     _add_records(verb)
@@ -281,7 +304,9 @@ def _add_reconcile(verbs: Parsers) -> None:
         "reconcile",
         _reconcile,
         short="control totals of the feed against what was journaled",
-        about="Compare what the feed says it sent on a day with what was decided, repeated, refused or never came.",
+        about="Compare what the feed says it sent on a day with what was decided, repeated, refused or never came. "
+        "The feed counts a transaction once, also one that it said twice. Exit code 0: all agree, or no totals were "
+        "given; 1: something differs; 2: could not run.",
     )
     verb.add_argument("--day", required=True, metavar="D", help="day of the events")
     verb.add_argument(

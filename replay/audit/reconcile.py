@@ -16,7 +16,7 @@ arrived), surplus (arrived, never sent). It agrees where decided plus dead-lette
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -94,6 +94,7 @@ def read_totals(paths: Iterable[Path]) -> list[Total]:
             try:
                 total = msgspec.convert(record, Total, strict=False)
                 ZoneInfo(total.zone)
+                date.fromisoformat(total.day)
             except (msgspec.ValidationError, ZoneInfoNotFoundError, ValueError) as error:
                 raise InputError(
                     f"not a control total: {error}",
@@ -107,6 +108,14 @@ def read_totals(paths: Iterable[Path]) -> list[Total]:
 
 def report(root: Path, day: str, totals: Sequence[Total], journal: JournalReader) -> Report:
     """Each total of `day` beside what was found; without totals, what was found by group (UTC days)."""
+    told = sorted({total.day for total in totals})
+    if told and day not in told:
+        raise InputError(
+            f"the control totals say nothing about {day}",
+            "--totals",
+            why=f"their days are {told[0]} to {told[-1]}",
+            fix="name one of those days, or the file of this one",
+        )
     totals = [total for total in totals if total.day == day]
     zones = sorted({total.zone for total in totals}) or ["UTC"]
     tallies, n_timeless = tally(root, day, zones, journal)
@@ -199,7 +208,12 @@ def _compared(total: Total, found: Tally) -> tuple[tuple[Cell, ...], bool]:
     missing, surplus = max(0, total.count - arrived), max(0, arrived - total.count)
     verdicts = []
     if missing:
-        verdicts.append(f"{missing} sent, never arrived")
+        repeats = (
+            f", unless the feed counted repeats: {missing} came"
+            if missing == counts[DUPLICATE]
+            else ""
+        )
+        verdicts.append(f"{missing} sent, never arrived{repeats}")
     if surplus:
         verdicts.append(f"{surplus} arrived, never sent")
     if total.sum is not None and arrived_sum != abs(total.sum):

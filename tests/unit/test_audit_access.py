@@ -96,6 +96,23 @@ def test_the_command_records_itself_and_what_it_was_asked(tmp_path, capsys):
     assert cli.main(["audit", "access", str(tmp_path), "--head", "0" * 64]) == 1
 
 
+def test_options_stand_on_record_as_they_were_written_and_only_those_given(tmp_path, capsys):
+    (tmp_path / "decisions.ndjson").touch()
+    cli.main(["audit", "reconcile", str(tmp_path), "--day", "2026-03-02", "--totals", "a.csv"])
+    cli.main(["audit", "explain", str(tmp_path), "--rule", "R-1", "t-17"])
+    capsys.readouterr()
+    first, second = (call.arguments for call in read(tmp_path))
+    assert first == {"day": "2026-03-02", "totals": ["a.csv"]}
+    assert second == {"transaction": "t-17", "rule": "R-1", "events": 5}, "no seq was given"
+
+
+def test_a_word_too_many_is_refused_and_does_not_replace_the_transaction(tmp_path, capsys):
+    for words in (["explain", "t-17", "--rule", "R-1", "t-18"], ["verify", "--chain-only", "t-17"]):
+        with pytest.raises(SystemExit):
+            cli.main(["audit", words[0], str(tmp_path), *words[1:]])
+        assert "unrecognized arguments: t-1" in capsys.readouterr().err
+
+
 def test_a_folder_that_no_run_has_written_is_refused_and_stays_as_it_is(tmp_path, capsys):
     assert cli.main(["audit", "access", str(tmp_path)]) == 2
     assert "this is no output folder" in capsys.readouterr().err

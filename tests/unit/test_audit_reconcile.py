@@ -74,7 +74,9 @@ def test_repeats_count_once_and_dead_letters_are_named(folder):
 @pytest.mark.parametrize(
     ("total", "verdict"),
     [
-        (Total(day=DAY, count=3, type="payment"), "1 sent, never arrived"),
+        (Total(day=DAY, count=4, type="payment"), "2 sent, never arrived"),
+        (Total(day=DAY, count=3, type="payment"),
+         "1 sent, never arrived, unless the feed counted repeats: 1 came"),
         (Total(day=DAY, count=1, type="payment"), "1 arrived, never sent"),
         (Total(day=DAY, count=2, type="payment", sum=Decimal(30)), "the sum is off by +0.25"),
         (Total(day=DAY, count=2, type="transfer", sum=Decimal(9)),
@@ -113,7 +115,7 @@ def test_totals_are_read_from_lines_of_json_and_from_csv(tmp_path):
 @pytest.mark.parametrize(
     "line",
     ['{"day":"2026-03-02"}', '{"day":"2026-03-02","count":1,"amont":1}', "[]", "{",
-     '{"day":"2026-03-02","count":1,"zone":"Mars/Base"}'],
+     '{"day":"2026-03-02","count":1,"zone":"Mars/Base"}', '{"day":"yesterday","count":1}'],
 )  # fmt: skip
 def test_a_line_that_is_no_total_is_refused(tmp_path, line):
     path = tmp_path / "t.ndjson"
@@ -129,3 +131,10 @@ def test_the_command_says_1_where_something_differs(folder, capsys):
     assert "4 sent, never arrived" in capsys.readouterr().out
     assert cli.main(["audit", "reconcile", str(folder), "--day", DAY]) == 0
     assert "Nothing was compared" in capsys.readouterr().out
+
+
+def test_totals_that_say_nothing_about_the_day_are_no_agreement(folder, capsys):
+    totals = folder / "t.ndjson"
+    totals.write_text('{"day":"2026-03-04","count":9}\n')
+    assert cli.main(["audit", "reconcile", str(folder), "--day", DAY, "--totals", str(totals)]) == 2
+    assert f"say nothing about {DAY}" in capsys.readouterr().err
