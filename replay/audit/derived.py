@@ -28,6 +28,10 @@ COLLECT_EVERY: Final = (
     50_000  # objects made and not freed between two looks for garbage; Python's own is 700
 )
 
+ENDS: Final = "ends here, or holds nothing legible from here on; more was derived"
+UNEXPLAINED: Final = "bytes that the journal does not explain"
+TORN: Final = frozenset({ENDS, UNEXPLAINED})
+
 
 @dataclass(slots=True)
 class Derived:
@@ -39,6 +43,9 @@ class Derived:
     configs: list[str] = field(default_factory=list)
     snapshots: int = 0  # compared on the way
     from_snapshot: int | None = None
+    is_whole: bool = (
+        True  # False: it stopped at a block that differs, and others would have followed
+    )
 
     @property
     def n_records(self) -> int:
@@ -124,6 +131,7 @@ def _compare(
             if run.core.config not in result.configs:
                 result.configs.append(run.core.config)
             if outcome is not None and not _same(root, comparison, outcome, findings, result):
+                result.is_whole = result.end >= stop
                 return
         if mark in marks:
             marks.remove(mark)
@@ -143,8 +151,7 @@ def _same(
     ]
     for stream in list(comparison.torn)[n_torn:]:
         at = comparison.torn[stream]
-        what = "ends here, or holds nothing legible from here on; more was derived"
-        found.append(Finding(f"{stream}.ndjson@{at}", what, outcome.batch.seq0))
+        found.append(Finding(f"{stream}.ndjson@{at}", ENDS, outcome.batch.seq0))
     for finding in found:
         findings.take(finding)
     return not found
@@ -176,8 +183,10 @@ def _look_beyond(root: Path, comparison: Comparison, findings: Findings) -> None
                 recorded=difference.found,
             )
         )
+    told = {finding.where for finding in findings.items if finding.what == ENDS}
     for stream, at in comparison.torn.items():
-        findings.add(f"{stream}.ndjson@{at}", "bytes that the journal does not explain")
+        if (where := f"{stream}.ndjson@{at}") not in told:
+            findings.add(where, UNEXPLAINED)
 
 
 def _compare_snapshot(

@@ -13,7 +13,7 @@ from engine.clock import Clock, SystemClock
 from engine.disk import Disk, RealDisk
 from replay.audit import chain as chains
 from replay.audit.chain import Checked
-from replay.audit.derived import Derived, derive
+from replay.audit.derived import TORN, Derived, derive
 from replay.audit.findings import Findings
 from replay.audit.tables import Report
 
@@ -74,7 +74,7 @@ def report(
         )
     if checked.uncovered:
         names = ", ".join(checked.uncovered)
-        answer.remarks.append(f"Not Weir's, and proven by nothing: {names}")
+        answer.remarks.append(f"Outside of the chain, proven by nothing: {names}")
     return answer
 
 
@@ -116,7 +116,8 @@ def _tell(answer: Report, checked: Checked, derived: Derived | None, findings: F
         facts["kept from seq"] = chain.kept_from
     if derived is not None:
         facts["derived"] = f"seq {derived.first} to {derived.end - 1}"
-        facts["from snapshot"] = derived.from_snapshot
+        if derived.from_snapshot is not None:
+            facts["from snapshot"] = derived.from_snapshot
         facts["decisions"] = derived.n_decisions
         facts["snapshots derived"] = derived.snapshots
     days = [seal.closes_day for seal in chain.seals if seal.closes_day]
@@ -128,6 +129,16 @@ def _tell(answer: Report, checked: Checked, derived: Derived | None, findings: F
         answer.remarks.append(
             f"Not sealed yet: {checked.n_tail:,} records, {checked.tail_bytes:,} bytes of streams; {how}."
         )
+    if derived is not None and not derived.is_whole:
+        answer.remarks.append(
+            f"Deriving stopped at the first record that differs: nothing after seq {derived.end - 1} was compared."
+        )
+    if n and all(finding.what in TORN for finding in findings.items):
+        answer.remarks.append(
+            "A run that was killed leaves its streams like this. Go on with it (weir run, or weir replay --resume): "
+            "that completes them from the journal. Then verify again."
+        )
     recovered = chain.notes("recovered")
     if recovered:
-        answer.remarks.append(f"The run recovered from a crash {len(recovered)} times, on record.")
+        times = "once" if len(recovered) == 1 else f"{len(recovered)} times"
+        answer.remarks.append(f"The run recovered from a crash {times}, on record.")

@@ -10,6 +10,7 @@ from config.errors import InputError
 from engine import cli, seals
 from engine.disk import RealDisk
 from replay.audit import verify
+from replay.audit.derived import ENDS
 from tests.auditing import replayed
 
 DISK = RealDisk()
@@ -54,6 +55,7 @@ def test_a_difference_is_in_the_first_line_and_returns_1(copy, capsys):
     report = verify.report(copy)
     assert len(rows(report)) == 2, "once by the chain, once by the derivation, to the field"
     assert report.sections[0].rows[1][4:] == ("score", "610", "600")
+    assert any(r.startswith("Deriving stopped at the first record") for r in report.remarks)
 
 
 def test_one_day_is_derived_from_the_snapshot_before_it(whole):
@@ -106,6 +108,21 @@ def test_a_line_changed_behind_the_last_seal_is_found_by_deriving_only(copy):
     path.write_bytes(head + b"\n" + last.replace(b'"late":false', b'"late":true ') + b"\n")
     assert rows(verify.report(copy, chain_only=True)) == [("summary.json", "the file is not there")]
     assert "differs from what the journal gives again" in dict(rows(verify.report(copy))).values()
+
+
+def test_a_stream_that_a_kill_has_torn_is_found_once_with_what_to_do(tmp_path):
+    folder = killed(replayed(tmp_path, 200))
+    (folder / "summary.json").unlink()
+    shutil.rmtree(folder / "snapshots")
+    path = folder / "decisions.ndjson"
+    at = path.read_bytes().rindex(b"\n", 0, -1) + 1
+    path.write_bytes(path.read_bytes()[: at + 40])
+    report = verify.report(folder)
+    assert rows(report) == [(f"decisions.ndjson@{at + 40}", ENDS)]
+    assert any(r.startswith("A run that was killed leaves its") for r in report.remarks)
+    path.write_bytes(path.read_bytes()[:at].replace(b'"score":0', b'"score":1'))
+    remarks = verify.report(folder).remarks
+    assert not any(r.startswith("A run that was killed leaves its") for r in remarks)
 
 
 def test_a_chain_whose_last_lines_were_cut_off_is_found(copy):
@@ -174,7 +191,7 @@ def test_names_that_are_not_weirs_are_said_to_be_proven_by_nothing(copy):
     (copy / "notes.txt").write_text("hello")
     report = verify.report(copy, chain_only=True)
     assert report.is_fine
-    assert "Not Weir's, and proven by nothing: notes.txt" in report.remarks
+    assert "Outside of the chain, proven by nothing: notes.txt" in report.remarks
 
 
 def test_values_that_may_name_somebody_are_hidden_unless_revealed(copy, capsys):
