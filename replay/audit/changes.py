@@ -46,6 +46,10 @@ def report(root: Path, seqs: Seqs, inputs: Inputs, *, veil: Veil = PLAIN) -> Rep
     answer = Report([configs, changed, orders])
     answer.facts["opening configuration"] = inputs.opening_config or None
     answer.facts["orders refused"] = sum(not order.is_done for order in given)
+    if answer.facts["orders refused"]:
+        answer.remarks.append(
+            "Orders that were refused, and why, are lines of answers.ndjson: weir audit show OUT answers"
+        )
     if not inputs.is_known:
         answer.remarks.append(
             "There is no journal: who changed what is not on record. Configurations that were stored: "
@@ -67,7 +71,7 @@ def _who(record: Mapping[str, Any]) -> tuple[Cell, Cell, Cell, Cell]:
     evidence = record.get("evidence")
     facts = dict(evidence) if isinstance(evidence, Mapping) else {}
     approved = record.get("approved_by") or facts.pop("approved_by", None)
-    told = ", ".join(f"{name} {_value(value)}" for name, value in facts.items())
+    told = ", ".join(f"{name} {text}" for name, value in facts.items() if (text := _value(value)))
     return record.get("at"), record.get("by"), _value(approved), told or None
 
 
@@ -95,7 +99,8 @@ def _value(value: Any) -> str | None:
     if isinstance(value, list | tuple):
         return " ".join(str(_value(item)) for item in value)
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{k} {_value(v)}" for k, v in value.items()) + "}"
+        told = ", ".join(f"{k} {text}" for k, v in value.items() if (text := _value(v)))
+        return f"({told})" if told else ""
     return str(value)
 
 

@@ -70,11 +70,19 @@ class _Rule:
 
 
 def _files(folder: Path) -> dict[str, bytes]:
-    return {
+    """Every file; of the overrides without the hashes of the others, which are compared themselves."""
+    found = {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+    if OVERRIDES in found:
+        found[OVERRIDES] = b"".join(
+            row
+            for row in found[OVERRIDES].splitlines(keepends=True)
+            if not any(row.lstrip().startswith(f'"{name}":'.encode()) for name in found)
+        )
+    return found
 
 
 def _flat(name: str, content: bytes | None, rules: dict[str, _Rule]) -> dict[str, str]:
@@ -176,7 +184,8 @@ def _rules(old: Mapping[str, _Rule], new: Mapping[str, _Rule]) -> Iterator[Chang
                 f"rule {id_}",
                 "changed",
                 f"version {before.version}",
-                f"version {after.version}",
+                f"version {after.version}"
+                + (", not raised" if after.version == before.version else ""),
                 changed,
             )
 

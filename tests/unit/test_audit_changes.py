@@ -126,6 +126,26 @@ def test_who_brought_a_configuration_and_on_which_evidence(folders):
     assert not changes.report(folders[0].parents[1], Seqs(0, 17), inputs).sections[0].rows
 
 
+def test_what_an_evidence_leaves_open_is_not_told_as_if_it_were_something(folders):
+    record = {"config": "sha256:" + "b" * 64, "evidence": {
+        "rules": {"changed": ["R-1"], "gone": [], "kept": 72}, "filled_from": None, "models": {"new": []},
+    }}  # fmt: skip
+    inputs = Inputs(True, "sha256:" + "a" * 64, configs=[(17, record)])
+    [row] = changes.report(folders[0].parents[1], Seqs(), inputs).sections[0].rows
+    assert row[4] == "rules (changed R-1, kept 72)"
+
+
+def test_a_rule_that_changed_under_its_old_version_is_told_so(folders):
+    name = holding(folders[1], "id: CARD-BURST-001")
+    edit(folders[1], name, "purchases: {value: 8,", "purchases: {value: 9,")
+    for folder, value in zip(folders, "12", strict=True):
+        told = f'{{\n "files": {{\n  "{name}": "{value}"\n }},\n "rows_max": {value}\n}}\n'
+        (folder / "overrides.json").write_text(told)
+    row, row_, rule = diffs.between(*folders)
+    assert (rule.before, rule.after) == ("version 2", "version 2, not raised")
+    assert {row.before, row_.after} == {' "rows_max": 1', ' "rows_max": 2'}, "hashes are no changes"
+
+
 def test_orders_that_were_done_are_told_and_refused_ones_counted(tmp_path):
     orders = [
         Order(3, {"command": "suppress", "rule": "R1", "entity": {"card": "C7"}, "until": "2026-04-01",
