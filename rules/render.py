@@ -39,7 +39,7 @@ _WHAT: Final = {
     "stddev": "standard deviation of {x} of {domain}",
     "min": "smallest {x} of {domain}",
     "max": "largest {x} of {domain}",
-    "count_distinct": "how many different {x} in {domain}",
+    "count_distinct": "how many different values of {x} in {domain}",
     "entropy": "how evenly {x} is spread over {domain} (bits)",
     "quantile": "what {level} of {x} of {domain} stay at or below",
     "first": "{x} of the first of {domain}",

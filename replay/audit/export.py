@@ -412,6 +412,8 @@ def _opened(path: Path) -> zipfile.ZipFile:
     try:
         bundle = zipfile.ZipFile(path)
         bundle.getinfo(MANIFEST)
+    except FileNotFoundError:  # the path is wrong, not the bundle
+        raise
     except (OSError, KeyError, zipfile.BadZipFile) as error:
         raise InputError(
             f"this is no bundle: {error}",

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any, Final, TypeAlias
 
+from replay.audit.prose import counted_events, counted_rules
+
 Json: TypeAlias = dict[str, Any]
 LANGUAGES: Final = (("en", "English"), ("zh", "中文"))
 SAYS: Final = {
@@ -164,7 +166,7 @@ def _rule(rule: Json) -> str:
     points = f", {rule['score']:+g}" if rule["outcome"] == "fired" and rule["score"] else ""
     head = f"{rule['id']} v{rule['version']} - {rule['outcome']}{points}"
     body = [f'<div class="rule"><h3>{_text(head)}</h3><p>{_text(rule["name"])}']
-    if rule["mode"] != "live":
+    if rule["mode"] not in ("live", rule["outcome"]):
         body.append(f" ({_text(rule['mode'])})")
     body.append("</p>")
     if "because" in rule:
@@ -189,7 +191,7 @@ def _rule(rule: Json) -> str:
     if rule["outcome"] == "fired":
         body.append(f"<p>Then: {_text('; '.join(rule['actions']))}</p>")
     if rule["flips"]:
-        body.append(f"<p>Nearest flip: {_text(rule['flips'][0]['what'])}.</p>")
+        body.append(f"<p>To turn it: {_text(rule['flips'][0]['what'])}.</p>")
     body.append("</div>\n")
     return "".join(body)
 
@@ -219,7 +221,7 @@ def _values(clause: Json) -> str:
 
 
 def _left_out(answer: Json) -> str:
-    counts = [f"{n} {outcome}" for outcome, n in answer["left_out"].items()]
+    counts = counted_rules(answer)
     return f'<p class="small">Other rules: {_text(", ".join(counts))}.</p>' if counts else ""
 
 
@@ -265,7 +267,7 @@ def _feature(feature: Json) -> str:
         window = feature["window"]
         since = f"after {window['after']} " if window["after"] else ""
         body.append(
-            f'<p class="small">{feature["n_events"]} events of {_text(keys)}, {_text(since)}until '
+            f'<p class="small">{counted_events(feature["n_events"])} of {_text(keys)}, {_text(since)}until '
             f"{_text(window['until'])}</p>"
         )
         rows = [

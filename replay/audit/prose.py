@@ -8,6 +8,8 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, TypeAlias
 
+from replay.audit.ruling import OFF_TYPE
+
 Json: TypeAlias = dict[str, Any]
 SAYS: Final = {True: "yes", False: "no ", None: " ? "}
 TEXT_MAX: Final = 96  # columns of a clause before its value goes to the next line
@@ -99,7 +101,7 @@ def _rule(rule: Json) -> str:
     head = f"{rule['id']} v{rule['version']}  {rule['outcome'].upper()}{points}"
     if "because" in rule:
         head += f": {rule['because']} is missing"
-    if rule["mode"] != "live":
+    if rule["mode"] not in ("live", rule["outcome"]):
         head += f" ({rule['mode']})"
     lines = [head, f"  {rule['name']}"]
     lines += [
@@ -122,9 +124,9 @@ def _rule(rule: Json) -> str:
     if rule["outcome"] == "fired":
         lines.append(f"  then: {'; '.join(rule['actions'])}")
     if rule["flips"]:
-        lines.append(f"  nearest flip: {rule['flips'][0]['what']}")
+        lines.append(f"  to turn it: {rule['flips'][0]['what']}")
     elif rule["outcome"] == "did not fire":
-        lines.append("  nearest flip: no single value would do")
+        lines.append("  to turn it: no single value would do")
     return "\n".join(lines)
 
 
@@ -158,8 +160,21 @@ def _values(clause: Json) -> str:
 
 
 def _left_out(answer: Json) -> str:
-    counts = [f"{n} {outcome}" for outcome, n in answer["left_out"].items()]
+    counts = counted_rules(answer)
     return f"Other rules: {', '.join(counts)}; see one with --rule ID" if counts else ""
+
+
+def counted_rules(answer: Json) -> list[str]:
+    """How many rules are not shown, by what they said."""
+    return [
+        f"{n} {'do not apply' if outcome == OFF_TYPE and n != 1 else outcome}"
+        for outcome, n in answer["left_out"].items()
+    ]
+
+
+def counted_events(n: int) -> str:
+    """A number of events, with the word for it."""
+    return f"{n:,} event{'' if n == 1 else 's'}"
 
 
 def _changes(answer: Json) -> Iterator[str]:
@@ -191,7 +206,7 @@ def _features(answer: Json) -> Iterator[str]:
         keys = ", ".join(f"{k} {v}" for k, v in feature["keys"].items())
         window = feature["window"]
         since = f"after {window['after']} " if window["after"] else ""
-        yield f"      {feature['n_events']} events of {keys}, {since}until {window['until']}"
+        yield f"      {counted_events(feature['n_events'])} of {keys}, {since}until {window['until']}"
         yield from aligned(
             (
                 (

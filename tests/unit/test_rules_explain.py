@@ -161,7 +161,7 @@ def test_the_declaration_of_every_shipped_feature_reads_back():
 def test_a_feature_is_said_in_words():
     features = shipped_setup().pack.features
     assert in_words(features["tiny_shops_1h"], "Asia/Shanghai").startswith(
-        "how many different merchant in transactions with the same card, in the 1h up to the event, where"
+        "how many different values of merchant in transactions with the same card, in the 1h up to the event, where"
     )
     assert in_words(features["new_at_shop"]) == "computed: shop_age < 1d"
     assert "from 60d to 1d before the event" in in_words(features["auths_60d"])
