@@ -95,7 +95,7 @@ def restore(
                 f"`{name}` is not what was backed up",
                 str(source),
                 why=f"by backup.json it has {n_bytes} bytes and another hash: the copy was damaged or changed",
-                fix="restore an older backup",
+                fix=f"restore an older backup, elsewhere: {target} holds a part of this one",
             )
     disk.make_folder(target / CONTROL)
     done: dict[str, Any] = {
@@ -280,6 +280,11 @@ def run_restore(arguments: Namespace) -> int:
         f"compared: {len(proved['differences'])} differences; {proved['seconds_to_load']} s to load, "
         f"{proved['seconds_to_derive']} s to derive"
     )
+    if not proved["records"]:
+        print(
+            "note: nothing came after the newest snapshot, so no decision was proved; --all decides everything again",
+            file=sys.stderr,
+        )
     for difference in proved["differences"]:
         print(f"error: {difference}", file=sys.stderr)
     return 1 if proved["differences"] else 0
