@@ -214,6 +214,22 @@ def only_writer(root: Path) -> Iterator[None]:
         os.close(number)
 
 
+def is_being_written(root: Path) -> bool:
+    """Whether an engine holds the output folder at this moment."""
+    if sys.platform == "win32" or not root.is_dir():
+        return False
+    import fcntl
+
+    number = os.open(root, os.O_RDONLY)
+    try:
+        fcntl.flock(number, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(number)
+    return False
+
+
 def summary_table(summary: dict[str, Any]) -> str:
     """The summary for people: a few lines of aligned numbers."""
     speed = summary["speed"]

@@ -30,6 +30,7 @@ from engine.encrypted_disk import beneath
 from engine.journal import JournalReader, read_journal
 from engine.journal.segments import place_of
 from engine.output import FILES, FOLDERS, JOURNAL, STREAMS, stream_path
+from engine.sealing import GRID
 from engine.seals import Chain, Seal
 from engine.setup import OVERRIDES_FILE
 from replay.audit import access
@@ -48,6 +49,7 @@ class Checked:
     journal: JournalReader | None = None
     configs: list[str] = field(default_factory=list)
     n_snapshots: int = 0
+    is_live: bool = False  # an engine is writing: what stands behind the chain is on its way
     n_tail: int = 0  # records behind the last seal
     tail_bytes: int = 0  # of streams behind the last seal
     uncovered: list[str] = field(default_factory=list)  # names that nothing proves
@@ -60,11 +62,15 @@ def check(
     *,
     key: bytes | None = None,
     leaves: bool = False,
+    is_live: bool = False,
 ) -> Checked:
-    """Hold everything against the chain; what does not fit becomes `findings`. `leaves` needs the journal's key."""
+    """Hold everything against the chain; what does not fit becomes `findings`. `leaves` needs the journal's key.
+
+    is_live : an engine is writing the folder; what may be half written is no finding then
+    """
     disk = beneath(disk)  # the chain is over what stands on it
-    checked = Checked(_read_chain(disk, root, findings))
-    checked.journal = _open_journal(disk, root, checked.chain, findings, key)
+    checked = Checked(_read_chain(disk, root, findings, is_live=is_live), is_live=is_live)
+    checked.journal = _open_journal(disk, root, checked, findings, key)
     if checked.journal is not None:
         for segment in checked.journal.segments if leaves else ():
             if segment.header.salt:
@@ -150,7 +156,7 @@ def _seq_end(chain: Chain, line: int) -> int:
     return ends[-1] if ends else 0
 
 
-def _read_chain(disk: Disk, root: Path, findings: Findings) -> Chain:
+def _read_chain(disk: Disk, root: Path, findings: Findings, *, is_live: bool) -> Chain:
     """The chain, or what stands before the first line that breaks it."""
     try:
         chain = seals.read_seals(disk, root)
@@ -159,15 +165,15 @@ def _read_chain(disk: Disk, root: Path, findings: Findings) -> Chain:
         byte = _BYTE.search(error.where)
         path = root / seals.NAME
         return seals.parse(disk.read(path, 0, int(byte[1])) if byte else b"", str(path))
-    if chain.torn_byte >= 0:
+    if chain.torn_byte >= 0 and not is_live:
         findings.add(f"{seals.NAME}@{chain.torn_byte}", "an unfinished line")
     return chain
 
 
 def _open_journal(
-    disk: Disk, root: Path, chain: Chain, findings: Findings, key: bytes | None
+    disk: Disk, root: Path, checked: Checked, findings: Findings, key: bytes | None
 ) -> JournalReader | None:
-    folder = root / JOURNAL
+    folder, chain = root / JOURNAL, checked.chain
     if not disk.names(folder):
         if chain.seq_end:
             findings.add(
@@ -181,7 +187,7 @@ def _open_journal(
         findings.add(f"{JOURNAL}/{path.name}@{byte}", error.what, seq)
         return None
     tail = journal.tail
-    if tail is not None:
+    if tail is not None and not checked.is_live:
         where = f"{JOURNAL}/{tail.segment}@{tail.byte}"
         findings.add(where, f"{tail.n_bytes} bytes that are no whole frame: {tail.what}", tail.seq)
     return journal
@@ -211,7 +217,13 @@ def _check_ends(disk: Disk, root: Path, checked: Checked, findings: Findings) ->
         )
     if not is_ended and _says_stopped(chain) and not checked.n_tail:
         findings.add(JOURNAL, "its end is missing: the run was stopped in order", journal.seq_end)
-    if checked.n_tail and not is_ended:
+    if _is_cut(disk, root, chain, journal):
+        findings.add(
+            seals.NAME,
+            f"{checked.n_tail} records are not sealed, and a crash leaves {GRID} at most: the chain was cut",
+            chain.seq_end,
+        )
+    if checked.is_live or (checked.n_tail and not is_ended):
         return
     if checked.n_tail:
         findings.add(
@@ -221,6 +233,17 @@ def _check_ends(disk: Disk, root: Path, checked: Checked, findings: Findings) ->
         )
     for stream, end in outside:
         findings.add(f"{stream}.ndjson@{end}", "bytes behind the last seal", chain.seq_end)
+
+
+def _is_cut(disk: Disk, root: Path, chain: Chain, journal: JournalReader) -> bool:
+    """Whether the journal goes on behind the seal that must stand at the next multiple of `GRID`."""
+    if journal.seq_end <= (chain.seq_end // GRID + 1) * GRID:
+        return False
+    try:  # an engine may have written that seal meanwhile
+        chain = seals.read_seals(disk, root)
+    except StateError:
+        return False  # a finding already
+    return journal.seq_end > (chain.seq_end // GRID + 1) * GRID
 
 
 def _says_stopped(chain: Chain) -> bool:
@@ -238,11 +261,13 @@ def _check_snapshots(disk: Disk, root: Path, checked: Checked, findings: Finding
     told = {int(note.fields["snapshot"]): note.fields for note in checked.chain.notes("snapshot")}
     there = snapshots.numbers(disk, root)
     for name in disk.names(folder):
-        if not name.isdecimal():
+        if not name.isdecimal() and not checked.is_live:
             findings.add(f"{snapshots.FOLDER}/{name}", "no snapshot, or one that was not finished")
     for seq in there:
         where = f"{snapshots.FOLDER}/{seq:016d}"
         if seq not in told:
+            if checked.is_live and seq > max(told, default=-1):
+                continue  # its note is on its way
             findings.add(where, "no note of the chain names this snapshot", seq)
             continue
         checked.n_snapshots += 1

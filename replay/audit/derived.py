@@ -60,8 +60,11 @@ def derive(
     first: int = 0,
     end: int = -1,
     key: bytes | None = None,
+    is_live: bool = False,
 ) -> Derived:
     """Derive the records from the last snapshot at or before `first` to `end` (-1: all) and compare.
+
+    is_live : an engine is writing; lines behind `end` are none of ours
 
     Differences, and whatever keeps it from going on, become `findings`.
     """
@@ -80,7 +83,7 @@ def derive(
         comparison = Comparison(disk, root, start.lengths if start else {})
         with Progress(stop - run.core.seq, "rows") as progress, _rare_collection():
             _compare(run, comparison, disk, root, stop, findings, result, progress)
-        if stop == run.journal.seq_end and result.end == stop:
+        if not is_live and stop == run.journal.seq_end and result.end == stop:
             _look_beyond(root, comparison, findings)
     except WeirError as error:
         findings.take(Finding.of(error, result.end))

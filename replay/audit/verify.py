@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from config.errors import InputError
+from engine.app import is_being_written
 from engine.clock import Clock, SystemClock
 from engine.disk import Disk, RealDisk
 from replay.audit import chain as chains
@@ -45,13 +46,16 @@ def report(
     clock = clock or SystemClock()
     began_ns = clock.monotonic_ns()
     findings, answer = Findings(), Report()
-    checked = chains.check(disk, root, findings, key=key, leaves=not chain_only)
+    is_live = is_being_written(root)
+    checked = chains.check(disk, root, findings, key=key, leaves=not chain_only, is_live=is_live)
     roots = chains.read_roots(kept) if kept else []
     proven = chains.pinned(checked.chain, roots, findings) if roots else None
     derived: Derived | None = None
     if not chain_only and checked.journal is not None and checked.journal.segments:
         first, end = _range(checked, day)
-        derived = derive(disk, root, findings, first=first, end=end, key=key)
+        if is_live and end < 0:
+            end = checked.chain.seq_end
+        derived = derive(disk, root, findings, first=first, end=end, key=key, is_live=is_live)
     if not reveal:
         shown = [finding.hidden() for finding in findings.items]
         if shown != findings.items:
@@ -64,6 +68,11 @@ def report(
     answer.facts["seconds"] = f"{seconds:.1f}"
     if not chain_only and derived is None:
         answer.remarks.append("Nothing was derived: there is no journal that can be read.")
+    if is_live:
+        answer.remarks.append(
+            f"An engine is writing this folder: verified is what was sealed when this began, {checked.chain.seq_end:,} "
+            "records. For the rest verify again after it has stopped."
+        )
     if not roots:
         answer.remarks.append(ALONE)
     elif proven is not None:
@@ -124,7 +133,7 @@ def _tell(answer: Report, checked: Checked, derived: Derived | None, findings: F
     facts["days closed"] = f"{days[0]} to {days[-1]}" if days else None
     facts["snapshots"] = checked.n_snapshots
     facts["configurations"] = ", ".join(name[:12] for name in checked.configs) or None
-    if checked.n_tail or checked.tail_bytes:
+    if (checked.n_tail or checked.tail_bytes) and not checked.is_live:
         how = "derived again" if derived is not None else "derive them: leave out --chain-only"
         answer.remarks.append(
             f"Not sealed yet: {checked.n_tail:,} records, {checked.tail_bytes:,} bytes of streams; {how}."
