@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Final
 
 from config import settings
-from config.errors import StateError, WeirError
+from config.errors import InputError, StateError, WeirError
 from engine import config_store, epochs, seals, snapshots
 from engine.disk import Disk
 from engine.encrypted_disk import beneath
@@ -121,9 +121,15 @@ def pinned(chain: Chain, roots: Sequence[str], findings: Findings) -> Seal | Non
 
 def read_roots(text: str) -> list[str]:
     """Roots of `--root`: one as hexadecimal digits, or all of a file that `root_copy` has written."""
-    path = Path(text)
-    if re.fullmatch("[0-9a-f]{64}", text) or not path.is_file():
-        return [text.removeprefix("sha256:")]
+    path, root = Path(text), text.strip().lower().removeprefix("sha256:")
+    if re.fullmatch("[0-9a-f]{64}", root):
+        return [root]
+    if not text or not path.is_file():
+        raise InputError(
+            f"--root must be a root or a file of them, was `{text}`",
+            why="without one that was kept elsewhere nothing proves that the chain is the one that was written",
+            fix="give the 64 digits that verify has shown, or the file that `root_copy` names; or leave out --root",
+        )
     found = []
     for number, line in enumerate(path.read_bytes().splitlines(), 1):
         try:
@@ -135,6 +141,13 @@ def read_roots(text: str) -> list[str]:
                 why="a copy of roots has one JSON object a line, with `root`",
                 fix="give the file that `root_copy` in weir.yaml names, or one root",
             ) from None
+    if not found:
+        raise StateError(
+            "the copy of roots is empty",
+            str(path),
+            why="it would prove nothing",
+            fix="find out who emptied it; a copy in use has one line a seal",
+        )
     return found
 
 

@@ -217,7 +217,7 @@ def _add_verify(verbs: Parsers) -> None:
     )
     verb.add_argument(
         "--root",
-        default="",
+        default=None,
         metavar="ROOT|FILE",
         help="a root kept elsewhere, or the file that root_copy wrote: proves what it covers",
     )

@@ -28,7 +28,7 @@ def report(
     root: Path,
     *,
     day: str = "",
-    kept: str = "",
+    kept: str | None = None,
     chain_only: bool = False,
     key: bytes | None = None,
     reveal: bool = True,
@@ -48,7 +48,7 @@ def report(
     findings, answer = Findings(), Report()
     is_live = is_being_written(root)
     checked = chains.check(disk, root, findings, key=key, leaves=not chain_only, is_live=is_live)
-    roots = chains.read_roots(kept) if kept else []
+    roots = chains.read_roots(kept) if kept is not None else []
     proven = chains.pinned(checked.chain, roots, findings) if roots else None
     derived: Derived | None = None
     if not chain_only and checked.journal is not None and checked.journal.segments:

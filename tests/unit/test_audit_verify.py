@@ -206,3 +206,17 @@ def test_values_that_may_name_somebody_are_hidden_unless_revealed(copy, capsys):
     revealed = capsys.readouterr().out
     assert "A77" in revealed
     assert "A07" in revealed
+
+
+@pytest.mark.parametrize("given", ["", "abc", "/nowhere/roots"])
+def test_a_root_that_is_none_is_refused_and_not_left_out(whole, capsys, given):
+    """`--root "$ROOT"` with nothing in ROOT would else be a verification without one, and fine."""
+    assert cli.main(["audit", "verify", str(whole), "--chain-only", "--root", given]) == 2
+    assert f"--root must be a root or a file of them, was `{given}`" in capsys.readouterr().err
+
+
+def test_an_empty_copy_of_roots_proves_nothing_and_is_refused(whole, tmp_path, capsys):
+    (tmp_path / "roots").touch()
+    given = ["audit", "verify", str(whole), "--chain-only", "--root", str(tmp_path / "roots")]
+    assert cli.main(given) == 2
+    assert "the copy of roots is empty" in capsys.readouterr().err
