@@ -28,6 +28,7 @@ from engine.disk import Disk, RealDisk
 from engine.epochs import FILE as KEYS_FILE
 from engine.outcomes import rfc3339
 from engine.output import CONTROL, JOURNAL, STREAMS, OutputFolder
+from engine.progress import Progress
 from engine.rederive import Rederivation
 from engine.seals import NAME as SEALS_FILE
 from engine.seals import check_streams, read_seals
@@ -130,11 +131,13 @@ def prove(disk: Disk, root: Path, clock: Clock, records: str) -> dict[str, Any]:
     first, core_before_us = again.core.seq, again.core.core_us
     began_ns = clock.monotonic_ns()
     differences: list[str] = []
-    for _, outcome in again.outcomes():
-        if outcome is not None:
-            differences += map(str, comparison.differences(outcome.streams))
-        if len(differences) >= DIFFERENCES_MAX:
-            break
+    with Progress(end - first, "rows") as progress:
+        for block, outcome in again.outcomes():
+            progress.advance(len(block))
+            if outcome is not None:
+                differences += map(str, comparison.differences(outcome.streams))
+            if len(differences) >= DIFFERENCES_MAX:
+                break
     differences += map(str, comparison.beyond() if len(differences) < DIFFERENCES_MAX else ())
     differences += [f"{f.file} byte {f.byte}: {f.what}" for f in check_streams(disk, root, chain)]
     return {

@@ -23,6 +23,7 @@ from engine.encrypted_disk import unlocked
 from engine.journal import read_journal
 from engine.output import JOURNAL
 from engine.ports import SALT_BYTES, Messages, Recorded
+from engine.progress import Progress
 from engine.sealing import GRID
 from engine.setup import Setup
 from engine.snapshots import Snapshot
@@ -132,9 +133,13 @@ class Rederivation:
             yield block, outcome
 
     def run_to(self, seq: int) -> None:
-        """Apply what comes before `seq`, so that it is the next record; `StateError` if the journal ends before."""
-        for _ in self.outcomes(seq):
-            pass
+        """Apply what comes before `seq`, so that it is the next record, with a progress bar.
+
+        Raises `StateError` if the journal ends before.
+        """
+        with Progress(max(0, seq - self.core.seq), "rows") as progress:
+            for block, _ in self.outcomes(seq):
+                progress.advance(len(block))
         if self.core.seq != seq:
             raise StateError(
                 f"the journal ends at seq {self.core.seq}, asked for was {seq}", str(self._root)

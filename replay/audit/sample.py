@@ -137,8 +137,8 @@ def report(
     heap: list[tuple[float, int, Case]] = []
     counts = {"decided": 0, "fired": 0, "near": 0}
     beside: Neighbours | None = None
+    run.run_to(min(first, end))
     with Progress(max(0, end - run.core.seq), "rows") as progress:
-        run.run_to(min(first, end))
         for block, outcome in run.outcomes(end):
             progress.advance(len(block))
             if outcome is None:
