@@ -150,6 +150,10 @@ def export(arguments: argparse.Namespace, key: bytes | None) -> Report:
     }
     for name, who in manifest["kept_in_the_clear"].items():
         report.remarks.append(f"{name} stands in the clear: {who} reads its content")
+    if manifest["kept_in_the_clear"]:
+        report.remarks.append(
+            "The opening state is that of the whole engine: the above holds for everybody in it, not only for this case"
+        )
     report.remarks.append(
         f"Checked by executing it. Anybody can: weir audit replay {arguments.to.name}"
     )
