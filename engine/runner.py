@@ -42,6 +42,7 @@ WAIT_US = (
     10_000  # how long one poll of a live source may wait; commands are looked for between polls
 )
 CONTROL_EVERY_US = 200_000
+COMMANDS_MAX = 32  # taken at once: each is renamed and answered with 5 ms of syncing, and transactions wait meanwhile
 
 Observer: TypeAlias = Callable[[Outcome], None]
 
@@ -321,7 +322,7 @@ class Runner:
     def _take_commands(self, progress: Progress) -> bool:
         """Take what was dropped into control/; whether there was anything."""
         assert self.control is not None
-        files = self.control.take(self._room())
+        files = self.control.take(min(self._room(), COMMANDS_MAX))
         if not files:
             return False
         now_us = self.clock.now_us()

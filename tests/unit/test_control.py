@@ -14,7 +14,7 @@ from engine.control import BYTES_MAX, Control
 from engine.disk import RealDisk
 from engine.ports import Messages
 from engine.progress import Progress
-from engine.runner import TICK_AFTER_US, StopRequest
+from engine.runner import COMMANDS_MAX, TICK_AFTER_US, StopRequest
 from engine.setup import read_setup
 from engine.starting import open_engine
 from tests import banking, factories
@@ -162,6 +162,16 @@ def test_a_command_that_could_not_be_answered_is_not_taken_and_ends_nothing(
     assert (control / name).is_file(), "it stays where it is"
     told = capsys.readouterr().err
     assert told.count(f"warning: {control / name}: the command is not taken: {what}") == 1
+
+
+def test_thousands_of_commands_dropped_at_once_do_not_hold_up_transactions(tmp_path):
+    """Each costs several syncs: 4,000 in one round kept transactions waiting for 20 s."""
+    n = 2 * COMMANDS_MAX + 1
+    for k in range(n):
+        drop(tmp_path / "control", f"c{k:03d}.json", RESTRICT)
+    streams = Engine(tmp_path, [[pay(1)]]).run()
+    assert max(line["n"] for line in streams["delivery"]) <= COMMANDS_MAX
+    assert len(list((tmp_path / "control").glob("*.answer"))) == n
 
 
 def test_a_command_put_in_the_place_of_one_in_hand_is_taken_as_another(tmp_path):
