@@ -266,6 +266,23 @@ def test_an_encrypted_folder_is_not_gone_on_with_in_the_clear(folder, tmp_path, 
     assert folder.content() == before
 
 
+def test_a_folder_in_the_clear_is_encrypted_from_the_next_start_on(folder, told, tmp_path):
+    """Turning encryption on is a change of configuration; what stood there stays, and can be read."""
+    out, traffic = copied(folder, tmp_path), tmp_path / "traffic.ndjson"
+    bank = small_bank(tmp_path / "bank", encryption=f"{{key_env: {ENV}}}")
+    more = [line.replace(b"-NO-", b"-NR-") for line in folder.lines[:40]]
+    traffic.write_bytes(folder.traffic.read_bytes() + b"".join(more))
+    assert weir("run", "--input", traffic, "--config", bank, "--out", out) == 0
+    before, after = told["decisions"], (out / "decisions.ndjson").read_bytes()
+    text = unlocked(RealDisk(), out, KEY).read(out / "decisions.ndjson")
+    assert text.startswith(before)
+    assert after.startswith(before) == (not folder.is_encrypted)
+    assert b"-NR-" in text[len(before) :]
+    assert b"-NR-" not in after
+    assert weir("audit", "verify", out, "--key-env", ENV) == 0
+    assert weir("audit", "verify", out, "--chain-only") == 0
+
+
 # ---------------------------------------------------------------- tampering
 
 
