@@ -136,7 +136,7 @@ def unpin():
 def engine_on(folder, source, **options):
     """An engine on FOLDER/out with the configuration in FOLDER/config, as `weir run` opens it."""
     from engine.clock import SystemClock
-    from engine.disk import RealDisk
+    from engine.durable.disk import RealDisk
     from engine.setup import read_setup
     from engine.starting import open_engine
 
@@ -181,10 +181,10 @@ class Stopwatch:
 def build(folder, n_accounts):
     """Touch every account twice; leave the folder with a journal and the snapshot of an orderly stop."""
     from config.feeds import CANONICAL, Feed
-    from engine import snapshots
     from engine.app import memory_mb_max
     from engine.brokers.files import FileSource
     from engine.core import Core
+    from engine.durable import snapshots
 
     configure(folder / "config")
     traffic = folder / "traffic.ndjson"
@@ -215,11 +215,11 @@ def build(folder, n_accounts):
 
 def restart(folder, began):
     """Open the folder, decide one payment, and say when what was done, in seconds since `began`."""
-    from engine import snapshots
     from engine.app import memory_mb_max
     from engine.brokers.files import StreamSource
     from engine.clock import SystemClock
     from engine.core import Core
+    from engine.durable import snapshots
 
     watch = Stopwatch()
     watch.wrap(snapshots, "read", "read")
@@ -256,7 +256,7 @@ def live(folder, rate, seconds, rounds):
     """
     from engine.brokers.files import StreamSource
     from engine.clock import SystemClock
-    from engine.keeping import Helper
+    from engine.durable.keeping import Helper
 
     clock = SystemClock()
     there, here = os.pipe()

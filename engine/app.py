@@ -17,10 +17,10 @@ from config import kernel_cache
 from config.errors import StateError
 from engine.clock import SystemClock
 from engine.core import Core
-from engine.disk import RealDisk
+from engine.durable.disk import RealDisk
+from engine.durable.output import OutputFolder
 from engine.memory import MemoryGuard
 from engine.metrics import Metrics
-from engine.output import OutputFolder
 from engine.ports import Source
 from engine.progress import Progress
 from engine.quality import FLAWS, of_run, table

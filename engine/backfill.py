@@ -34,12 +34,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.errors import StateError, WeirError
-from engine import snapshots
 from engine.admission import NEVER
 from engine.carry import Carried, Missing, carry
 from engine.core import Core
-from engine.disk import Disk, RealDisk
-from engine.encrypted_disk import beneath
+from engine.durable import snapshots
+from engine.durable.disk import Disk, RealDisk
+from engine.durable.encrypted_disk import beneath
 from engine.entities import Dictionaries
 from engine.ports import Recorded
 from engine.remembered import UNSCORABLE
@@ -48,7 +48,7 @@ from engine.state import Arrays, prefixed, under
 from engine.windows.shape import Shape, decode, encode
 
 if TYPE_CHECKING:
-    from engine.rederive import Rederivation
+    from engine.durable.rederive import Rederivation
 
 I8: TypeAlias = NDArray[np.int64]
 
@@ -240,7 +240,7 @@ def fill_from(
 
     first_seq : where to begin; -1: as early as can be
     """
-    from engine.rederive import Rederivation, blocks  # it comes here itself
+    from engine.durable.rederive import Rederivation, blocks  # it comes here itself
 
     again = Rederivation(disk, root, key=key)
     disk = again.disk

@@ -169,13 +169,13 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _backup(arguments: argparse.Namespace) -> int:
-    from engine import backup
+    from engine.durable import backup
 
     return backup.run_backup(arguments)
 
 
 def _restore(arguments: argparse.Namespace) -> int:
-    from engine import backup
+    from engine.durable import backup
 
     return backup.run_restore(arguments)
 

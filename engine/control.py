@@ -3,7 +3,7 @@
 A command file is one JSON object (`kind` command) under a name ending in `.json`, moved in by atomic rename. It becomes
 an input record with a seq like any other, at the position `control/NAME`; once that record is durable the file is
 renamed to `NAME.taken`, and then answered in `NAME.answer`. So a file is never lost, and never taken twice: an engine
-that was killed in between finds the record in its journal (engine/recovery.py), and finishes renaming and answer.
+that was killed in between finds the record in its journal (engine/durable/recovery.py), and finishes both.
 """
 
 import json
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from engine.disk import Disk, RealDisk
+from engine.durable.disk import Disk, RealDisk
 
 BYTES_MAX: Final = 1 << 20
 PREFIX: Final = "control/"  # of the positions of such records

@@ -8,7 +8,7 @@ from config.errors import InputError
 from engine.app import Job, execute, summary_table
 from engine.brokers.files import STDIN, FileSource, StreamSource
 from engine.clock import SystemClock
-from engine.output import OutputFolder
+from engine.durable.output import OutputFolder
 from engine.ports import Source
 from engine.setup import read_setup
 

@@ -1,7 +1,8 @@
 """What the runner asks of the world outside, with the guarantees that each side may rely on.
 
 Two ports: a `Source` gives messages, a `Journal` makes them durable before anything leaves. Sources stand in
-engine/brokers/, the journal in engine/journal/. What leaves goes to an output folder (engine/output.py). One round:
+engine/brokers/, the journal in engine/durable/journal/. What leaves goes to an output folder
+(engine/durable/output.py). One round:
 
     poll -> core.apply -> journal.append -> journal.sync -> out.write -> source.commit
 """

@@ -23,16 +23,16 @@ from config.errors import WeirError
 from engine.clock import Clock
 from engine.control import Control, ControlFile
 from engine.core import Core, Outcome
-from engine.delivery import STREAM as DELIVERY
-from engine.delivery import Delivery
-from engine.journal import SegmentedJournal
-from engine.keeping import Keeper
+from engine.durable.delivery import STREAM as DELIVERY
+from engine.durable.delivery import Delivery
+from engine.durable.journal import SegmentedJournal
+from engine.durable.keeping import Keeper
+from engine.durable.output import JOURNAL, OutputFolder
+from engine.durable.sealing import GRID, Sealing
+from engine.durable.snapshots import Snapshot
 from engine.metrics import Metrics, Watch
-from engine.output import JOURNAL, OutputFolder
 from engine.ports import Link, Messages, Source
 from engine.progress import Progress
-from engine.sealing import GRID, Sealing
-from engine.snapshots import Snapshot
 from engine.totals import Totals, answer_of
 
 TICK_AFTER_US = (

@@ -15,30 +15,30 @@ from typing import Any, Final, Protocol
 
 from config.errors import InputError, StateError
 from config.settings import NONE, SYNC, Settings
-from engine import config_store, snapshots
 from engine.backfill import reconfigure
 from engine.clock import Clock
 from engine.control import Control
 from engine.core import Core
-from engine.delivery import FILE as DELIVERY_FILE
-from engine.delivery import STREAM as DELIVERY
-from engine.delivery import Delivery
-from engine.disk import Disk
-from engine.encrypted_disk import unlocked
-from engine.encryption import read_key
-from engine.journal import open_journal
-from engine.keeping import Helper, Keeper
+from engine.durable import config_store, snapshots
+from engine.durable.delivery import FILE as DELIVERY_FILE
+from engine.durable.delivery import STREAM as DELIVERY
+from engine.durable.delivery import Delivery
+from engine.durable.disk import Disk
+from engine.durable.encrypted_disk import unlocked
+from engine.durable.encryption import read_key
+from engine.durable.journal import open_journal
+from engine.durable.keeping import Helper, Keeper
+from engine.durable.output import CONTROL, JOURNAL, OutputFolder
+from engine.durable.recovery import Recovered, reached, recover
+from engine.durable.sealing import GRID, Sealing
+from engine.durable.seals import NAME as SEALS_FILE
+from engine.durable.seals import TAIL_BYTES, Sealer, read_seals
+from engine.durable.snapshots import Snapshot
 from engine.metrics import Metrics
 from engine.outcomes import rfc3339
-from engine.output import CONTROL, JOURNAL, OutputFolder
 from engine.ports import Source
-from engine.recovery import Recovered, reached, recover
 from engine.runner import Ledger, Observer, Runner
-from engine.sealing import GRID, Sealing
-from engine.seals import NAME as SEALS_FILE
-from engine.seals import TAIL_BYTES, Sealer, read_seals
 from engine.setup import Setup
-from engine.snapshots import Snapshot
 from engine.totals import Totals
 
 NOTED: Final = re.compile(  # the note of a snapshot, as a line of the chain has it

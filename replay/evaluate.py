@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from config.errors import InputError
-from engine.disk import Disk, RealDisk
+from engine.durable.disk import Disk, RealDisk
 from models import prequential
 
 I1: TypeAlias = NDArray[np.int8]

@@ -18,9 +18,9 @@ from engine.batch import LABEL
 from engine.brokers.files import FileSource
 from engine.clock import SystemClock
 from engine.core import Core, Outcome
-from engine.disk import RealDisk
-from engine.encrypted_disk import unlocked
-from engine.output import FILES, FOLDERS, STREAMS
+from engine.durable.disk import RealDisk
+from engine.durable.encrypted_disk import unlocked
+from engine.durable.output import FILES, FOLDERS, STREAMS
 from engine.ports import Source
 from engine.progress import Progress
 from engine.runner import Observer

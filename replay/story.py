@@ -22,7 +22,7 @@ import msgspec
 from config.decisions import APPROVE, CHALLENGE, SEVERITY
 from config.errors import InputError
 from config.money import minor_units
-from engine.disk import Disk, RealDisk
+from engine.durable.disk import Disk, RealDisk
 from replay.bank.truth import Mark, Truth
 
 T = TypeVar("T")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.journal import SegmentedJournal, open_journal
+from engine.durable.journal import SegmentedJournal, open_journal
+from engine.durable.seals import Sealer
 from engine.ports import Messages
-from engine.seals import Sealer
 
 FOLDER = Path("out/journal")
 DECISIONS = FOLDER.parent / "decisions.ndjson"

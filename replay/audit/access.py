@@ -30,10 +30,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from config.errors import StateError
 from engine.clock import Clock, SystemClock, random_bytes
-from engine.disk import Disk, RealDisk
-from engine.encrypted_disk import is_encrypted
-from engine.encryption import NONCE_BYTES
-from engine.epochs import Epochs
+from engine.durable.disk import Disk, RealDisk
+from engine.durable.encrypted_disk import is_encrypted
+from engine.durable.encryption import NONCE_BYTES
+from engine.durable.epochs import Epochs
 from engine.outcomes import rfc3339
 from replay.audit.tables import Report, Section
 

@@ -83,8 +83,8 @@ def check_case(arguments: argparse.Namespace) -> None:
 
 def explain(arguments: argparse.Namespace, key: bytes | None) -> Report:
     """Answer `weir audit explain`; `key` is that of the journal."""
-    from engine.disk import RealDisk
-    from engine.rederive import Rederivation
+    from engine.durable.disk import RealDisk
+    from engine.durable.rederive import Rederivation
     from replay.audit import explain as work
     from replay.audit import veil
 
@@ -109,9 +109,9 @@ def explain(arguments: argparse.Namespace, key: bytes | None) -> Report:
 def export(arguments: argparse.Namespace, key: bytes | None) -> Report:
     """Answer `weir audit export`; `key` is that of the journal."""
     from config.pseudonyms import KEY_ENV, read_key
-    from engine.disk import RealDisk
-    from engine.rederive import Rederivation
-    from engine.seals import read_seals
+    from engine.durable.disk import RealDisk
+    from engine.durable.rederive import Rederivation
+    from engine.durable.seals import read_seals
     from replay.audit import chain, explain
     from replay.audit import export as work
 

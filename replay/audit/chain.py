@@ -1,6 +1,6 @@
 """The first half of a verification: every durable byte of an output folder against the chain of seals.
 
-    seals.ndjson    each line names the one before it (engine/seals.py)
+    seals.ndjson    each line names the one before it (engine/durable/seals.py)
     journal/        frames that name each other, the last of each seal named by it; nothing missing, nothing beside
     streams         every byte inside the seals, and none outside; delivery log and list of keys likewise
     snapshots/      each file by the sha256 that a note has; none beside, and none of the newest missing
@@ -24,14 +24,14 @@ from typing import Final
 
 from config import settings
 from config.errors import InputError, StateError, WeirError
-from engine import config_store, epochs, seals, snapshots
-from engine.disk import Disk
-from engine.encrypted_disk import beneath
-from engine.journal import JournalReader, read_journal
-from engine.journal.segments import place_of
-from engine.output import FILES, FOLDERS, JOURNAL, STREAMS, stream_path
-from engine.sealing import GRID
-from engine.seals import Chain, Seal
+from engine.durable import config_store, epochs, seals, snapshots
+from engine.durable.disk import Disk
+from engine.durable.encrypted_disk import beneath
+from engine.durable.journal import JournalReader, read_journal
+from engine.durable.journal.segments import place_of
+from engine.durable.output import FILES, FOLDERS, JOURNAL, STREAMS, stream_path
+from engine.durable.sealing import GRID
+from engine.durable.seals import Chain, Seal
 from engine.setup import OVERRIDES_FILE
 from replay.audit import access
 from replay.audit.findings import Findings

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from engine.config_store import FOLDER
+from engine.durable.config_store import FOLDER
 from replay.audit import diffs
 from replay.audit.inputs import Inputs, Order
 from replay.audit.records import Seqs

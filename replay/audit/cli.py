@@ -139,8 +139,8 @@ def record_call(name: str, arguments: argparse.Namespace) -> None:
 
 def _key_for_record(arguments: argparse.Namespace) -> bytes | None:
     """The key, if it is one and the right one; what is wrong with it is told once the call is on record."""
-    from engine.disk import RealDisk
-    from engine.encrypted_disk import unlocked
+    from engine.durable.disk import RealDisk
+    from engine.durable.encrypted_disk import unlocked
 
     try:
         key = journal_key(arguments)
@@ -154,7 +154,7 @@ def journal_key(arguments: argparse.Namespace) -> bytes | None:
     """The key of the folder, where one was named."""
     if not arguments.key_env and arguments.key_file is None:
         return None
-    from engine import encryption
+    from engine.durable import encryption
 
     return encryption.read_key(arguments.key_env, arguments.key_file or "")
 

@@ -15,13 +15,13 @@ from typing import Any, Final
 from numpy.typing import NDArray
 
 from config.errors import StateError, WeirError
-from engine import snapshots
-from engine.comparing import Comparison, Difference
 from engine.core import Outcome
-from engine.disk import Disk
-from engine.output import stream_path
+from engine.durable import snapshots
+from engine.durable.comparing import Comparison, Difference
+from engine.durable.disk import Disk
+from engine.durable.output import stream_path
+from engine.durable.rederive import Rederivation
 from engine.progress import Progress
-from engine.rederive import Rederivation
 from replay.audit.findings import Finding, Findings
 
 COLLECT_EVERY: Final = (

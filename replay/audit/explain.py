@@ -19,8 +19,8 @@ from config.pseudonyms import HIDDEN
 from config.settings import instant_us
 from engine.batch import ACTIVITY, TRANSACTION
 from engine.core import Core, Outcome
+from engine.durable.rederive import Rederivation
 from engine.outcomes import rfc3339
-from engine.rederive import Rederivation
 from engine.setup import Setup
 from replay.audit import ruling
 from replay.audit.evidence import Evidence, Taken, fields_read

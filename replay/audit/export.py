@@ -39,11 +39,11 @@ from numpy.typing import NDArray
 from config import settings
 from config.errors import InputError, StateError
 from engine.core import Core, Outcome
-from engine.disk import Disk
+from engine.durable.disk import Disk
+from engine.durable.rederive import Rederivation
+from engine.durable.seals import NAME as SEALS
+from engine.durable.seals import Chain, Seal, parse, read_seals
 from engine.ports import LEAF_BYTES, SALT_BYTES, Messages, Recorded, leaves_of
-from engine.rederive import Rederivation
-from engine.seals import NAME as SEALS
-from engine.seals import Chain, Seal, parse, read_seals
 from engine.setup import OVERRIDES_FILE, Setup, read_stored, stored_overrides
 from replay.audit.masking import Masking
 

@@ -7,8 +7,8 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from engine.disk import RealDisk
-from engine.journal import JournalReader, read_journal
+from engine.durable.disk import RealDisk
+from engine.durable.journal import JournalReader, read_journal
 from replay.audit.records import records
 
 JOURNAL: Final = "journal"  # the folder inside an output folder

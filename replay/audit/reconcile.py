@@ -25,7 +25,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from config.errors import InputError
-from engine.journal import JournalReader
+from engine.durable.journal import JournalReader
 from engine.progress import Progress
 from replay.audit.records import lines
 from replay.audit.tables import Cell, Report, Section

@@ -18,8 +18,8 @@ import msgspec
 
 from config.errors import InputError
 from config.settings import instant_us
-from engine.disk import Disk, RealDisk
-from engine.encrypted_disk import unlocked
+from engine.durable.disk import Disk, RealDisk
+from engine.durable.encrypted_disk import unlocked
 
 T = TypeVar("T")
 DAY_US: Final = 86_400_000_000

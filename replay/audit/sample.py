@@ -22,10 +22,10 @@ from config.durations import duration_us
 from config.errors import ConfigError, InputError, StateError
 from engine.batch import TRANSACTION
 from engine.core import Core, Outcome
-from engine.disk import RealDisk
+from engine.durable.disk import RealDisk
+from engine.durable.rederive import Rederivation
 from engine.outcomes import rfc3339
 from engine.progress import Progress
-from engine.rederive import Rederivation
 from engine.setup import Setup
 from engine.verdict import FIRES
 from replay.audit.records import END, Seqs

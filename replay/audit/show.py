@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from config.errors import InputError
-from engine import delivery, output
+from engine.durable import delivery, output
 from replay.audit.records import Seqs, raw
 from replay.audit.tables import Report
 

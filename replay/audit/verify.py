@@ -11,7 +11,7 @@ from typing import Final
 from config.errors import InputError
 from engine.app import is_being_written
 from engine.clock import Clock, SystemClock
-from engine.disk import Disk, RealDisk
+from engine.durable.disk import Disk, RealDisk
 from replay.audit import chain as chains
 from replay.audit.chain import Checked
 from replay.audit.derived import TORN, Derived, derive

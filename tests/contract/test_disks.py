@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.disk import RealDisk
-from engine.encrypted_disk import unlocked
+from engine.durable.disk import RealDisk
+from engine.durable.encrypted_disk import unlocked
 from tests.journaling import MemoryDisk
 from tests.simulation.disk import SimDisk
 

@@ -15,11 +15,11 @@ import numpy as np
 
 from config.feeds import CANONICAL, Feed
 from config.settings import FLUSH
-from engine import snapshots
 from engine.app import Job, execute
 from engine.brokers.files import FileSource
-from engine.disk import RealDisk
-from engine.output import STREAMS, stream_path
+from engine.durable import snapshots
+from engine.durable.disk import RealDisk
+from engine.durable.output import STREAMS, stream_path
 from engine.setup import read_setup
 
 

@@ -15,7 +15,7 @@ import pytest
 import replay
 from config.settings import BANK
 from engine.cli import main
-from engine.output import STREAMS
+from engine.durable.output import STREAMS
 from engine.quality import FLAWS
 from engine.runner import Runner
 from engine.setup import read_setup

@@ -16,8 +16,8 @@ from config.settings import BANK
 from engine import cli
 from engine.core import Core
 from engine.decision import Decider
-from engine.disk import RealDisk
-from engine.rederive import Rederivation
+from engine.durable.disk import RealDisk
+from engine.durable.rederive import Rederivation
 from engine.setup import read_setup
 from replay.audit import explain, page, prose
 from replay.audit.evidence import Taken

@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 
 from config.pseudonyms import KEY_ENV
-from engine import cli, snapshot_helper
-from engine.disk import RealDisk
-from engine.encrypted_disk import unlocked
-from engine.output import STREAMS
-from engine.rederive import Rederivation
-from engine.snapshots import numbers
+from engine import cli
+from engine.durable import snapshot_helper
+from engine.durable.disk import RealDisk
+from engine.durable.encrypted_disk import unlocked
+from engine.durable.output import STREAMS
+from engine.durable.rederive import Rederivation
+from engine.durable.snapshots import numbers
 from replay.audit import verify
 from tests.auditing import replayed, small_bank, small_traffic
 from tests.simulation import test_tampering as tampering

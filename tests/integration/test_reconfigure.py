@@ -6,14 +6,14 @@ import shutil
 import pytest
 
 from config.settings import BANK
-from engine import snapshots
 from engine.brokers.files import FileSource
 from engine.clock import SystemClock
 from engine.core import Core
-from engine.disk import RealDisk
-from engine.journal import read_journal
+from engine.durable import snapshots
+from engine.durable.disk import RealDisk
+from engine.durable.journal import read_journal
+from engine.durable.rederive import Rederivation
 from engine.progress import Progress
-from engine.rederive import Rederivation
 from engine.runner import StopRequest
 from engine.setup import read_setup
 from engine.starting import open_engine

@@ -9,11 +9,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from config.errors import StateError
-from engine.journal import read_journal
-from engine.journal.frames import MESSAGES
-from engine.journal.records import Payload, decode, encode
+from engine.durable.journal import read_journal
+from engine.durable.journal.frames import MESSAGES
+from engine.durable.journal.records import Payload, decode, encode
+from engine.durable.seals import Sealer, check_journal, read_seals
 from engine.ports import Messages
-from engine.seals import Sealer, check_journal, read_seals
 from tests.journaling import CONFIG, FOLDER, MemoryDisk, opened
 
 N_EXAMPLES = int(os.environ.get("WEIR_SEEDS", "60"))

@@ -90,7 +90,7 @@ class SimFile:
 
 
 class SimDisk:
-    """Implements engine.disk.Disk over a dictionary.
+    """Implements engine.durable.disk.Disk over a dictionary.
 
     Every call that changes something is a step. `crash_at` is the step that stops the world (in a write: after a part
     of it); `full_at` the step from which writes fail with a full disk, until `free` is called.
@@ -158,7 +158,7 @@ class SimDisk:
             inode.data[hole:] = self.rng.bytes(length) if rubbish else bytes(length)
         inode.synced = len(inode.data)
 
-    # engine.disk.Disk
+    # engine.durable.disk.Disk
 
     def create(self, path: Path) -> SimFile:
         self.step()

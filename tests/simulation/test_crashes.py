@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from engine.core import Core
-from engine.output import STREAMS, stream_path
-from engine.rederive import Rederivation
+from engine.durable.output import STREAMS, stream_path
+from engine.durable.rederive import Rederivation
 from replay.audit import verify
 from tests.simulation import weather
 from tests.simulation.weather import ROOT, World

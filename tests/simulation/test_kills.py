@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from config.settings import BANK
-from engine.output import STREAMS, stream_path
+from engine.durable.output import STREAMS, stream_path
 from replay.audit import verify
 from replay.generate import generate
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine import seals
-from engine.output import STREAMS
+from engine.durable import seals
+from engine.durable.output import STREAMS
 from replay.audit import verify
 from tests.auditing import replayed
 
@@ -219,7 +219,7 @@ def forged(root: Path, stream: str, edit) -> str:
 
 
 def seals_disk():
-    from engine.disk import RealDisk
+    from engine.durable.disk import RealDisk
 
     return RealDisk()
 

@@ -16,11 +16,12 @@ import numpy as np
 
 from config.errors import StateError
 from config.settings import EncryptionSettings
-from engine import rederive, runner, sealing
+from engine import runner
 from engine.clock import ManualClock
-from engine.encrypted_disk import unlocked
+from engine.durable import rederive, sealing
+from engine.durable.encrypted_disk import unlocked
+from engine.durable.output import STREAMS, stream_path
 from engine.outcomes import rfc3339
-from engine.output import STREAMS, stream_path
 from engine.ports import Messages
 from engine.progress import Progress
 from engine.setup import read_setup

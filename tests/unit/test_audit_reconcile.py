@@ -7,8 +7,8 @@ import pytest
 
 from config.errors import InputError
 from engine import cli
-from engine.disk import RealDisk
-from engine.journal import open_journal
+from engine.durable.disk import RealDisk
+from engine.durable.journal import open_journal
 from engine.ports import Messages
 from replay.audit.inputs import open_recorded
 from replay.audit.reconcile import Total, read_totals, report

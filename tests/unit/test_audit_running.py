@@ -7,12 +7,12 @@ import pytest
 
 from engine.app import is_being_written, only_writer
 from engine.clock import ManualClock
-from engine.disk import RealDisk
-from engine.journal.frames import HEAD_BYTES
+from engine.durable.disk import RealDisk
+from engine.durable.journal.frames import HEAD_BYTES
+from engine.durable.sealing import GRID
 from engine.ports import Messages
 from engine.progress import Progress
 from engine.runner import StopRequest
-from engine.sealing import GRID
 from engine.setup import read_setup
 from engine.starting import open_engine
 from replay.audit import verify

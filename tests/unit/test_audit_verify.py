@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from config.errors import InputError
-from engine import cli, seals
-from engine.disk import RealDisk
+from engine import cli
+from engine.durable import seals
+from engine.durable.disk import RealDisk
 from replay.audit import verify
 from replay.audit.derived import ENDS
 from tests.auditing import replayed
@@ -147,7 +148,7 @@ def test_a_snapshot_written_anew_with_its_hash_is_found_by_deriving(copy):
 
     import numpy as np
 
-    from engine import snapshots
+    from engine.durable import snapshots
 
     seq = snapshots.numbers(DISK, copy)[0]
     folder = copy / "snapshots" / f"{seq:016d}"

@@ -7,9 +7,9 @@ import pytest
 
 from config.errors import StateError
 from config.settings import BANK
-from engine import config_store
 from engine.core import Core
-from engine.disk import RealDisk
+from engine.durable import config_store
+from engine.durable.disk import RealDisk
 from engine.setup import read_setup, read_stored
 
 DISK = RealDisk()

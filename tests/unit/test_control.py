@@ -8,10 +8,10 @@ import pytest
 
 from config.errors import StateError
 from config.settings import BANK
-from engine import snapshots
 from engine.clock import ManualClock
 from engine.control import BYTES_MAX, Control
-from engine.disk import RealDisk
+from engine.durable import snapshots
+from engine.durable.disk import RealDisk
 from engine.ports import Messages
 from engine.progress import Progress
 from engine.runner import COMMANDS_MAX, TICK_AFTER_US, StopRequest

@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 
 from config.errors import StateError
-from engine import epochs
-from engine.encrypted_disk import as_stored, beneath, is_encrypted, unlocked
-from engine.encryption import WrongKeyError
+from engine.durable import epochs
+from engine.durable.encrypted_disk import as_stored, beneath, is_encrypted, unlocked
+from engine.durable.encryption import WrongKeyError
 from tests.journaling import MemoryDisk, seeded
 
 ROOT = Path("out")
@@ -210,7 +210,7 @@ def test_a_list_of_keys_that_is_gone_is_never_begun_anew():
     write(opened(inner), STREAM, b'{"seq":0}\n')
     del inner.now[LOG]
     before = content(inner)
-    with pytest.raises(StateError, match="encryption.ndjson` is missing"):
+    with pytest.raises(StateError, match=r"encryption\.ndjson` is missing"):
         opened(inner)
     assert content(inner) == before
 
@@ -251,7 +251,7 @@ def test_a_torn_last_line_is_cut_off_by_whoever_goes_on():
 
 def test_every_byte_of_a_whole_file_counts(monkeypatch):
     """Any flip, cut, exchange or addition is an error when it is read."""
-    monkeypatch.setattr("engine.chunks.CHUNK_BYTES", 40)
+    monkeypatch.setattr("engine.durable.chunks.CHUNK_BYTES", 40)
     inner = MemoryDisk()
     disk = opened(inner)
     text = bytes(range(150))

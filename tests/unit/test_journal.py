@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from config.errors import ConfigError, StateError
-from engine.disk import RealDisk
-from engine.encryption import parse_key, read_key
-from engine.journal import open_journal, read_journal
-from engine.journal.frames import END, FRAME_MAGIC, HEAD_BYTES, encode_frame
-from engine.journal.segments import place_of
+from engine.durable.disk import RealDisk
+from engine.durable.encryption import parse_key, read_key
+from engine.durable.journal import open_journal, read_journal
+from engine.durable.journal.frames import END, FRAME_MAGIC, HEAD_BYTES, encode_frame
+from engine.durable.journal.segments import place_of
+from engine.durable.seals import Sealer, check_journal, read_seals
 from engine.ports import Messages
-from engine.seals import Sealer, check_journal, read_seals
 from tests.journaling import (
     CONFIG,
     FOLDER,
@@ -497,7 +497,7 @@ def test_a_reader_follows_a_journal_that_is_being_written():
 
 
 def test_huge_lines_become_several_frames_and_one_link(monkeypatch):
-    monkeypatch.setattr("engine.journal.writer.FRAME_BYTES", 1_000)
+    monkeypatch.setattr("engine.durable.journal.writer.FRAME_BYTES", 1_000)
     disk = MemoryDisk()
     journal = opened(disk)
     lines = [b"x" * n for n in (10, 990, 5_000, 0, 20, 1_000)]

@@ -6,10 +6,10 @@ import subprocess
 import sys
 
 from config.settings import BANK
-from engine import snapshots
 from engine.clock import ManualClock
-from engine.disk import RealDisk
-from engine.keeping import Helper, Keeper
+from engine.durable import snapshots
+from engine.durable.disk import RealDisk
+from engine.durable.keeping import Helper, Keeper
 from engine.setup import read_setup
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from config.errors import StateError
-from engine import snapshots
-from engine.disk import RealDisk
-from engine.output import STREAMS, OutputFolder
-from engine.snapshots import Snapshot
+from engine.durable import snapshots
+from engine.durable.disk import RealDisk
+from engine.durable.output import STREAMS, OutputFolder
+from engine.durable.snapshots import Snapshot
 
 DISK = RealDisk()
 

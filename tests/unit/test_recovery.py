@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 
 from config.errors import InputError, StateError
-from engine import backup, snapshot_helper, snapshots
 from engine.brokers.files import FileSource
 from engine.clock import ManualClock, SystemClock
-from engine.disk import RealDisk
-from engine.output import STREAMS
+from engine.durable import backup, snapshot_helper, snapshots
+from engine.durable.disk import RealDisk
+from engine.durable.output import STREAMS
+from engine.durable.recovery import reached
+from engine.durable.rederive import Rederivation, blocks
+from engine.durable.sealing import GRID
+from engine.durable.seals import check_streams, read_seals
 from engine.ports import Messages
 from engine.progress import Progress
-from engine.recovery import reached
-from engine.rederive import Rederivation, blocks
 from engine.runner import StopRequest
-from engine.sealing import GRID
-from engine.seals import check_streams, read_seals
 from engine.setup import read_setup
 from engine.starting import open_engine
 from tests.auditing import small_bank, small_traffic

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from config.errors import StateError
-from engine.journal import read_journal
-from engine.seals import (
+from engine.durable.journal import read_journal
+from engine.durable.seals import (
     NO_ROOT,
     Note,
     Seal,
@@ -339,7 +339,7 @@ def test_a_changed_leaf_is_found_even_when_the_frame_still_names_its_digest():
     journal.erase([1], sealer.note_erased)
     journal.close()
     assert findings(disk, leaves=True) == []
-    from engine.journal import erasing
+    from engine.durable.journal import erasing
 
     lie = erasing.leaves_of
     erasing.leaves_of = lambda *given: bytes(len(lie(*given)))
@@ -458,7 +458,7 @@ def test_a_full_disk_stops_the_chain_and_the_next_start_goes_on():
 
 
 def test_only_the_end_of_a_long_chain_is_read_to_go_on_with_it(monkeypatch):
-    monkeypatch.setattr("engine.seals.TAIL_BYTES", 700)
+    monkeypatch.setattr("engine.durable.seals.TAIL_BYTES", 700)
     disk = MemoryDisk()
     sealed(disk, 9, copy=COPY)
     sealer = Sealer(disk, ROOT, root_copy=COPY)

@@ -2,17 +2,17 @@
 
     decisions.ndjson     one line a transaction, in order      alerts.ndjson   commands.ndjson   resolutions.ndjson
     dead_letters.ndjson  what could not be read, and why       reports.ndjson  duplicates.ndjson answers.ndjson
-    journal/             every input, durable before its outcome leaves        (engine/journal/)
-    seals.ndjson         the chain over inputs and outcomes                    (engine/seals.py)
-    delivery.ndjson      when each batch came and left, by the wall clock      (engine/delivery.py)
-    snapshots/           state of the core, newest last                        (engine/snapshots.py)
-    config/              every configuration that was active                   (engine/config_store.py)
+    journal/             every input, durable before its outcome leaves        (engine/durable/journal/)
+    seals.ndjson         the chain over inputs and outcomes                    (engine/durable/seals.py)
+    delivery.ndjson      when each batch came and left, by the wall clock      (engine/durable/delivery.py)
+    snapshots/           state of the core, newest last                        (engine/durable/snapshots.py)
+    config/              every configuration that was active                   (engine/durable/config_store.py)
     control/             commands dropped in by people                         (engine/control.py)
-    encryption.ndjson    how streams are encrypted, if they are               (engine/epochs.py)
+    encryption.ndjson    how streams are encrypted, if they are               (engine/durable/epochs.py)
     summary.json         what the last run added up
 
 The streams are outcomes: the same bytes for the same input and configuration, whatever was killed on the way. Where
-they stand after a crash is for engine/recovery.py to find out; this module only appends.
+they stand after a crash is for engine/durable/recovery.py to find out; this module only appends.
 """
 
 import errno
@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from config.errors import StateError
-from engine import config_store, snapshots
-from engine.disk import Disk, DiskFile, RealDisk
+from engine.durable import config_store, snapshots
+from engine.durable.disk import Disk, DiskFile, RealDisk
 
 STREAMS: Final = (
     "decisions",

@@ -1,11 +1,11 @@
 """A disk that encrypts what stands in an output folder, put around the disk of the machine once, where it is opened.
 
-    streams: NAME.ndjson     AES-256-CTR byte by byte where they stand, keys by epochs (engine/epochs.py): lengths and
+    streams: NAME.ndjson     AES-256-CTR byte by byte where they stand, keys by epochs (epochs.py): lengths and
                              offsets stay what they are, so seals, snapshots and recovery need not know. Order and
                              integrity come from the seals, whose hashes are over what stands on the disk: the chain is
                              checked without the key, and no hash tells whether a guess of a line is right
-    snapshots/, all others   AES-256-GCM in chunks (engine/chunks.py)
-    journal/                 passes through: it encrypts itself, frame by frame (engine/journal/)
+    snapshots/, all others   AES-256-GCM in chunks (engine/durable/chunks.py)
+    journal/                 passes through: it encrypts itself, frame by frame (engine/durable/journal/)
     in the clear             seals.ndjson (hashes, counts, times), encryption.ndjson (salts), summary.json (counts),
                              backup.json and restore.json (names, hashes), access.ndjson (its arguments are encrypted
                              by replay/audit/access.py), control/ (people and other programs write and read there),
@@ -24,11 +24,11 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 
 from config.errors import StateError
-from engine import epochs
-from engine.chunks import Chunked, ChunkFile
 from engine.clock import random_bytes
-from engine.disk import Disk, DiskFile
-from engine.epochs import Epochs
+from engine.durable import epochs
+from engine.durable.chunks import Chunked, ChunkFile
+from engine.durable.disk import Disk, DiskFile
+from engine.durable.epochs import Epochs
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -119,7 +119,7 @@ def as_stored(disk: Disk, path: Path, start: int, data: bytes) -> bytes:
 
 
 class EncryptedDisk:
-    """Implements engine.disk.Disk over another one. One process goes on with streams; anybody may read."""
+    """Implements engine.durable.disk.Disk over another one. One process goes on with streams; anybody may read."""
 
     def __init__(
         self,
@@ -170,7 +170,7 @@ class EncryptedDisk:
             pieces.append(piece if key is None else _keystream(key, a).update(piece))
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    # engine.disk.Disk
+    # engine.durable.disk.Disk
 
     def create(self, path: Path) -> DiskFile:
         file = self.inner.create(path)

@@ -24,7 +24,7 @@ that a tail was dropped (`recovered`). In `durability: flush` the same holds wit
 
 from dataclasses import dataclass
 
-from engine.journal.frames import FRAME_MAGIC, Flaw, head_of
+from engine.durable.journal.frames import FRAME_MAGIC, Flaw, head_of
 
 DURABLE_BYTES = 8  # place of the field in a head
 

@@ -1,6 +1,6 @@
 """Which key encrypts which bytes of a stream: OUT/encryption.ndjson, one line each time a stream is gone on with.
 
-Streams are encrypted byte by byte where they stand (engine/encrypted_disk.py), so no two texts may ever stand at the
+Streams are encrypted byte by byte where they stand (encrypted_disk.py), so no two texts may ever stand at the
 same place under the same key: whoever had both could subtract them. Laws say that a crash writes the same text again,
 but a disk that lost what was not synced, a run without a journal, a log of wall-clock times and an old backup that is
 gone on with all write others. So nobody relies on laws here: each time a file is opened and written to, an *epoch*
@@ -32,8 +32,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from config.errors import StateError
 from engine.clock import random_bytes
-from engine.disk import Disk
-from engine.encryption import CHECK_BYTES, KEY_BYTES, SALT_BYTES, WrongKeyError
+from engine.durable.disk import Disk
+from engine.durable.encryption import CHECK_BYTES, KEY_BYTES, SALT_BYTES, WrongKeyError
 
 FILE: Final = "encryption.ndjson"
 STREAM: Final = "encryption"  # its name among the streams of a seal

@@ -8,7 +8,7 @@ comes up twice, however many frames a bank writes in a year. Everything that is 
 
 A wrong key is told apart from damage: 8 bytes derived from key and salt stand beside the salt.
 
-Not here: what is encrypted (engine/journal/, engine/encrypted_disk.py), and pseudonyms (config/pseudonyms.py).
+Not here: what is encrypted (journal/ and encrypted_disk.py), and pseudonyms (config/pseudonyms.py).
 """
 
 import base64

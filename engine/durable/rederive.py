@@ -15,18 +15,18 @@ import msgspec
 import numpy as np
 
 from config.errors import StateError
-from engine import config_store, snapshots
 from engine.backfill import reconfigure
 from engine.core import Core, Outcome
-from engine.disk import Disk
-from engine.encrypted_disk import unlocked
-from engine.journal import read_journal
-from engine.output import JOURNAL
+from engine.durable import config_store, snapshots
+from engine.durable.disk import Disk
+from engine.durable.encrypted_disk import unlocked
+from engine.durable.journal import read_journal
+from engine.durable.output import JOURNAL
+from engine.durable.sealing import GRID
+from engine.durable.snapshots import Snapshot
 from engine.ports import SALT_BYTES, Messages, Recorded
 from engine.progress import Progress
-from engine.sealing import GRID
 from engine.setup import Setup
-from engine.snapshots import Snapshot
 
 
 class ConfigRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 A seal covers a run of input records and every byte that was written to the streams while they were decided:
 
     {"seal": 17, "seq0": first seq, "n": records, "leaves": sha256 over their leaves, "about": sha256 over what the
-     journal keeps beside the payloads, "journal": digest of the last frame (engine/journal/frames.py),
+     journal keeps beside the payloads, "journal": digest of the last frame (engine/durable/journal/frames.py),
      "streams": {"decisions": [from, to, sha256 of these bytes as they stand on the disk], "alerts": [to, to, ""], ...},
      "config": active at its end, "core_time": at its end, "closes_day": a UTC day or null,
      "kept_from": oldest seq that the journal keeps, "previous": hash of the line before, "hash": of this line}
@@ -32,12 +32,12 @@ import msgspec
 import orjson
 
 from config.errors import StateError
-from engine import epochs
-from engine.disk import Disk, DiskFile
-from engine.encrypted_disk import as_stored, beneath, keys_length
-from engine.journal import ErasedFrame, Frame, JournalReader
-from engine.journal.frames import END
-from engine.journal.segments import place_of
+from engine.durable import epochs
+from engine.durable.disk import Disk, DiskFile
+from engine.durable.encrypted_disk import as_stored, beneath, keys_length
+from engine.durable.journal import ErasedFrame, Frame, JournalReader
+from engine.durable.journal.frames import END
+from engine.durable.journal.segments import place_of
 from engine.ports import Link, leaves_of
 
 NAME: Final = "seals.ndjson"

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.errors import StateError
-from engine.disk import Disk
-from engine.encryption import Cipher
-from engine.journal.frames import CONFIG, END, Frame, Walk
-from engine.journal.records import Payload, decode
-from engine.journal.segments import Segment, Survey, damage, survey
-from engine.journal.tail import Tail, could_be_a_crash
+from engine.durable.disk import Disk
+from engine.durable.encryption import Cipher
+from engine.durable.journal.frames import CONFIG, END, Frame, Walk
+from engine.durable.journal.records import Payload, decode
+from engine.durable.journal.segments import Segment, Survey, damage, survey
+from engine.durable.journal.tail import Tail, could_be_a_crash
 from engine.ports import SALT_BYTES, Messages, Recorded
 
 

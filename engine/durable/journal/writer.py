@@ -18,11 +18,11 @@ import zstandard
 from config.errors import StateError
 from engine import versions
 from engine.clock import random_bytes
-from engine.disk import Disk, DiskFile
-from engine.encryption import SALT_BYTES as CIPHER_SALT_BYTES
-from engine.encryption import Cipher
-from engine.journal.erasing import ErasedFrame, rewrite
-from engine.journal.frames import (
+from engine.durable.disk import Disk, DiskFile
+from engine.durable.encryption import SALT_BYTES as CIPHER_SALT_BYTES
+from engine.durable.encryption import Cipher
+from engine.durable.journal.erasing import ErasedFrame, rewrite
+from engine.durable.journal.frames import (
     BOUND,
     CONFIG,
     END,
@@ -31,11 +31,11 @@ from engine.journal.frames import (
     SegmentHeader,
     encode_frame,
 )
-from engine.journal.reader import JournalReader, config_of
-from engine.journal.records import LEVEL as ZSTD_LEVEL
-from engine.journal.records import Payload, encode
-from engine.journal.segments import NEW, damage, name_of
-from engine.journal.tail import Tail
+from engine.durable.journal.reader import JournalReader, config_of
+from engine.durable.journal.records import LEVEL as ZSTD_LEVEL
+from engine.durable.journal.records import Payload, encode
+from engine.durable.journal.segments import NEW, damage, name_of
+from engine.durable.journal.tail import Tail
 from engine.ports import SALT_BYTES, Link, Messages, Recorded, leaves_of
 
 SEGMENT_BYTES = 64 << 20
@@ -424,7 +424,7 @@ def open_journal(
     key            : 32 bytes encrypt; a journal that was in the clear goes on encrypted in a new segment
     threaded       : sync in a thread between `begin_sync` and `wait`
     must_reach_seq : one past the highest seq that streams, delivery log, seals and snapshots speak of; a journal
-                     that ends before it is not opened (engine/journal/tail.py says why)
+                     that ends before it is not opened (engine/durable/journal/tail.py says why)
     kept_from      : the oldest seq that must be there; 0 unless the seals say that segments were retired
     chance         : gives n random bytes, for salts and nonces
 

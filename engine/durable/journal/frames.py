@@ -26,14 +26,14 @@ Frame: a head of 72 bytes, then the body.
 
     digest of a frame  =  sha256(head + body); of one with erased records, the digest it had before, which stands in
                           the first 32 bytes of its body: erasing breaks no chain
-    body               =  [32 bytes digest, if erased] + payload (engine/journal/records.py)
+    body               =  [32 bytes digest, if erased] + payload (engine/durable/journal/records.py)
                           or, encrypted, + 12 bytes nonce + AES-256-GCM(payload) + 16 bytes tag; associated data are
                           kind, flags, n, seq0
 
 What the parts are for. The two checksums find accidents, and tell a damaged head (its length means nothing) from a
 damaged body (its length is known). `previous` finds frames and segments that were exchanged, removed or put in, also
-by somebody who computes checksums; what happened to the last frame is for the seals to say (engine/seals.py).
-`durable_bytes` tells a frame that a crash tore from one that was damaged later (engine/journal/tail.py). An end stands
+by somebody who computes checksums; what happened to the last frame is for the seals to say (engine/durable/seals.py).
+`durable_bytes` tells a frame that a crash tore from one that was damaged later (tail.py). An end stands
 where a segment was closed, by rotation or by an orderly stop; after a stop, frames may follow it.
 """
 

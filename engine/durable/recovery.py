@@ -18,17 +18,17 @@ import msgspec
 
 from config.errors import StateError
 from engine.clock import Clock
-from engine.comparing import Comparison
 from engine.control import PREFIX, Control
 from engine.core import Core, Outcome
-from engine.delivery import STREAM as DELIVERY
-from engine.delivery import Delivery
-from engine.disk import Disk, DiskFile
-from engine.encrypted_disk import EncryptedDisk
-from engine.output import STREAMS, stream_path
+from engine.durable.comparing import Comparison
+from engine.durable.delivery import STREAM as DELIVERY
+from engine.durable.delivery import Delivery
+from engine.durable.disk import Disk, DiskFile
+from engine.durable.encrypted_disk import EncryptedDisk
+from engine.durable.output import STREAMS, stream_path
+from engine.durable.rederive import Rederivation
+from engine.durable.sealing import Sealing
 from engine.ports import Recorded
-from engine.rederive import Rederivation
-from engine.sealing import Sealing
 from engine.setup import Setup
 from engine.totals import Totals, answer_of
 

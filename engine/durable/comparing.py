@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.errors import StateError
-from engine.disk import Disk
-from engine.output import STREAMS, stream_path
+from engine.durable.disk import Disk
+from engine.durable.output import STREAMS, stream_path
 
 
 @dataclass(frozen=True, slots=True)

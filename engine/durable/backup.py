@@ -20,18 +20,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from config.errors import InputError, StateError
-from engine import config_store, snapshots
 from engine.clock import Clock, SystemClock
-from engine.comparing import Comparison
-from engine.delivery import FILE as DELIVERY_FILE
-from engine.disk import Disk, RealDisk
-from engine.epochs import FILE as KEYS_FILE
+from engine.durable import config_store, snapshots
+from engine.durable.comparing import Comparison
+from engine.durable.delivery import FILE as DELIVERY_FILE
+from engine.durable.disk import Disk, RealDisk
+from engine.durable.epochs import FILE as KEYS_FILE
+from engine.durable.output import CONTROL, JOURNAL, STREAMS, OutputFolder
+from engine.durable.rederive import Rederivation
+from engine.durable.seals import NAME as SEALS_FILE
+from engine.durable.seals import check_streams, read_seals
 from engine.outcomes import rfc3339
-from engine.output import CONTROL, JOURNAL, STREAMS, OutputFolder
 from engine.progress import Progress
-from engine.rederive import Rederivation
-from engine.seals import NAME as SEALS_FILE
-from engine.seals import check_streams, read_seals
 from engine.starting import key_of
 
 BACKUP_FILE: Final = "backup.json"

@@ -1,4 +1,4 @@
-"""The process beside a live engine that writes its snapshots: `python -m engine.snapshot_helper OUT --seq N`.
+"""The process beside a live engine that writes its snapshots: `python -m engine.durable.snapshot_helper OUT --seq N`.
 
 It loads the newest snapshot, takes the journal in up to `N` as recovery would, compares every line that it derives with
 those on disk, and writes the snapshot of `N`. So the engine never stops for it, and all that was given out is checked
@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from config.errors import WeirError
-from engine import config_store, snapshots
-from engine.comparing import Comparison
-from engine.disk import Disk, RealDisk
-from engine.output import STREAMS, stream_path
-from engine.rederive import Rederivation
-from engine.seals import read_seals
+from engine.durable import config_store, snapshots
+from engine.durable.comparing import Comparison
+from engine.durable.disk import Disk, RealDisk
+from engine.durable.output import STREAMS, stream_path
+from engine.durable.rederive import Rederivation
+from engine.durable.seals import read_seals
+from engine.durable.snapshots import Snapshot
 from engine.setup import Setup
-from engine.snapshots import Snapshot
 from engine.starting import key_of
 from engine.totals import Totals
 
@@ -90,7 +90,9 @@ def follow(
 
 def main() -> int:
     """Follow once; status 0 if a snapshot was written."""
-    parser = argparse.ArgumentParser(prog="python -m engine.snapshot_helper", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m engine.durable.snapshot_helper", description=__doc__
+    )
     parser.add_argument("out", type=Path, metavar="OUT", help="output folder of the engine")
     parser.add_argument("--seq", type=int, required=True, metavar="N", help="where to take it")
     arguments = parser.parse_args()

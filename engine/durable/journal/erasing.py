@@ -15,11 +15,11 @@ from pathlib import Path
 import zstandard
 
 from config.errors import StateError
-from engine.disk import Disk
-from engine.journal.frames import BOUND, CONFIG, ERASED, HEAD_BYTES, Frame, encode_frame
-from engine.journal.reader import JournalReader
-from engine.journal.records import LEVEL, encode
-from engine.journal.segments import NEW, Segment
+from engine.durable.disk import Disk
+from engine.durable.journal.frames import BOUND, CONFIG, ERASED, HEAD_BYTES, Frame, encode_frame
+from engine.durable.journal.reader import JournalReader
+from engine.durable.journal.records import LEVEL, encode
+from engine.durable.journal.segments import NEW, Segment
 from engine.ports import LEAF_BYTES, SALT_BYTES, leaves_of
 
 

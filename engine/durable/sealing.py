@@ -1,7 +1,7 @@
 """When the chain of seals gets a line, and what has to be on the disk before.
 
 A seal is written at every multiple of `GRID` seq, at the first batch boundary after the end of a UTC day of core time,
-and at an orderly stop (engine/seals.py says what stands in one). Streams and delivery log are synced first, so that a
+and at an orderly stop (seals.py says what stands in one). Streams and delivery log are synced first, so that a
 seal never speaks of bytes that a power failure takes away.
 """
 
@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import orjson
 
-from engine.disk import Disk
+from engine.durable.disk import Disk
+from engine.durable.seals import NAME, Sealer
 from engine.outcomes import rfc3339
 from engine.ports import Link
-from engine.seals import NAME, Sealer
 
 GRID: Final = 4_096  # no batch crosses a multiple of so many seq
 SECOND: Final = 19  # characters of a time up to its seconds, which compare as texts

@@ -1,7 +1,7 @@
 """When snapshots are written, by whom, and what is removed afterwards.
 
 A replay writes one in its own process every so many records; a live engine has a process beside it derive and write
-them (engine/snapshot_helper.py), so that no decision waits. Both are taken where the chain of seals has a link, and
+them (snapshot_helper.py), so that no decision waits. Both are taken where the chain of seals has a link, and
 both leave one at an orderly stop. The process beside compares every line it derives with those on disk on its way:
 what it finds is told, and counted.
 """
@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Final
 
 from config.settings import Settings
-from engine import snapshots
 from engine.clock import Clock
-from engine.disk import Disk
-from engine.journal import SegmentedJournal
-from engine.output import JOURNAL
-from engine.sealing import Sealing, sealed_before
-from engine.snapshots import Snapshot
+from engine.durable import snapshots
+from engine.durable.disk import Disk
+from engine.durable.journal import SegmentedJournal
+from engine.durable.output import JOURNAL
+from engine.durable.sealing import Sealing, sealed_before
+from engine.durable.snapshots import Snapshot
 
 SEQ_DIGITS: Final = 16  # of the name of a segment
 LOOK_EVERY_US: Final = 200_000  # at the process beside
@@ -40,7 +40,7 @@ class Helper:
 
     def start(self, seq: int) -> None:
         """Have a snapshot written at `seq`."""
-        module = "engine.snapshot_helper"
+        module = "engine.durable.snapshot_helper"
         self._process = subprocess.Popen(  # noqa: S603 - our own module, and a number
             [sys.executable, "-m", module, str(self._root), "--seq", str(seq)],
             stdin=subprocess.DEVNULL,

@@ -9,18 +9,18 @@
     erasing.py   payloads out, chain intact
 
 A journal proves that nobody changed its middle; that nobody changed its end, or wrote it anew with all its hashes, is
-for the seals and for a root that was kept elsewhere (engine/seals.py).
+for the seals and for a root that was kept elsewhere (engine/durable/seals.py).
 """
 
 from pathlib import Path
 
-from engine.disk import Disk
-from engine.journal.erasing import ErasedFrame
-from engine.journal.frames import Frame
-from engine.journal.reader import JournalReader
-from engine.journal.segments import Segment
-from engine.journal.tail import Tail
-from engine.journal.writer import SEGMENT_BYTES, SegmentedJournal, open_journal
+from engine.durable.disk import Disk
+from engine.durable.journal.erasing import ErasedFrame
+from engine.durable.journal.frames import Frame
+from engine.durable.journal.reader import JournalReader
+from engine.durable.journal.segments import Segment
+from engine.durable.journal.tail import Tail
+from engine.durable.journal.writer import SEGMENT_BYTES, SegmentedJournal, open_journal
 
 __all__ = [
     "SEGMENT_BYTES",
@@ -40,6 +40,6 @@ def read_journal(
 ) -> JournalReader:
     """Open a journal read only, also while an engine writes it; see `JournalReader`.
 
-    kept_from : the oldest seq that must be there; None: not checked here (`engine.seals.check_journal` does)
+    kept_from : the oldest seq that must be there; None: not checked here (`engine.durable.seals.check_journal` does)
     """
     return JournalReader(disk, folder, key=key, kept_from=kept_from)

@@ -2,7 +2,7 @@
 
 What is checked here costs two small reads a segment, so it is done whenever a journal is opened: names, headers, that
 each closed segment ends with its end, and that the next one names that end. What stands between is checked when it is
-read (engine/journal/reader.py).
+read (engine/durable/journal/reader.py).
 """
 
 import re
@@ -12,8 +12,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from config.errors import StateError
-from engine.disk import Disk
-from engine.journal.frames import (
+from engine.durable.disk import Disk
+from engine.durable.journal.frames import (
     END,
     HEAD_BYTES,
     NOTHING,
@@ -25,7 +25,7 @@ from engine.journal.frames import (
 )
 
 NAME = re.compile(r"([0-9]{16})[.]wj")
-NEW = ".new"  # behind the name of a segment that is being rewritten (engine/journal/erasing.py)
+NEW = ".new"  # behind the name of a segment that is being rewritten (engine/durable/journal/erasing.py)
 FIRST_READ_BYTES = 4_096
 FIX = "restore this folder from a backup; `weir audit verify` lists everything that is damaged"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from config.errors import StateError
-from engine.disk import Disk, DiskFile
+from engine.durable.disk import Disk, DiskFile
 from engine.outcomes import rfc3339
 
 STREAM: Final = "delivery"  # its name among the streams of a seal

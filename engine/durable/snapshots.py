@@ -6,7 +6,7 @@
 
 Written whole or not at all: a temporary name, synced, renamed. A snapshot is a shortcut, never the truth: the journal
 is. So one that is broken is skipped for the one before it, and nothing here decides which one may be used
-(engine/rederive.py).
+(engine/durable/rederive.py).
 """
 
 import hashlib
@@ -24,8 +24,8 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from config.errors import StateError
-from engine.disk import Disk, DiskFile
-from engine.encrypted_disk import beneath
+from engine.durable.disk import Disk, DiskFile
+from engine.durable.encrypted_disk import beneath
 from engine.versions import software
 
 FOLDER: Final = "snapshots"

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from config.settings import Configuration
-from engine.disk import Disk, RealDisk
-from engine.encrypted_disk import beneath
+from engine.durable.disk import Disk, RealDisk
+from engine.durable.encrypted_disk import beneath
 from engine.setup import OVERRIDES_FILE, Setup, read_stored, stored_overrides
 
 FOLDER: Final = "config"

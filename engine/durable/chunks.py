@@ -23,9 +23,9 @@ from typing import IO, Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from engine.disk import DiskFile
-from engine.encryption import CHECK_BYTES, KEY_BYTES, NONCE_BYTES, SALT_BYTES, TAG_BYTES
-from engine.epochs import derived
+from engine.durable.disk import DiskFile
+from engine.durable.encryption import CHECK_BYTES, KEY_BYTES, NONCE_BYTES, SALT_BYTES, TAG_BYTES
+from engine.durable.epochs import derived
 
 MAGIC: Final = b"WEIRENC1"
 PART_BYTES: Final = len(MAGIC) + SALT_BYTES + CHECK_BYTES
