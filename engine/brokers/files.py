@@ -13,6 +13,7 @@ import csv
 import gzip
 import io
 import itertools
+import json
 import os
 import select
 import sys
@@ -714,7 +715,7 @@ class StreamSource:
             if ready:
                 block = os.read(self._descriptor, BLOCK_BYTES)
                 self._is_open = bool(block)
-                self._lines = self._splitter.split(block) if block else self._splitter.rest()
+                self._lines = self._splitter.split(block) if block else self._rest()
         if not self._lines and not self._is_open:
             return None
         lines, self._lines = self._lines[:rows_max], self._lines[rows_max:]
@@ -722,6 +723,17 @@ class StreamSource:
         self._number += len(lines)
         positions = [f"{STDIN}:{k}" for k in range(first, self._number + 1)]
         return Messages(lines, positions, np.full(len(lines), self._clock.now_us(), np.int64))
+
+    def _rest(self) -> list[bytes]:
+        """What followed the last line end; half a message, whose sender has died, was not sent yet."""
+        rest = self._splitter.rest()
+        if rest and _is_half(rest[0]):
+            print(
+                f"note: the input ends in the middle of message {self._number + 1}, which is not taken: send it again",
+                file=sys.stderr,
+            )
+            return []
+        return rest
 
     def resume_after(self, position: str) -> None:
         """Number on; the sender decides what comes. What stood at `position` is gone."""
@@ -733,3 +745,14 @@ class StreamSource:
 
     def close(self) -> None:
         """The descriptor belongs to whoever opened it."""
+
+
+def _is_half(line: bytes) -> bool:
+    """Whether `line`, which no line end closes, is the beginning of a message and no more."""
+    if not line.lstrip().startswith(b"{"):
+        return False
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return True
+    return False

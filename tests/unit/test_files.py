@@ -450,6 +450,30 @@ def test_a_pipe_goes_on_counting_after_a_restart():
     os.close(reader)
 
 
+@pytest.mark.parametrize(
+    ("end", "taken"),
+    [
+        (b'{"kind":"lab', []),
+        (b'{"kind":"label"}', [b'{"kind":"label"}']),
+        (b"rubbish", [b"rubbish"]),
+    ],
+)
+def test_half_a_message_of_a_sender_that_died_is_not_taken(end, taken, capsys):
+    """Were it counted, the sender would be told to go on behind it, and the message would be lost."""
+    reader, writer = os.pipe()
+    source = StreamSource(reader, ManualClock())
+    os.write(writer, b"1\n" + end)
+    os.close(writer)
+    found = []
+    while (messages := source.poll(10, 0)) is not None:
+        found += messages.lines
+    os.close(reader)
+    assert found == [b"1", *taken]
+    assert ("message 2, which is not taken: send it again" in capsys.readouterr().err) != bool(
+        taken
+    )
+
+
 # ---------------------------------------------------------------- the handbook itself
 
 
