@@ -20,7 +20,7 @@ from engine.durable import snapshots
 from engine.durable.disk import Disk
 from engine.durable.journal import SegmentedJournal
 from engine.durable.output import JOURNAL
-from engine.durable.sealing import Sealing, sealed_before
+from engine.durable.sealing import GRID, Sealing, sealed_before
 from engine.durable.snapshots import Snapshot
 
 SEQ_DIGITS: Final = 16  # of the name of a segment
@@ -106,7 +106,8 @@ class Keeper:
     def is_due(self, seq: int, now_ns: int) -> bool:
         """Whether `keep` has something to do; asked between any two polls, so it is cheap."""
         if self.helper is None:
-            return seq - self.newest_seq >= self.settings.snapshot_records and self._is_sealed(seq)
+            is_link = self.sealing is None or seq % GRID == 0  # sealed as soon as no round is left
+            return seq - self.newest_seq >= self.settings.snapshot_records and is_link
         return now_ns - self._looked_ns >= LOOK_EVERY_US * 1_000
 
     @property
@@ -144,15 +145,15 @@ class Keeper:
             self.sealing.seal()
         self._write(sync, take)
 
-    def _is_sealed(self, seq: int) -> bool:
-        return self.sealing is None or self.sealing.seq_end == seq
-
     def _every_ns(self) -> int:
         return self.settings.snapshot_every_us * 1_000
 
     def _write(self, sync: Callable[[], None], take: Callable[[], Snapshot]) -> None:
         sync()
         snapshot = take()
+        assert self.sealing is None or self.sealing.seq_end == snapshot.seq, (
+            "the chain has no link here"
+        )
         sha256 = snapshots.write(self.disk, self.root, snapshot)
         self._note(snapshot.seq, sha256)
 

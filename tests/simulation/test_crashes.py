@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from engine.core import Core
+from engine.durable import snapshots
 from engine.durable.output import STREAMS, stream_path
 from engine.durable.rederive import Rederivation
 from replay.audit import verify
 from tests.simulation import weather
-from tests.simulation.weather import ROOT, World
+from tests.simulation.weather import GRID, ROOT, World
 
 SEEDS = int(os.environ.get("WEIR_CRASHES", "24"))
 FIRST = int(os.environ.get("WEIR_SEED", "0"))
@@ -114,3 +115,19 @@ def test_the_weather_is_bad(configurations):
         world.run()
         ends += world.lives
     assert {"killed", "power", "full", "stopped", "done"} <= set(ends), ends
+
+
+def test_a_replay_leaves_snapshots_on_its_way(configurations, monkeypatch):
+    """Without them a recording that is long enough could never be gone on with faster than it is killed."""
+    written = []
+    write = snapshots.write
+
+    def noted(disk, root, snapshot):
+        written.append(snapshot.seq)
+        return write(disk, root, snapshot)
+
+    monkeypatch.setattr(snapshots, "write", noted)
+    world = World(0, configurations, n_messages=400, is_calm=True)
+    world.run()
+    assert world.lives == ["done"]
+    assert written[:-1] == list(range(GRID, written[-1], GRID))

@@ -18,7 +18,7 @@ from config.errors import StateError
 from config.settings import EncryptionSettings
 from engine import runner
 from engine.clock import ManualClock
-from engine.durable import rederive, sealing
+from engine.durable import keeping, rederive, sealing
 from engine.durable.encrypted_disk import unlocked
 from engine.durable.output import STREAMS, stream_path
 from engine.outcomes import rfc3339
@@ -38,7 +38,7 @@ KEY = bytes(range(32))
 
 def shorten_the_grid(monkeypatch):
     """Seals and snapshots every few records, so that a short stream has many of them."""
-    for module in (sealing, runner, rederive):
+    for module in (sealing, runner, rederive, keeping):
         monkeypatch.setattr(module, "GRID", GRID)
     defaults = rederive.Rederivation.outcomes.__defaults__
     monkeypatch.setattr(rederive.Rederivation.outcomes, "__defaults__", (defaults[0], GRID))
@@ -188,6 +188,7 @@ class World:
     seed: int
     setups: tuple
     n_messages: int = 120
+    is_calm: bool = False  # nothing breaks, and a recording is read at full speed
     lives: list[str] = field(default_factory=list)  # how each life of the engine ended
 
     def __post_init__(self):
@@ -204,6 +205,8 @@ class World:
         self.key = KEY if self.is_encrypted else None
         if self.is_encrypted:
             self.setups = encrypted(self.setups)
+        if self.is_calm:
+            self.is_live = self.reloads = self.has_commands = False
         self.setup = self.setups[0]
 
     def drop_command(self):
@@ -234,7 +237,7 @@ class World:
         if self.reloads and rng.random() < 0.4:
             self.setup = self.setups[int(rng.integers(len(self.setups)))]
         fate = rng.random()
-        if len(self.lives) >= 8:
+        if len(self.lives) >= 8 or self.is_calm:
             fate = 1.0
         within = int(rng.choice([12, 60, 200]))
         if fate < 0.65:
