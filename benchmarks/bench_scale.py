@@ -6,6 +6,9 @@
   history (the short ones several times, each from nothing), and the memory in use week by week. Devices come and go:
   one event in twenty is of a device never seen before, and those of before fade away. All other keys have the same
   entities for ever.
+- History of full windows: the same features at a rate at which a week holds 5,000 events, of 1,000 entities a key, so
+  that every window is full before the clock starts, whatever the length. What grows is the history and nothing else: in
+  the first curve the windows fill and the state outgrows the caches, too.
 - Longer windows: the same rows, with every window and lag as declared and 10 times as long; full in both cases.
 - A million accounts: entities numbered as they appear, batches of 256, until windows of a week have been full for a
   week. What is allocated (the words of state in use, room kept free in segments among them), what the process grew by,
@@ -41,6 +44,10 @@ BATCH, SMALL_BATCH = 2_048, 256
 LATE = 0.01
 WEEK_US, WEEKS = 7 * DAY_US, 10
 FRESH_DEVICE_EVERY = 20  # events
+FULL_EVENTS, FULL_ENTITIES = (
+    5_000,
+    1_000,
+)  # in the longest window, and of each key, of the curve with full windows
 FLAT = 1.25  # times the cost of a short history or window that still counts as flat
 STEADY = 1.1  # times the memory of the second week that still counts as not growing
 FIXED, DEVICES = ("records_mb", "events_mb"), ("devices_mb", "device_events_mb")
@@ -137,10 +144,24 @@ def history(n):
     return rows, weeks, digest.hexdigest()[:16]
 
 
-def short(length, step_us):
-    """Processor and clock us an event, of the second half of a short history."""
-    ours, done, cpu, clock = Ours(FORTY, ENTITIES), 0, 0.0, 0.0
-    for stream, n in chunks(length, ENTITIES, step_us, with_fresh_devices(ENTITIES)):
+def full(n):
+    """Rows of the curve whose windows are full all the time."""
+    step_us = WEEK_US // FULL_EVENTS
+    entities = dict.fromkeys(ENTITIES, FULL_ENTITIES)
+    rows = []
+    for length in [k for k in (10_000, 100_000, 1_000_000, 10_000_000) if k <= n]:
+        times = [short(length, step_us, entities) for _ in range(max(200_000 // length, 1))]
+        cpu, clock = np.mean(times, axis=0)
+        times_first = cpu / rows[0]["cpu_us"] if rows else 1.0
+        rows.append({"history": length, "cpu_us": cpu, "clock_us": clock, "times": times_first})
+    return rows
+
+
+def short(length, step_us, entities=None):
+    """Processor and clock us an event, of the second half of a history; without `entities`, devices come and go."""
+    of, codes = entities or ENTITIES, None if entities else with_fresh_devices(ENTITIES)
+    ours, done, cpu, clock = Ours(FORTY, of), 0, 0.0, 0.0
+    for stream, n in chunks(length, of, step_us, codes):
         half = min(max(length // 2 - done, 0), n)
         ours.feed(stream, 0, half, BATCH)
         timed = ours.feed(stream, half, n, BATCH)
@@ -308,11 +329,13 @@ def main(argv=None):
         Ours(features, warm).feed(make_stream(4_096, warm, LATE), 0, 4_096, 1_024)
     memory, limits, sizes = million(max(n // 10, 1_000))
     rows, weeks, digest = history(n)
+    filled = full(n)
     times = windows_ten_times(max(n // 25, 20_000))
     limits += [
         {"what": what, "limit": limit, "found": found}
         for what, limit, found in (
             ("us an event, longest history over shortest", FLAT, rows[-1]["times"]),
+            ("the same, windows full all the time", FLAT, filled[-1]["times"]),
             ("us an event, windows 10 times as long", FLAT, times[0]["times"]),
             ("memory of week 10 over week 2, keys that stay", STEADY, grown(weeks, FIXED)),
             ("memory of week 10 over week 2, devices", STEADY, grown(weeks, DEVICES)),
@@ -324,8 +347,17 @@ def main(argv=None):
         f"{len(MILLION)} features"
     )
     return measuring.report(
-        given, workload, rows, longer=times, weeks=weeks, memory=memory, limits=limits, **sizes, sha256=digest
-    )  # fmt: skip
+        given,
+        workload,
+        rows,
+        full=filled,
+        longer=times,
+        weeks=weeks,
+        memory=memory,
+        limits=limits,
+        **sizes,
+        sha256=digest,
+    )
 
 
 def grown(weeks, names):
