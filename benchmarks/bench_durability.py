@@ -28,11 +28,11 @@ from benchmarks import bench_handbook, durable, measuring
 from benchmarks.measuring import HANDBOOK
 
 KINDS = ("none", "flush", "sync")
-TURNS, SMOKE_TURNS = 5, 1
+TURNS, SMOKE_TURNS = 2, 1
 RATE = 2_000  # messages a second of the live run
 REST_S, SMOKE_REST_S = 25.0, 2.0
 SETTLE_US = 3_000_000  # of a live run, until what was sent while it started is done
-LIVE_TURNS = 3
+LIVE_TURNS = 2
 JOURNAL_COST, RESTART_S, STALL_MS, VERIFY_TIMES, CHAIN_TIMES = 0.15, 10.0, 20.0, 1.0, 20.0
 BANK_DAYS, SMOKE_BANK_DAYS = 12, 3
 DAY = "2026-01-01"
