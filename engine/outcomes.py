@@ -146,6 +146,11 @@ def line(record: Mapping[str, Any]) -> bytes:
         return json.dumps(record, separators=(",", ":")).encode() + b"\n"
 
 
+def canonical(record: Mapping[str, Any]) -> bytes:
+    """One record as JSON that is the same however its keys came, for hashes over it."""
+    return orjson.dumps(dict(record), option=orjson.OPT_SORT_KEYS)
+
+
 def short_id(prefix: str, *parts: str | int) -> str:
     """An id that follows from what it names: `prefix` and 12 hexadecimal digits over the parts."""
     text = "\x1f".join(map(str, parts)).encode(errors="surrogatepass")

@@ -24,7 +24,7 @@ from engine.clock import Clock, SystemClock
 from engine.durable import config_store, snapshots
 from engine.durable.comparing import Comparison
 from engine.durable.delivery import FILE as DELIVERY_FILE
-from engine.durable.disk import Disk, RealDisk
+from engine.durable.disk import BLOCK_BYTES, Disk, RealDisk
 from engine.durable.epochs import FILE as KEYS_FILE
 from engine.durable.output import CONTROL, JOURNAL, STREAMS, OutputFolder
 from engine.durable.rederive import Rederivation
@@ -36,7 +36,6 @@ from engine.starting import key_of
 
 BACKUP_FILE: Final = "backup.json"
 RESTORE_FILE: Final = "restore.json"
-BLOCK_BYTES: Final = 1 << 20
 SOME, ALL = "some", "all"
 DIFFERENCES_MAX: Final = 20
 

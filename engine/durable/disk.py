@@ -11,8 +11,11 @@ import os
 import shutil
 import stat
 import sys
+from hashlib import sha256
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Final, Protocol
+
+BLOCK_BYTES: Final = 1 << 20  # read at once
 
 
 class DiskFile(Protocol):
@@ -183,6 +186,15 @@ class RealDisk:
             os.fsync(number)
         finally:
             os.close(number)
+
+
+def sha256_of(disk: Disk, path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal, read piece by piece."""
+    running = sha256()
+    with disk.open(path) as file:
+        while block := file.read(BLOCK_BYTES):
+            running.update(block)
+    return running.hexdigest()
 
 
 def _sync(number: int) -> None:

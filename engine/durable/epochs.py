@@ -34,6 +34,7 @@ from config.errors import StateError
 from engine.clock import random_bytes
 from engine.durable.disk import Disk
 from engine.durable.encryption import CHECK_BYTES, KEY_BYTES, SALT_BYTES, WrongKeyError
+from engine.outcomes import canonical
 
 FILE: Final = "encryption.ndjson"
 STREAM: Final = "encryption"  # its name among the streams of a seal
@@ -223,22 +224,18 @@ def _folder_keys(key: bytes, salt: bytes) -> tuple[bytes, bytes]:
 
 
 def _line(fields: Mapping[str, Any], mac_key: bytes) -> bytes:
-    mac = hmac.new(mac_key, _canonical(fields), sha256).hexdigest()
-    return _canonical({**fields, "mac": mac}) + b"\n"
+    mac = hmac.new(mac_key, canonical(fields), sha256).hexdigest()
+    return canonical({**fields, "mac": mac}) + b"\n"
 
 
 def _mac_fits(text: bytes, mac_key: bytes) -> bool:
     try:
         fields = orjson.loads(text)
         told = fields.pop("mac")
-        expected = hmac.new(mac_key, _canonical(fields), sha256).hexdigest()
-        return hmac.compare_digest(expected, told) and _canonical({**fields, "mac": told}) == text
+        expected = hmac.new(mac_key, canonical(fields), sha256).hexdigest()
+        return hmac.compare_digest(expected, told) and canonical({**fields, "mac": told}) == text
     except (ValueError, KeyError, TypeError, AttributeError):
         return False
-
-
-def _canonical(fields: Mapping[str, Any]) -> bytes:
-    return orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
 
 
 def _damaged(where: str, what: str) -> StateError:

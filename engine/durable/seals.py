@@ -38,6 +38,7 @@ from engine.durable.encrypted_disk import as_stored, beneath, keys_length
 from engine.durable.journal import ErasedFrame, Frame, JournalReader
 from engine.durable.journal.frames import END
 from engine.durable.journal.segments import place_of
+from engine.outcomes import canonical
 from engine.ports import Link, leaves_of
 
 NAME: Final = "seals.ndjson"
@@ -133,10 +134,6 @@ def _kept_from(line: Line) -> int:
     if isinstance(line, Seal):
         return line.kept_from
     return int(line.fields.get("kept_from", 0)) if line.kind == "retired" else 0
-
-
-def canonical(fields: Mapping[str, Any]) -> bytes:
-    return orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
 
 
 def encode_line(fields: Mapping[str, Any], previous: str) -> tuple[bytes, str]:

@@ -17,21 +17,20 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from config.errors import StateError
-from engine.durable.disk import Disk, DiskFile
+from engine.durable.disk import Disk, DiskFile, sha256_of
 from engine.durable.encrypted_disk import beneath
 from engine.versions import software
 
 FOLDER: Final = "snapshots"
 STATE, MANIFEST = "state.npz", "manifest.json"
 FORMAT: Final = 2  # of the manifest; 2 added the hash of the state
-BLOCK_BYTES: Final = 1 << 20
 SYNC_BYTES: Final = (
     1 << 24
 )  # written between two syncs: a large one would hold up those of the journal
@@ -203,15 +202,7 @@ def stored_sha256(disk: Disk, path: Path, plain: str) -> str:
     inner = beneath(disk)
     if inner is disk:
         return plain
-    with inner.open(path) as file:
-        return _sha256(file)
-
-
-def _sha256(file: IO[bytes]) -> str:
-    digest = hashlib.sha256()
-    while block := file.read(BLOCK_BYTES):
-        digest.update(block)
-    return digest.hexdigest()
+    return sha256_of(inner, path)
 
 
 class _Hashing:

@@ -34,7 +34,7 @@ from engine.durable.disk import Disk, RealDisk
 from engine.durable.encrypted_disk import is_encrypted
 from engine.durable.encryption import NONCE_BYTES
 from engine.durable.epochs import Epochs
-from engine.outcomes import rfc3339
+from engine.outcomes import canonical, rfc3339
 from replay.audit.tables import Report, Section
 
 FILE: Final = "access.ndjson"
@@ -216,7 +216,7 @@ def _checked(line: bytes, where: str, n: int, previous: str) -> Access:
 
 
 def _hash(line: Mapping[str, Any]) -> str:
-    return hashlib.sha256(orjson.dumps(dict(line), option=orjson.OPT_SORT_KEYS)).hexdigest()
+    return hashlib.sha256(canonical(line)).hexdigest()
 
 
 def _told(arguments: Mapping[str, Any]) -> str:

@@ -25,7 +25,7 @@ from typing import Final
 from config import settings
 from config.errors import InputError, StateError, WeirError
 from engine.durable import config_store, epochs, seals, snapshots
-from engine.durable.disk import Disk
+from engine.durable.disk import Disk, sha256_of
 from engine.durable.encrypted_disk import beneath
 from engine.durable.journal import JournalReader, read_journal
 from engine.durable.journal.segments import place_of
@@ -292,7 +292,7 @@ def _check_snapshots(disk: Disk, root: Path, checked: Checked, findings: Finding
                 findings.add(f"{where}/{name}", "a file that the snapshot did not have", seq)
             elif name not in names:
                 findings.add(f"{where}/{name}", "the file is not there", seq)
-            elif _sha256(disk, path) != hashes[name]:
+            elif sha256_of(disk, path) != hashes[name]:
                 findings.add(f"{where}/{name}", "not the bytes that were noted", seq)
     for seq in sorted(told)[-_n_kept(root, checked) :]:
         if seq not in there:
@@ -346,7 +346,7 @@ def _flaws_of_config(disk: Disk, folder: Path) -> Iterator[tuple[str, str]]:
     both); which packs are read in which order is not in it, and must name packs that are there.
     """
     hashes = {
-        path.relative_to(folder).as_posix(): _sha256(disk, path)
+        path.relative_to(folder).as_posix(): sha256_of(disk, path)
         for path in _files_below(disk, folder)
         if path != folder / OVERRIDES_FILE
     }
@@ -382,16 +382,8 @@ def _check_summary(disk: Disk, root: Path, chain: Chain, findings: Findings) -> 
         findings.add(SUMMARY, "the file is not there")
     elif is_there and not told:
         findings.add(SUMMARY, "no note of the chain names it")
-    elif is_there and _sha256(disk, root / SUMMARY) != told[-1]:
+    elif is_there and sha256_of(disk, root / SUMMARY) != told[-1]:
         findings.add(SUMMARY, "not the bytes that were noted")
-
-
-def _sha256(disk: Disk, path: Path) -> str:
-    running = sha256()
-    with disk.open(path) as file:
-        while block := file.read(1 << 20):
-            running.update(block)
-    return running.hexdigest()
 
 
 def _inside(root: Path, where: str) -> str:

@@ -9,10 +9,13 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from config.errors import ConfigError, InputError, StateError
 from replay.audit.tables import Report
+
+if TYPE_CHECKING:
+    from replay.audit.records import Seqs
 
 Parsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
 Verb: TypeAlias = Callable[[argparse.Namespace], Report]
@@ -185,6 +188,14 @@ def _add_period(verb: argparse.ArgumentParser, *, day: bool = True) -> None:
     verb.add_argument("--to", default="", metavar="T", help="leave out records at or after T")
 
 
+def _seqs(arguments: argparse.Namespace) -> "Seqs":
+    """The records of the period that `_add_period` asks for."""
+    from replay.audit import records
+
+    period = records.period_us(arguments.day, arguments.from_, arguments.to)
+    return records.seqs_of(arguments.out, *period)
+
+
 def _add_records(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--records",
@@ -251,11 +262,10 @@ def _add_changes(verbs: Parsers) -> None:
 
 
 def _changes(arguments: argparse.Namespace) -> Report:
-    from replay.audit import changes, inputs, records, veil
+    from replay.audit import changes, inputs, veil
 
     cover, remark = veil.of_folder(arguments.out, reveal=arguments.reveal)
-    period = records.period_us(arguments.day, arguments.from_, arguments.to)
-    seqs = records.seqs_of(arguments.out, *period)
+    seqs = _seqs(arguments)
     read = inputs.read_inputs(arguments.out, journal_key(arguments))
     return _with(changes.report(arguments.out, seqs, read, veil=cover), remark)
 
@@ -281,14 +291,13 @@ def _add_sample(verbs: Parsers) -> None:
 
 
 def _sample(arguments: argparse.Namespace) -> Report:
-    from replay.audit import records, sample, veil
+    from replay.audit import sample, veil
 
     cover, remark = veil.of_folder(arguments.out, reveal=arguments.reveal)
     share = sample.share_of(arguments.below)
-    period = records.period_us(arguments.day, arguments.from_, arguments.to)
     report = sample.report(
         arguments.out,
-        records.seqs_of(arguments.out, *period),
+        _seqs(arguments),
         arguments.rule,
         share,
         most=arguments.records,
@@ -348,11 +357,10 @@ def _add_exceptions(verbs: Parsers) -> None:
 
 
 def _exceptions(arguments: argparse.Namespace) -> Report:
-    from replay.audit import exceptions, records, veil
+    from replay.audit import exceptions, veil
 
     cover, remark = veil.of_folder(arguments.out, reveal=arguments.reveal)
-    period = records.period_us(arguments.day, arguments.from_, arguments.to)
-    seqs = records.seqs_of(arguments.out, *period)
+    seqs = _seqs(arguments)
     return _with(exceptions.report(arguments.out, seqs, most=arguments.records, veil=cover), remark)
 
 
@@ -368,11 +376,10 @@ def _add_restrictions(verbs: Parsers) -> None:
 
 
 def _restrictions(arguments: argparse.Namespace) -> Report:
-    from replay.audit import inputs, records, restrictions, veil
+    from replay.audit import inputs, restrictions, veil
 
     cover, remark = veil.of_folder(arguments.out, reveal=arguments.reveal)
-    period = records.period_us(arguments.day, arguments.from_, arguments.to)
-    seqs = records.seqs_of(arguments.out, *period)
+    seqs = _seqs(arguments)
     read = inputs.read_inputs(arguments.out, journal_key(arguments))
     return _with(restrictions.report(arguments.out, seqs, read, veil=cover), remark)
 
@@ -412,11 +419,10 @@ def _add_show(verbs: Parsers) -> None:
 
 
 def _show(arguments: argparse.Namespace) -> Report:
-    from replay.audit import records, show
+    from replay.audit import show
 
     show.check(arguments.stream)
-    period = records.period_us(arguments.day, arguments.from_, arguments.to)
-    seqs = records.seqs_of(arguments.out, *period)
+    seqs = _seqs(arguments)
     for line in show.lines(arguments.out, arguments.stream, seqs):
         sys.stdout.buffer.write(line + b"\n")
     sys.stdout.buffer.flush()

@@ -12,19 +12,9 @@ from prometheus_client import generate_latest
 from config.pseudonyms import KEY_ENV
 from config.settings import BANK
 from engine import cli
+from engine.durable.output import STREAMS
 from engine.metrics import Metrics
 from tests.banking import every, fresh_core, shipped_setup, traffic
-
-STREAMS = (
-    "decisions",
-    "alerts",
-    "commands",
-    "resolutions",
-    "reports",
-    "dead_letters",
-    "duplicates",
-    "answers",
-)
 
 
 def personal_values(lines):
