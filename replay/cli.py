@@ -11,12 +11,13 @@ from typing import TypeAlias
 
 from config.settings import BANK
 from replay.audit import cli as audit_cli
+from replay.workbench import cli as workbench_cli
 
 Parsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
 
 
 def add_commands(commands: Parsers) -> None:
-    """Add replay, demo, generate and the group audit."""
+    """Add replay, demo, generate, and the groups audit and rules."""
     replay = commands.add_parser(
         "replay",
         help="recorded traffic through the engine, as fast as it goes or at a pace",
@@ -88,6 +89,7 @@ def add_commands(commands: Parsers) -> None:
 
     _add_generate(commands)
     audit_cli.add_commands(commands)
+    workbench_cli.add_commands(commands)
 
 
 def _add_generate(commands: Parsers) -> None:
@@ -145,22 +147,6 @@ def _add_size(command: argparse.ArgumentParser, *, customers: int, days: int) ->
         command.add_argument(f"--{name}", type=int, default=default, metavar="N", help=text)
 
 
-def add_rules_test(verbs: Parsers) -> None:
-    """Add `weir rules test`, which needs the real core."""
-    test = verbs.add_parser("test", help="run the tests inside rules through the real core")
-    test.add_argument("packs", nargs="+", type=Path, metavar="PACK")
-    test.add_argument(
-        "--config", type=Path, default=BANK, metavar="DIR", help="whose schema and models apply"
-    )
-    test.add_argument("--rule", action="append", default=[], metavar="ID", help="only this rule")
-    test.add_argument(
-        "--mutate",
-        action="store_true",
-        help="move every number of every rule by a fifth, and say which ones no test notices",
-    )
-    test.set_defaults(command=_rules_test)
-
-
 def _replay(arguments: argparse.Namespace) -> int:
     from engine.app import summary_table
     from replay import replaying
@@ -193,21 +179,3 @@ def _generate(arguments: argparse.Namespace) -> int:
     from replay import generating
 
     return generating.run(arguments)
-
-
-def _rules_test(arguments: argparse.Namespace) -> int:
-    if arguments.mutate:
-        return _mutate(arguments)
-    from replay import ruletests
-
-    results, untested = ruletests.run(arguments.packs, arguments.config, frozenset(arguments.rule))
-    print(ruletests.report(results, untested))
-    return 0 if all(result.is_fine for result in results) else 1
-
-
-def _mutate(arguments: argparse.Namespace) -> int:
-    from replay import mutation
-
-    verdicts = mutation.run(arguments.packs, arguments.config, frozenset(arguments.rule))
-    print(mutation.report(verdicts))
-    return 0 if all(verdict.is_fine for verdict in verdicts) else 1

@@ -1,6 +1,6 @@
 """Tests inside a rule: a timeline of events, with value lists and `every` already expanded.
 
-Running them is replay/ruletests.py's work.
+Running them is replay/workbench/ruletests.py's work.
 """
 
 import re

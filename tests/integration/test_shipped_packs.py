@@ -3,7 +3,7 @@
 import pytest
 
 from config.settings import BANK
-from replay import mutation
+from replay.workbench import mutation
 
 PACKS = ("core", "fraud-cn", "aml-cn")
 

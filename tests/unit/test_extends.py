@@ -7,7 +7,7 @@ import pytest
 from config import packs as extending
 from config.errors import ConfigError
 from config.settings import BANK
-from replay import ruletests
+from replay.workbench import ruletests
 from rules import pack
 from tests.ruling import HEAD, RULE, SCHEMA, write
 

@@ -6,7 +6,7 @@ import pytest
 
 from config.settings import BANK
 from engine import cli
-from replay import mutation, ruletests
+from replay.workbench import mutation, ruletests
 from tests.ruling import HEAD, write
 
 HEADER = """\

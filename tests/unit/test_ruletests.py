@@ -6,7 +6,7 @@ import pytest
 
 from config.errors import ConfigError
 from config.settings import BANK
-from replay import ruletests
+from replay.workbench import ruletests
 
 RULE = """\
 rules:

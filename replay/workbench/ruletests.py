@@ -2,7 +2,7 @@
 
 A test starts with an empty history that is taken as complete; nothing is required of its events; what the bank decides
 about a rule (mode, effective dates, rollout, caps) is set aside, so that only its logic is tested. Each test has a core
-of its own that knows one rule, or variants of one. Which numbers of a rule its tests pin: replay/mutation.py.
+of its own that knows one rule, or variants of one. Which numbers of a rule its tests pin: replay/workbench/mutation.py.
 """
 
 import json

@@ -13,7 +13,7 @@ from typing import Final
 
 from engine.progress import Progress
 from engine.setup import Setup, read_setup
-from replay import ruletests
+from replay.workbench import ruletests
 from rules import pack as packs
 from rules.definitions import Feature, Rule
 from rules.numbers import Number, changed, numbers_of

@@ -1,0 +1,1 @@
+"""What an analyst does with rule files before they are live, and how they go live: `weir rules VERB`."""
