@@ -5,10 +5,9 @@ the machine, signals, a progress bar, the summary.
 """
 
 import contextlib
-import os
 import resource
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from config.errors import StateError
 from engine.clock import SystemClock
 from engine.core import Core
 from engine.durable.disk import RealDisk
+from engine.durable.holding import only_writer
 from engine.durable.output import OutputFolder
 from engine.memory import MemoryGuard
 from engine.metrics import Metrics
@@ -187,47 +187,6 @@ def _from_where(job: Job, position: str) -> Sequence[str]:
         "Sending more again is harmless: repeats are answered with their first decision"
     )
     return (said,)
-
-
-@contextlib.contextmanager
-def only_writer(root: Path) -> Iterator[None]:
-    """Hold the output folder against other processes; the hold ends with the process, however that ends."""
-    if sys.platform == "win32":  # folders cannot be locked there
-        yield
-        return
-    import fcntl
-
-    root.mkdir(parents=True, exist_ok=True)
-    number = os.open(root, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StateError(
-                "another engine is writing this output folder",
-                str(root),
-                why="two writers would tear each other's lines",
-                fix="stop that one first (SIGTERM stops it in order), or name another folder",
-            ) from None
-        yield
-    finally:
-        os.close(number)
-
-
-def is_being_written(root: Path) -> bool:
-    """Whether an engine holds the output folder at this moment."""
-    if sys.platform == "win32" or not root.is_dir():
-        return False
-    import fcntl
-
-    number = os.open(root, os.O_RDONLY)
-    try:
-        fcntl.flock(number, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(number)
-    return False
 
 
 def summary_table(summary: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from config.errors import InputError
-from engine.app import is_being_written
+from engine.durable.holding import is_being_written
 from engine.clock import Clock, SystemClock
 from engine.durable.disk import Disk, RealDisk
 from replay.audit import chain as chains

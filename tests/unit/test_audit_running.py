@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from engine.app import is_being_written, only_writer
+from engine.durable.holding import is_being_written, only_writer
 from engine.clock import ManualClock
 from engine.durable.disk import RealDisk
 from engine.durable.journal.frames import HEAD_BYTES
