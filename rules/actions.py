@@ -18,8 +18,8 @@ from datetime import date
 from typing import Final
 
 from config import marks
-from config.decisions import DECISIONS, LEVELS, RESTRICTABLE
-from rules import templates
+from config.decisions import DECISIONS, RESTRICTABLE
+from rules import language, templates
 from rules.check.suggest import did_you_mean
 from rules.definitions import Action, Template
 from rules.keys import key_field
@@ -28,18 +28,6 @@ from rules.syntax import duration_us, parse
 from rules.tree import ID, Node
 from rules.types import Checker, Scope, column_type
 
-KINDS: Final = (
-    "alert",
-    "challenge",
-    "hold",
-    "decline",
-    "restrict",
-    "freeze",
-    "notify",
-    "list_add",
-    "tag",
-    "report",
-)
 SCOPES: Final[dict[str, tuple[str, str]]] = {
     "card": ("card", "full_freeze"),
     "account": ("account", "full_freeze"),
@@ -47,14 +35,11 @@ SCOPES: Final[dict[str, tuple[str, str]]] = {
     "account.outgoing": ("account", "no_debit"),
     "online_banking": ("customer", "no_debit"),
 }
-SEVERITIES: Final = ("low", "medium", "high", "critical")
-HOLD_THEN: Final = ("release", "review", "decline")  # when the time of a hold is over
 ONLINE: Final = ("online", "web", "mobile", "app", "api")
 FREEZE_MAX_US: Final = 72 * 3_600_000_000
 DUE_MAX_US: Final = 3_650 * 86_400_000_000
 _HARD: Final = frozenset({"no_debit", "no_credit", "full_freeze"})
 _WORKING_DAYS: Final = re.compile(r"([0-9]{1,3}) working days?")
-_SHORT: Final = {"tag": "name", "decline": "code", "alert": "queue", "challenge": "method"}
 
 
 class Actions:
@@ -76,12 +61,13 @@ class Actions:
             return None
         key, body = next(item.items())
         kind = key.value
-        if kind not in KINDS:
-            what = f'action "{kind}" is not one of {", ".join(KINDS)}'
-            self.findings.at("WR021", key, what, did_you_mean(kind, KINDS))
+        if kind not in language.ACTIONS:
+            what = f'action "{kind}" is not one of {", ".join(language.ACTIONS)}'
+            self.findings.at("WR021", key, what, did_you_mean(kind, language.ACTIONS))
             return None
-        if isinstance(body, marks.TextNode) and kind in _SHORT and body.value:
-            name = _SHORT[kind]
+        shape = language.ACTIONS[kind]
+        if isinstance(body, marks.TextNode) and shape.short and body.value:
+            name = shape.short
             short = marks.TextNode(key.source, key.start, key.end, name, "")
             body = marks.MapNode(body.source, body.start, body.end, {name: short}, {name: body})
         read: dict[str, Callable[[marks.TextNode, Reader], Action | None]] = {
@@ -96,17 +82,17 @@ class Actions:
             "tag": self._tag,
             "report": self._report,
         }
-        reader = Reader(body, self.findings, kind)
+        reader = Reader(body, self.findings, kind, shape)
         action = read[kind](key, reader) if reader.map is not None else None
         reader.done()
         return action
 
     def _alert(self, key: marks.TextNode, r: Reader) -> Action:
-        queue = r.text("queue", wanted=True)
+        queue = r.text("queue")
         return Action("alert", place(key), queue=queue, title=self._title(r), asked="alert")
 
-    def _title(self, r: Reader, *, wanted: bool = False) -> Template | None:
-        node = r.scalar("title", wanted=wanted)
+    def _title(self, r: Reader) -> Template | None:
+        node = r.scalar("title")
         if node is None:
             return None
         text = Text(node, self.findings)
@@ -119,37 +105,37 @@ class Actions:
         )
 
     def _challenge(self, key: marks.TextNode, r: Reader) -> Action:
-        method = r.text("method", wanted=True)
+        method = r.text("method")
         return Action(
             "challenge", place(key), method=method, for_us=r.duration("for"), asked="challenge"
         )
 
     def _hold(self, key: marks.TextNode, r: Reader) -> Action:
-        for_us = r.duration("for", wanted=True)
-        then = r.word("then", HOLD_THEN, "")
+        for_us = r.duration("for")
+        then = r.word("then")
         cap = r.whole("max_per_hour", 0, low=1)
         return Action("hold", place(key), for_us=for_us, then=then, max_per_hour=cap, asked="hold")
 
     def _decline(self, key: marks.TextNode, r: Reader) -> Action:
-        return Action("decline", place(key), code=r.text("code", wanted=True), asked="decline")
+        return Action("decline", place(key), code=r.text("code"), asked="decline")
 
     def _notify(self, key: marks.TextNode, r: Reader) -> Action:
-        template, to = r.text("template", wanted=True), r.text("to", wanted=True)
+        template, to = r.text("template"), r.text("to")
         return Action("notify", place(key), template=template, to=to, asked="notify")
 
     def _tag(self, key: marks.TextNode, r: Reader) -> Action:
-        return Action("tag", place(key), tag=r.text("name", wanted=True), asked="tag")
+        return Action("tag", place(key), tag=r.text("name"), asked="tag")
 
     def _list_add(self, key: marks.TextNode, r: Reader) -> Action:
-        name_node = r.scalar("list", wanted=True)
+        name_node = r.scalar("list")
         name = name_node.value.removeprefix("@") if name_node is not None else ""
         if name_node is not None and name not in self.scope.lists:
             hint = did_you_mean(name, self.scope.lists, "")
             self.findings.at("WR103", name_node, f"unknown list @{name}", hint)
-        node = r.scalar("value", wanted=True)
+        node = r.scalar("value")
         value = self._value(node, name) if node is not None else None
-        for_us = r.duration("for", wanted=True)
-        cap = r.whole("max_per_hour", 0, low=1, wanted=True)
+        for_us = r.duration("for")
+        cap = r.whole("max_per_hour", 0, low=1)
         return Action(
             "list_add",
             place(key),
@@ -182,13 +168,13 @@ class Actions:
     # ---- reports
 
     def _report(self, key: marks.TextNode, r: Reader) -> Action:
-        kind = r.scalar("kind", wanted=True)
+        kind = r.scalar("kind")
         if kind is not None and not NAME.fullmatch(kind.value):
             hint = "names are small letters, digits and underscores, such as large_cash"
             self.findings.at("WR023", kind, f'"{kind.value}" is not a kind of report', hint)
-        to = r.text("to", wanted=True)
+        to = r.text("to")
         working_days, for_us = self._due(r)
-        by = [key_field(n, n.value, self.findings, self.scope) for n in r.texts("by", wanted=True)]
+        by = [key_field(n, n.value, self.findings, self.scope) for n in r.texts("by")]
         holidays, workdays = (
             self._dates(r, name, fits=working_days > 0) for name in ("holidays", "workdays")
         )
@@ -197,7 +183,7 @@ class Actions:
             place(key),
             report=kind.value if kind is not None else "",
             to=to,
-            title=self._title(r, wanted=True),
+            title=self._title(r),
             by=tuple(dict.fromkeys(name for name in by if name)),
             due_working_days=working_days,
             for_us=for_us,
@@ -208,7 +194,7 @@ class Actions:
 
     def _due(self, r: Reader) -> tuple[int, int]:
         """Working days, or microseconds; one of the two is 0."""
-        node = r.scalar("due", wanted=True)
+        node = r.scalar("due")
         if node is None:
             return 0, 0
         match = _WORKING_DAYS.fullmatch(" ".join(node.value.split()))
@@ -251,13 +237,13 @@ class Actions:
         amount = 0
         channels: tuple[str, ...] = ()
         if asked == "freeze" or r.get("scope") is not None:
-            scope = r.word("scope", tuple(SCOPES), "account", wanted=True)
+            scope = r.word("scope", "account")
             entity, level = SCOPES[scope]
             if scope == "online_banking":
                 channels = self._online()
         else:
             entity = self._entity(r)
-            level = r.word("level", LEVELS, "no_debit", wanted=True)
+            level = r.word("level", "no_debit", wanted=True)
             channels = self._channels(r)
             amount = self._amount(r, level)
         if self.scope.schema.columns.get(entity) is None:
@@ -340,8 +326,8 @@ class Actions:
         if absent:
             named = " and ".join(f'"{n}:"' for n in absent)
             self.findings.at("WR323", key, f"{key.value} needs {named}")
-        for_us = r.duration("for")
-        cap = r.whole("max_per_hour", 0, low=1, high=1_000_000)
+        for_us = r.duration("for", wanted=False)
+        cap = r.whole("max_per_hour", 0, low=1, high=1_000_000, wanted=False)
         node = r.map.get("for") if r.map is not None else None
         if node is not None and for_us > FREEZE_MAX_US and level != "watch":
             what = "automation restricts for at most 72h"
@@ -367,4 +353,5 @@ def _is_date(text: str) -> bool:
         return False
 
 
-assert set(HOLD_THEN) - {"release"} <= set(DECISIONS)
+assert set(language.HOLD_THEN) - {"release"} <= set(DECISIONS)
+assert tuple(SCOPES) == language.SCOPES

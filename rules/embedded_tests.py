@@ -12,7 +12,7 @@ from config import marks
 from config import rates as tables
 from config.errors import ConfigError
 from config.money import EXPONENTS
-from rules.actions import KINDS
+from rules import language
 from rules.check.suggest import did_you_mean
 from rules.definitions import Entry, RuleTest, TestEvent
 from rules.reader import Findings, Reader, place
@@ -20,14 +20,13 @@ from rules.syntax import duration_us
 from rules.tree import MONEY
 from rules.types import Scope
 
-EXPECTATIONS: Final = ("fires", "quiet", "excepted", "deduplicated", "undecided")
 EVENTS_MAX: Final = 10_000  # of one test, after expansion
 # What a message may have beside the fields of the schema.
 ENVELOPE: Final = frozenset(
     {"kind", "transaction_id", "update_id", "activity_id", "role", "currency", "status", "command"}
 )
 _MONEY: Final = re.compile(r"-?[0-9][0-9_]*(?:\.[0-9]+)? ([A-Z]{3})")
-_OWN: Final = ("at", "every", "expect", "expect_features", "expect_actions")
+_OWN: Final = language.order(language.EVENT)
 
 
 class Tests:
@@ -40,14 +39,14 @@ class Tests:
         return tuple(t for t in (self._one(item) for item in items) if t is not None)
 
     def _one(self, item: marks.Node) -> RuleTest | None:
-        r = Reader(item, self.findings, "a test")
+        r = Reader(item, self.findings, "a test", language.TEST)
         if r.map is None:
             return None
-        name = r.text("name", wanted=True)
-        start = r.instant("start", self.scope.zone, wanted=True)
+        name = r.text("name")
+        start = r.instant("start", self.scope.zone)
         defaults = self._fields(r.get("defaults"), "defaults")
         events: list[TestEvent] = []
-        for node in r.items("events", wanted=True):
+        for node in r.items("events"):
             events += self._event(node, defaults)
             if len(events) > EVENTS_MAX:
                 self.findings.at("WR026", node, f"a test has at most {EVENTS_MAX:_} events")
@@ -131,12 +130,12 @@ class Tests:
         return {k.value: self._entry(k, v) for k, v in node.items()}
 
     def _event(self, node: marks.Node, defaults: Mapping[str, Entry]) -> list[TestEvent]:
-        r = Reader(node, self.findings, "an event")
+        r = Reader(node, self.findings, "an event", language.EVENT)
         if r.map is None:
             return []
         at_us = self._at(r)
         every = r.duration("every")
-        expect = r.word("expect", EXPECTATIONS, "quiet")
+        expect = r.word("expect", "quiet")
         features = self._expected_features(r)
         actions = self._expected_actions(r)
         own = {
@@ -156,7 +155,7 @@ class Tests:
         ]
 
     def _at(self, r: Reader) -> int:
-        node = r.scalar("at", wanted=True)
+        node = r.scalar("at")
         if node is None:
             return 0
         us = duration_us(node.value.removeprefix("+"))
@@ -203,9 +202,10 @@ class Tests:
             return None
         out = []
         for node in r.texts("expect_actions"):
-            if node.value in KINDS:
+            kinds = language.ACTION_KINDS
+            if node.value in kinds:
                 out.append(node.value)
             else:
-                what = f'action "{node.value}" is not one of {", ".join(KINDS)}'
-                self.findings.at("WR021", node, what, did_you_mean(node.value, KINDS))
+                what = f'action "{node.value}" is not one of {", ".join(kinds)}'
+                self.findings.at("WR021", node, what, did_you_mean(node.value, kinds))
         return tuple(out)

@@ -19,10 +19,10 @@ from zoneinfo import ZoneInfo
 
 from config import marks, money
 from config import packs as extending
-from config.decisions import DECISIONS
 from config.errors import ConfigError
 from config.packs import HEAD_FILE
 from config.rates import Rates
+from rules import language
 from rules.check import bands as band_check
 from rules.check.findings import ERROR, Finding, at_range, of_fault, ordered
 from rules.check.presence import Presence
@@ -45,10 +45,6 @@ from rules.tables import read_list, read_table
 from rules.tree import BOOL, FLAG, Node, Span
 from rules.types import Checker, Named, SchemaLike, Scope, column_type
 
-SECTIONS: Final = ("lists", "tables", "macros", "features", "rules", "reasons", "overrides")
-COMBINES: Final = ("sum", "max", "noisy_or")
-LANGUAGE: Final = "1"
-LANGUAGES: Final = ("en", "zh")  # that people read sentences in
 _DAY_US: Final = 86_400_000_000
 _RETENTION_US: Final = 400 * _DAY_US
 
@@ -80,15 +76,30 @@ class Workshop:
     nodes: dict[str, marks.MapNode]  # of the rules, by id
     head: Head
 
-    def remake(self, node: marks.MapNode) -> tuple[Rule, dict[str, Feature]] | None:
-        """The rule that `node` says, and its own features; None where it has an error."""
+    def remake(
+        self, node: marks.MapNode, texts: Mapping[str, marks.TextNode] | None = None
+    ) -> tuple[Rule, dict[str, Feature]] | None:
+        """The rule that `node` says, and its own features; None where it has an error.
+
+        texts : macros and features of the packs that read something else now; then the features are all that it needs
+        """
         findings = Findings()
         head = replace(self.head, findings=findings)
+        if texts:
+            names = Names(findings, head.names.retention_us)
+            names.sources = {
+                name: replace(
+                    source, text=texts.get(name, source.text), scope=scope_of(names, source.scope)
+                )
+                for name, source in head.names.sources.items()
+            }
+            head = replace(head, names=names, scope=scope_of(names, head.scope))
         part = draft(node, head, {})
         rule = finish(part, head) if part is not None else None
         if part is None or rule is None or findings.n_errors:
             return None
-        return rule, part.names.features
+        features = part.names.features
+        return rule, {**head.names.features, **features} if texts else features
 
 
 @dataclass(slots=True)
@@ -212,7 +223,9 @@ def _read_files(path: Path, findings: Findings, content: _Content) -> list[_File
         for fault in faults:
             findings.add(of_fault(fault))
         if node is not None:
-            reader = Reader(node, findings, "a rule file" if relative != HEAD_FILE else HEAD_FILE)
+            is_head = relative == HEAD_FILE
+            shape = language.PACK if is_head else language.SECTIONS
+            reader = Reader(node, findings, HEAD_FILE if is_head else "a rule file", shape)
         out.append(_File(path, relative, reader))
     return out
 
@@ -300,8 +313,8 @@ def _check_extends(
 def _head(r: Reader, findings: Findings, first: _PackHead | None) -> _PackHead:
     is_first = first is None
     head = _PackHead()
-    head.name = r.text("pack", wanted=True)
-    head.version = r.text("version", wanted=True)
+    head.name = r.text("pack")
+    head.version = r.text("version")
     extends = head.node = r.scalar("extends")
     if extends is not None:
         head.extends = extending.extension(extends.value)
@@ -310,7 +323,7 @@ def _head(r: Reader, findings: Findings, first: _PackHead | None) -> _PackHead:
             findings.at("WR023", extends, what, "write for instance core, or core@^2.1")
     # A pack whose extended pack is not there lacks what it would inherit: that is one finding, not five.
     is_first = is_first and extends is None
-    r.word("language", (LANGUAGE,), LANGUAGE, wanted=is_first)
+    r.word("language", wanted=is_first)
     node = r.scalar("currency", wanted=is_first)
     if node is not None:
         if node.value in money.EXPONENTS:
@@ -356,19 +369,19 @@ def _decision(r: Reader, findings: Findings, head: _PackHead, *, wanted: bool) -
     node = r.get("decision", wanted=wanted)
     if node is None:
         return
-    inner = Reader(node, findings, "decision")
-    head.combine = inner.word("combine", COMBINES, "sum", wanted=True)
+    inner = Reader(node, findings, "decision", language.DECISION)
+    head.combine = inner.word("combine", "sum")
     found: list[tuple[Band, marks.Node]] = []
-    for item in inner.items("bands", wanted=True):
-        b = Reader(item, findings, "a band")
+    for item in inner.items("bands"):
+        b = Reader(item, findings, "a band", language.BAND)
         if b.map is None:
             continue
-        low, high = b.number("from", 0.0, wanted=True), b.number("to", 0.0, wanted=True)
-        do = b.word("do", DECISIONS, "review", wanted=True)
+        low, high = b.number("from", 0.0), b.number("to", 0.0)
+        do = b.word("do", "review")
         b.done()
         found.append((Band(low, high, do), item))
     inner.done()
-    if "bands" in inner.asked and found:
+    if found:
         band_check.check(found, findings)
     head.bands = tuple(sorted((b for b, _ in found), key=lambda b: b.low))
 
@@ -446,24 +459,26 @@ def _reason(key: marks.TextNode, node: marks.Node, findings: Findings) -> Reason
     if not isinstance(node, marks.MapNode):
         findings.at("WR027", key, f"reason {key.value} needs a sentence for people")
         return None
-    r = Reader(node, findings, f"reason {key.value}")
+    r = Reader(node, findings, f"reason {key.value}", language.REASON)
     analyst, customer, tell = {}, {}, True
-    if (inner := r.get("analyst", wanted=True)) is not None:
-        of_analyst = Reader(inner, findings, f"analyst of {key.value}")
-        analyst = _sentences(of_analyst, wanted=("en",))
+    if (inner := r.get("analyst")) is not None:
+        of_analyst = Reader(inner, findings, f"analyst of {key.value}", language.SENTENCES)
+        analyst = _sentences(of_analyst)
         of_analyst.done()
     if (inner := r.get("customer")) is not None:
-        of_customer = Reader(inner, findings, f"customer of {key.value}")
-        tell = of_customer.word("tell", ("true", "false"), "true") == "true"
-        customer = _sentences(of_customer, wanted=("en",))
+        of_customer = Reader(
+            inner, findings, f"customer of {key.value}", language.CUSTOMER_SENTENCES
+        )
+        tell = of_customer.word("tell", "true") == "true"
+        customer = _sentences(of_customer)
         of_customer.done()
     r.done()
     return Reason(analyst, customer, tell, at)
 
 
-def _sentences(r: Reader, *, wanted: Sequence[str]) -> dict[str, str]:
+def _sentences(r: Reader) -> dict[str, str]:
     """The sentence of each language that has one."""
-    texts = {name: r.text(name, wanted=name in wanted) for name in LANGUAGES}
+    texts = {name: r.text(name) for name in language.LANGUAGES}
     return {name: text for name, text in texts.items() if text}
 
 

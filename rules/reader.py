@@ -1,11 +1,12 @@
 """Typed access to the nodes of a rule file that reports what is wrong and goes on.
 
-A `Reader` wraps one mapping. Each call asks for one key; `done` reports the keys nobody asked for. Values that are
-wrong are reported once and come back as a harmless default, so that one run finds every error of a pack.
+A `Reader` wraps one mapping. Each call asks for one key; which keys there are, which must be there and which words may
+stand under them says rules/language.py. `done` reports keys that mean nothing. Values that are wrong are reported once
+and come back as a harmless default, so that one run finds every error of a pack.
 """
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -14,6 +15,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from config import marks
+from rules import language
 from rules.check.findings import Finding, at_node, at_span
 from rules.check.suggest import did_you_mean
 from rules.definitions import Place
@@ -93,29 +95,38 @@ class Text:
 
 
 class Reader:
-    """One mapping of a file. `called` names it in messages: "rule", "freeze", "list vip_travellers"."""
+    """One mapping of a file, read as `shape` says.
 
-    def __init__(self, node: marks.Node, findings: Findings, called: str) -> None:
-        self.node, self.findings, self.called = node, findings, called
+    `called` names it in messages: "rule", "freeze", "list vip_travellers". `wanted` of the methods says whether the
+    absence of a key is reported; unless it is given, the table decides.
+    """
+
+    def __init__(
+        self, node: marks.Node, findings: Findings, called: str, shape: language.Shape
+    ) -> None:
+        self.node, self.findings, self.called, self.shape = node, findings, called, shape
         self.map: marks.MapNode | None = node if isinstance(node, marks.MapNode) else None
-        self.asked: dict[str, None] = {}
-        self.later: dict[str, str] = {}
+        self.asked: set[str] = set()
+        self._missed: set[str] = set()
         if self.map is None:
             findings.at("WR027", node, f"{called} is a mapping of keys to values, this is none")
 
-    def get(self, key: str, *, wanted: bool = False, code: str = "WR022") -> marks.Node | None:
-        """Return the node under `key`, None when it is not there; `wanted` reports that."""
-        self.asked[key] = None
+    def get(self, key: str, *, wanted: bool | None = None) -> marks.Node | None:
+        """Return the node under `key`, None when it is not there, which is reported once where the key is wanted."""
+        known = self.shape.key(key)
+        self.asked.add(key)
         node = self.map.get(key) if self.map is not None else None
-        if node is None and wanted and self.map is not None:
-            self.findings.at(code, self.map, f'{self.called} needs "{key}:"')
+        wanted = known.is_wanted if wanted is None else wanted
+        if node is None and wanted and self.map is not None and key not in self._missed:
+            self._missed.add(key)
+            self.findings.at("WR022", self.map, f'{self.called} needs "{key}:"')
         return node
 
     def key(self, key: str) -> marks.Node:
         """Return the node of the key itself, for findings about it."""
         return self.map.keys[key] if self.map is not None and key in self.map.keys else self.node
 
-    def scalar(self, key: str, *, wanted: bool = False) -> marks.TextNode | None:
+    def scalar(self, key: str, *, wanted: bool | None = None) -> marks.TextNode | None:
         node = self.get(key, wanted=wanted)
         if node is None or isinstance(node, marks.TextNode):
             if node is not None and not node.value.strip():
@@ -125,12 +136,13 @@ class Reader:
         self.findings.at("WR027", node, f'"{key}" is a text, not a {_shape(node)}')
         return None
 
-    def text(self, key: str, default: str = "", *, wanted: bool = False) -> str:
+    def text(self, key: str, default: str = "", *, wanted: bool | None = None) -> str:
         node = self.scalar(key, wanted=wanted)
         return " ".join(node.value.split()) if node is not None else default
 
-    def word(self, key: str, choices: Sequence[str], default: str, *, wanted: bool = False) -> str:
-        """Return one of `choices`; another word is reported with the nearest one."""
+    def word(self, key: str, default: str = "", *, wanted: bool | None = None) -> str:
+        """Return one of the words of the table; another one is reported with the nearest."""
+        choices = self._of_kind(key, "word").words
         node = self.scalar(key, wanted=wanted)
         if node is None:
             return default
@@ -140,7 +152,14 @@ class Reader:
         self.findings.at("WR021", node, what, did_you_mean(node.value, choices))
         return default
 
-    def duration(self, key: str, default: int = 0, *, wanted: bool = False) -> int:
+    def _of_kind(self, key: str, kind: str) -> language.Key:
+        """The entry of the table; asking for a value of another kind than it says is a mistake of ours."""
+        known = self.shape.key(key)
+        assert known.kind == kind, f"{self.shape.name}.{key} is {known.kind}, not {kind}"
+        return known
+
+    def duration(self, key: str, default: int = 0, *, wanted: bool | None = None) -> int:
+        self._of_kind(key, "duration")
         node = self.scalar(key, wanted=wanted)
         if node is None:
             return default
@@ -152,8 +171,15 @@ class Reader:
         return us
 
     def whole(
-        self, key: str, default: int, *, low: int = 0, high: int = 10**9, wanted: bool = False
+        self,
+        key: str,
+        default: int,
+        *,
+        low: int = 0,
+        high: int = 10**9,
+        wanted: bool | None = None,
     ) -> int:
+        self._of_kind(key, "whole")
         node = self.scalar(key, wanted=wanted)
         if node is None:
             return default
@@ -164,7 +190,8 @@ class Reader:
         self.findings.at("WR026", node, f'{key} is a whole number {bounds}, was "{node.value}"')
         return default
 
-    def number(self, key: str, default: float, *, wanted: bool = False) -> float:
+    def number(self, key: str, default: float, *, wanted: bool | None = None) -> float:
+        self._of_kind(key, "number")
         node = self.scalar(key, wanted=wanted)
         if node is None:
             return default
@@ -177,7 +204,7 @@ class Reader:
             return default
         return float(value)
 
-    def texts(self, key: str, *, wanted: bool = False) -> list[marks.TextNode]:
+    def texts(self, key: str, *, wanted: bool | None = None) -> list[marks.TextNode]:
         """Return one text or a list of texts as a list."""
         node = self.get(key, wanted=wanted)
         if isinstance(node, marks.TextNode):
@@ -198,7 +225,7 @@ class Reader:
                 self.findings.at("WR027", item, f'"{key}" holds texts, this is a {_shape(item)}')
         return out
 
-    def items(self, key: str, *, wanted: bool = False) -> list[marks.Node]:
+    def items(self, key: str, *, wanted: bool | None = None) -> list[marks.Node]:
         """Return the items of a list."""
         node = self.get(key, wanted=wanted)
         if node is None:
@@ -226,8 +253,9 @@ class Reader:
                 found.append((name, value))
         return found
 
-    def instant(self, key: str, zone: ZoneInfo, *, wanted: bool = False) -> int | None:
+    def instant(self, key: str, zone: ZoneInfo, *, wanted: bool | None = None) -> int | None:
         """Return a date (its midnight in `zone`) or a time with offset, in microseconds since 1970."""
+        self._of_kind(key, "instant")
         node = self.scalar(key, wanted=wanted)
         if node is None:
             return None
@@ -242,18 +270,25 @@ class Reader:
     def not_yet(self, *keys: str) -> None:
         """Declare keys that the language knows and this version does not."""
         for key in keys:
-            self.asked[key] = None
+            self.asked.add(key)
             if self.map is not None and key in self.map.keys:
                 self.findings.at("WR028", self.map.keys[key], f'"{key}" is not in this version')
 
-    def done(self, forgive: Callable[[str], bool] = lambda _: False) -> None:
-        """Report every key that was never asked for."""
+    def done(self) -> None:
+        """Report every key that the table does not know, or that means nothing beside the others."""
         if self.map is None:
             return
+        known = language.order(self.shape)
         for name in self.map.keys.values():
-            if name.value not in self.asked and not forgive(name.value):
-                hint = did_you_mean(name.value, self.asked, "") or "known: " + ", ".join(self.asked)
-                self.findings.at("WR020", name, f'{self.called} has no key "{name.value}"', hint)
+            key = name.value
+            if key not in self.shape:
+                hint = did_you_mean(key, known, "") or "known: " + ", ".join(known)
+                self.findings.at("WR020", name, f'{self.called} has no key "{key}"', hint)
+            elif self.shape.key(key).since > language.VERSION:
+                self.findings.at("WR028", name, f'"{key}" is not in this version')
+            elif key not in self.asked:
+                what = f'"{key}" means nothing here beside the other keys of {self.called}'
+                self.findings.at("WR020", name, what, "leave it out")
 
 
 def _shape(node: marks.Node) -> str:

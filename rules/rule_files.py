@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from config import marks
-from rules.actions import SEVERITIES, Actions
+from rules import language
+from rules.actions import Actions
 from rules.check.presence import Presence, can_be_missing
 from rules.check.suggest import did_you_mean, nearest
 from rules.definitions import ExceptionClause, Param, Reason, Rule, Undecided
@@ -18,8 +19,6 @@ from rules.syntax import parse
 from rules.tree import BOOL, NUMBER, TEXT, Node, Span, Type
 from rules.types import UNKNOWN, Checker, Scope
 
-MODES: Final = ("live", "shadow", "off")
-UNDECIDED: Final = ("review", "challenge", "hold", "decline")
 SCORE_MAX: Final = 1_000.0
 APPROX_MIN: Final = 0.005
 APPROX_MAX: Final = 0.1
@@ -55,8 +54,8 @@ def feature_source(
     """Read a feature's short form (text) or long form ({is: text, owner: ...})."""
     if isinstance(node, marks.TextNode):
         return Source("feature", key.value, key, node, scope)
-    r = Reader(node, findings, f"feature {key.value}")
-    text = r.scalar("is", wanted=True)
+    r = Reader(node, findings, f"feature {key.value}", language.FEATURE)
+    text = r.scalar("is")
     owner, description = r.text("owner"), r.text("description")
     warm = r.duration("warm_after", -1)
     approx_node = r.scalar("approx")
@@ -96,10 +95,10 @@ def draft(
 ) -> Draft | None:
     """Read a rule's id, params, lets and own features, so that all names of the pack are known."""
     findings = head.findings
-    r = Reader(item, findings, "a rule")
+    r = Reader(item, findings, "a rule", language.RULE)
     if r.map is None:
         return None
-    node = r.scalar("id", wanted=True)
+    node = r.scalar("id")
     rule_id = node.value if node is not None else ""
     if node is not None:
         if not ID.fullmatch(rule_id):
@@ -136,8 +135,8 @@ def _params(r: Reader, findings: Findings, scope: Scope) -> tuple[Param, ...]:
         value: marks.Node | None = node
         why = ""
         if isinstance(node, marks.MapNode):
-            inner = Reader(node, findings, f"param {key.value}")
-            value, why = inner.scalar("value", wanted=True), inner.text("why", wanted=True)
+            inner = Reader(node, findings, f"param {key.value}", language.PARAM)
+            value, why = inner.scalar("value"), inner.text("why")
             inner.done()
         elif isinstance(node, marks.ListNode):
             hint = "write for instance min_small: {value: 5, why: two may be chance}"
@@ -175,14 +174,14 @@ def finish(part: Draft, head: Head) -> Rule:
     r, findings, scope = part.reader, head.findings, part.scope
     part.names.type_all()
     severity_node = r.map.get("severity") if r.map is not None else None
-    severity = r.word("severity", SEVERITIES, "", wanted=True)
-    name = r.text("name", wanted=True)
+    severity = r.word("severity")
+    name = r.text("name")
     version = r.whole("version", 1, low=1, high=1_000_000)
-    owner = r.text("owner", wanted=True)
+    owner = r.text("owner")
     reason = _reason(r, head)
     on = _on(r, scope)
-    mode = r.word("mode", MODES, "shadow", wanted=True)
-    when_node = r.scalar("when", wanted=True)
+    mode = r.word("mode", "shadow")
+    when_node = r.scalar("when")
     when = _condition(when_node, findings, scope)
     items = r.items("actions")
     only_reports = bool(items) and all(
@@ -204,7 +203,6 @@ def finish(part: Draft, head: Head) -> Rule:
     tests = Tests(findings, scope).read(r.items("tests"))
     references = tuple(n.value for n in r.texts("references"))
     description, purpose = r.text("description"), r.text("purpose")
-    r.not_yet("candidate", "replace_when")
     r.done()
     return Rule(
         id=part.id,
@@ -263,7 +261,7 @@ def _score(r: Reader, findings: Findings, scope: Scope, *, wanted: bool) -> Node
 
 
 def _reason(r: Reader, head: Head) -> str:
-    node = r.scalar("reason", wanted=True)
+    node = r.scalar("reason")
     if node is None:
         return ""
     if node.value not in head.reasons:
@@ -275,7 +273,7 @@ def _reason(r: Reader, head: Head) -> str:
 
 
 def _on(r: Reader, scope: Scope) -> tuple[str, ...]:
-    nodes = r.texts("on", wanted=True)
+    nodes = r.texts("on")
     known = scope.schema.event_types
     for node in nodes:
         if node.value in known:
@@ -299,7 +297,7 @@ def _effective(r: Reader, findings: Findings, scope: Scope) -> tuple[int | None,
     node = r.get("effective")
     if node is None:
         return None, None
-    inner = Reader(node, findings, "effective")
+    inner = Reader(node, findings, "effective", language.EFFECTIVE)
     start, end = inner.instant("from", scope.zone), inner.instant("until", scope.zone)
     inner.done()
     if start is not None and end is not None and start >= end:
@@ -323,23 +321,23 @@ def _dedup(r: Reader, findings: Findings, scope: Scope) -> tuple[tuple[str, ...]
     node = r.get("dedup")
     if node is None:
         return (), 0
-    inner = Reader(node, findings, "dedup")
-    names = tuple(key_field(n, n.value, findings, scope) for n in inner.texts("by", wanted=True))
-    for_us = inner.duration("for", wanted=True)
+    inner = Reader(node, findings, "dedup", language.DEDUP)
+    names = tuple(key_field(n, n.value, findings, scope) for n in inner.texts("by"))
+    for_us = inner.duration("for")
     inner.done()
     return tuple(n for n in names if n), for_us
 
 
 def _exception(item: marks.Node, findings: Findings, scope: Scope) -> ExceptionClause | None:
-    r = Reader(item, findings, "an exception")
+    r = Reader(item, findings, "an exception", language.EXCEPTION)
     if r.map is None:
         return None
-    node = r.scalar("id", wanted=True)
+    node = r.scalar("id")
     if node is not None and not ID.fullmatch(node.value):
         findings.at("WR023", node, f'"{node.value}" is not an id', "write for instance EX-PAYROLL")
-    when = _condition(r.scalar("when", wanted=True), findings, scope)
-    why, approved_by = r.text("why", wanted=True), r.text("approved_by", wanted=True)
-    expires = r.instant("expires", scope.zone, wanted=True)
+    when = _condition(r.scalar("when"), findings, scope)
+    why, approved_by = r.text("why"), r.text("approved_by")
+    expires = r.instant("expires", scope.zone)
     r.done()
     return ExceptionClause(
         node.value if node is not None else "", when, why, approved_by, expires or 0, place(item)
@@ -350,9 +348,9 @@ def _undecided(r: Reader) -> Undecided | None:
     node = r.get("if_undecided")
     if node is None:
         return None
-    inner = Reader(node, r.findings, "if_undecided")
+    inner = Reader(node, r.findings, "if_undecided", language.IF_UNDECIDED)
     score = inner.number("score", 0.0)
-    do = inner.word("do", UNDECIDED, "")
+    do = inner.word("do")
     inner.done()
     if inner.map is not None and not len(inner.map):
         r.findings.at("WR022", r.key("if_undecided"), 'if_undecided needs "score:" or "do:"')

@@ -8,6 +8,7 @@ from typing import Final
 
 from config import marks
 from config.errors import ConfigError
+from rules import language
 from rules.check.suggest import did_you_mean, nearest
 from rules.definitions import ListDefinition, TableDefinition
 from rules.reader import Findings, Reader, Text, place
@@ -15,7 +16,6 @@ from rules.syntax import parse
 from rules.tree import CATEGORY, DURATION, ID, MONEY, NUMBER, TEXT, Node, Type
 from rules.types import UNKNOWN, Checker, Scope
 
-LIST_TYPES: Final = ("id", "category", "text", "number")
 RANGE_MAX: Final = 100_000  # values that one `3000-3299` may stand for
 _RANGE: Final = re.compile(r"([0-9]+)-([0-9]+)")
 _VALIDITY: Final = ("valid_from", "valid_until")
@@ -25,7 +25,7 @@ def read_list(
     key: marks.TextNode, node: marks.Node, findings: Findings, scope: Scope, root: Path
 ) -> tuple[ListDefinition | None, Path | None]:
     """Return a list and the file its content came from, if any."""
-    r = Reader(node, findings, f"list {key.value}")
+    r = Reader(node, findings, f"list {key.value}", language.LIST_OF)
     if r.map is None:
         return None, None
     kind = _list_type(r, findings, scope)
@@ -56,7 +56,7 @@ def read_list(
 
 
 def _list_type(r: Reader, findings: Findings, scope: Scope) -> Type:
-    word = r.word("type", LIST_TYPES, "id", wanted=True)
+    word = r.word("type", "id")
     node = r.scalar("of", wanted=word in ("id", "category"))
     if word in ("text", "number") or node is None:
         return Type({"text": TEXT, "number": NUMBER}.get(word, UNKNOWN))
@@ -154,17 +154,16 @@ def read_table(
     key: marks.TextNode, node: marks.Node, findings: Findings, scope: Scope
 ) -> TableDefinition | None:
     """Return a table; its values are numbers, amounts or durations, all of one kind."""
-    r = Reader(node, findings, f"table {key.value}")
+    r = Reader(node, findings, f"table {key.value}", language.TABLE)
     if r.map is None:
         return None
-    column_node = r.scalar("key", wanted=True)
+    column_node = r.scalar("key")
     column = scope.schema.columns.get(column_node.value) if column_node is not None else None
     if column_node is not None and (column is None or column.kind not in (ID, CATEGORY)):
         known = [n for n, c in scope.schema.columns.items() if c.kind in (ID, CATEGORY)]
         what = f'"{column_node.value}" is not an id or category of the schema'
         findings.at("WR101", column_node, what, did_you_mean(column_node.value, known))
     entries = r.entries("values", names=False)
-    r.get("values", wanted=True)
     values: dict[str, float] = {}
     kinds: list[Type] = []
     for name, item in entries:
@@ -179,7 +178,7 @@ def read_table(
         if found is not None and isinstance(found.value, float):
             values[name.value] = found.value
             kinds.append(found.type)
-    default_node = r.scalar("default", wanted=True)
+    default_node = r.scalar("default")
     default = _number(default_node, findings, scope) if default_node is not None else None
     if default is not None:
         kinds.append(default.type)
