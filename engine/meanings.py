@@ -21,7 +21,8 @@ from rules.ruleset import WindowSpec
 from rules.tree import DATE, MONEY, TIME_OF_DAY, Node
 
 _SILENT: Final = frozenset(
-    {"place", "tests", "text", "description", "purpose", "references", "owner", "params", "span"}
+    {"place", "origins", "tests", "text", "description", "purpose", "references", "owner"}
+    | {"params", "span"}
 )  # parts of a definition that change nothing the engine does
 
 

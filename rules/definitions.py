@@ -4,8 +4,10 @@ Nothing here reads YAML (rules/pack.py), checks (rules/check/) or computes (rule
 Durations and times are microseconds, money is minor units of the pack's currency.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 
 from rules.tree import Node, Type
@@ -75,8 +77,42 @@ class Feature:
 
 
 @dataclass(frozen=True, slots=True)
+class ListRow:
+    """One row of a list: a value, when it holds, and what stands in the further columns of the list.
+
+    value    : a text; in a list of numbers also a range such as 3000-3299, both ends inside
+    from_us, until_us : the row is for events of from <= event time < until, microseconds UTC; None: no such end
+    texts    : in the order of `ListDefinition.columns`; "" for none
+    """
+
+    value: str
+    from_us: int | None = None
+    until_us: int | None = None
+    texts: tuple[str, ...] = ()
+
+    @property
+    def is_dated(self) -> bool:
+        return self.from_us is not None or self.until_us is not None
+
+    def holds_at(self, time_us: float | None) -> bool:
+        """Whether the row is for events of a time; without a time only a row without dates is."""
+        if time_us is None:
+            return not self.is_dated
+        return (self.from_us is None or self.from_us <= time_us) and (
+            self.until_us is None or time_us < self.until_us
+        )
+
+
+@dataclass(frozen=True)
 class ListDefinition:
-    """A named list. `values` hold its content as text; `origin` is the file it was read from, or "" for inline."""
+    """A named list. `values` hold its content as text; `origin` is the file it was read from, or "" for inline.
+
+    values   : of all rows, whenever they hold
+    columns  : names of the columns beside the value
+    rows     : of a list that has columns or dates; a value may have several. Empty where `values` say it all
+    is_dated : a row holds for a time only
+    added    : rows that rules and people have added while the engine runs (engine/lists.py)
+    """
 
     name: str
     type: Type
@@ -85,6 +121,22 @@ class ListDefinition:
     origin: str = ""
     owner: str = ""
     review_by_us: int | None = None
+    columns: tuple[str, ...] = ()
+    rows: tuple[ListRow, ...] = ()
+    is_dated: bool = False
+    added: tuple[ListRow, ...] = ()
+
+    def holding(self, values: Iterable[str]) -> "ListDefinition":
+        """The same list with other content, that of a rule test."""
+        return replace(self, values=frozenset(values), rows=(), is_dated=False, added=())
+
+    @cached_property
+    def by_value(self) -> dict[str, tuple[ListRow, ...]]:
+        """`rows` by their value, in the order of the list."""
+        found: dict[str, tuple[ListRow, ...]] = {}
+        for row in self.rows:
+            found[row.value] = (*found.get(row.value, ()), row)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +249,41 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a part of an overridden rule comes from. `how` is set, add, narrow or replace_when."""
+
+    how: str
+    pack: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """What a pack says to withhold: one rule for one entity up to a time of the event; matches stay on record."""
+
+    rule: str
+    field: str  # the column whose value is compared: card, account, ...
+    entity: str
+    until_us: int
+    why: str
+    by: str
+    pack: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Retired:
+    """A rule that is gone. Its id is never used again; `replaced_by` are the ids of rules that do its work now."""
+
+    id: str
+    on_us: int
+    why: str
+    replaced_by: tuple[str, ...]
+    pack: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """One rule, resolved and typed. `score` is a constant or an expression; `on` names event types."""
 
@@ -227,6 +314,8 @@ class Rule:
     tests: tuple["RuleTest", ...] = ()
     text: str = ""  # the condition as written, for people
     pack: str = ""  # name of the pack it stands in
+    # the parts that packs on top have changed, such as "when", "params.floor" or "exceptions.EX-1"
+    origins: dict[str, Origin] = field(default_factory=dict, hash=False)
 
     @property
     def only_reports(self) -> bool:
@@ -306,3 +395,5 @@ class Pack:
         default_factory=dict
     )  # path inside the pack -> sha256 of its bytes
     sha256: str = ""
+    suppressions: tuple[Suppression, ...] = ()  # by rule, field and entity
+    retired: tuple[Retired, ...] = ()  # by id
