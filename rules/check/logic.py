@@ -1,0 +1,855 @@
+"""What follows from a condition: always true, never true, implied by another, wider or narrower than before.
+
+    implies(a, b, schema)           every event on which a is true makes b true as well: proven, or False
+    relation(old, new, schema)      same, wider, narrower, other, or unknown
+    Logic(schema, on, features)     the same questions about many conditions of one pack
+
+A condition is true, false or missing, and a rule fires when it is true. So a text can be in four ways here: true,
+false, untrue (false or missing) and unfalse (true or missing); `not` swaps them, and each comes down to what single
+values are: missing, or in a set (rules/check/domains.py). A claim is proven by looking for an event that refutes it,
+branch by branch: when every branch contradicts itself there is none. What is not understood (a function, a list's
+content) is taken as a value that may be anything, the same one wherever it stands; so nothing is claimed that is not
+so, and some things that are so are not claimed. After BRANCHES_MAX branches the answer is "not proven".
+
+Values are compared exactly as the interpreter does. Overflow and x / 0 are missing and never in a set, so arithmetic on
+them needs no care.
+"""
+
+import math
+import operator
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+from rules.check.domains import (
+    ANY_NUMBER,
+    NOT_NEGATIVE,
+    Numbers,
+    Values,
+    Words,
+    between,
+    compared,
+    meet,
+    point,
+    points,
+)
+from rules.check.presence import can_be_missing
+from rules.definitions import Feature, TableDefinition
+from rules.tree import BOOL, CATEGORY, FLAG, MONEY, TIME_OF_DAY, Node, Type
+from rules.types import UNKNOWN, SchemaLike
+
+Relation: TypeAlias = Literal["same", "wider", "narrower", "other", "unknown"]
+Mode: TypeAlias = Literal["true", "false", "untrue", "unfalse"]
+
+BRANCHES_MAX: Final = 256
+COMBINATIONS_MAX: Final = 64  # ways in which at_least(n, ...) can be true
+CASES_MAX: Final = 16  # values that one side can choose from by ?? and if
+ALWAYS_THERE: Final = frozenset({"event_time", "type"})  # no message is decoded without them
+
+_FLIPPED: Final = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
+_NOT: Final = {"==": "!=", "!=": "==", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
+_RELATIONS: Final = {
+    "==": frozenset("="),
+    "!=": frozenset("<>"),
+    "<": frozenset("<"),
+    "<=": frozenset("<="),
+    ">": frozenset(">"),
+    ">=": frozenset(">="),
+}
+_COMPARE: Final[dict[str, Callable[[float | str, float | str], bool]]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_ARITHMETIC: Final[dict[str, Callable[[float, float], float]]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+}
+_SWAPPED: Final[dict[Mode, Mode]] = {
+    "true": "false",
+    "false": "true",
+    "untrue": "unfalse",
+    "unfalse": "untrue",
+}
+_STRINGS: Final = frozenset({"contains", "starts with", "ends with", "matches"})
+_COUNTS: Final = frozenset({"count", "count_distinct"})
+_POSITIVE: Final = frozenset({"entropy", "decayed_count", "stddev"})
+_OF_ARGUMENT: Final = frozenset(
+    {"sum", "avg", "min", "max", "quantile", "first", "last", "decayed_sum", "decayed_avg"}
+)
+_TRUTHS: Final = Words(frozenset({"true", "false"}))
+_PAIRS: Final = Words(frozenset("<=>"))
+_DAY_US: Final = 86_400_000_000.0
+_OF_CALL: Final[dict[str, Numbers]] = {
+    "abs": NOT_NEGATIVE,
+    "length": NOT_NEGATIVE,
+    "distance_km": NOT_NEGATIVE,
+    "similarity": between(0.0, 1.0),
+    "hour": between(0.0, 23.0),
+    "weekday": between(1.0, 7.0),
+    "local_time": between(0.0, _DAY_US),
+}
+
+
+class Pair(NamedTuple):
+    """Two values that are compared with each other; what is known of them is which of < = > can hold."""
+
+    a: Node
+    b: Node
+
+
+Subject: TypeAlias = Node | Pair
+
+
+class _Missing:
+    """The domain of a value that is not there."""
+
+
+MISSING: Final = _Missing()
+Domain: TypeAlias = "Values | _Missing | None"  # None: there, whatever it is
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """`all` or `any` of parts, or that one subject is in a domain (`is`)."""
+
+    kind: str
+    parts: tuple["Formula", ...] = ()
+    subject: Subject | None = None
+    domain: Domain = None
+
+
+TRUE: Final = Formula("all")
+FALSE: Final = Formula("any")
+Facts: TypeAlias = dict[Subject, Domain]
+Case: TypeAlias = tuple[Formula, Node | None]  # when it holds, the value; None for no value
+
+
+class TooLargeError(Exception):
+    """More branches than are looked at."""
+
+
+def implies(
+    a: Node,
+    b: Node,
+    schema: SchemaLike,
+    *,
+    on: Collection[str] = (),
+    features: Mapping[str, Feature] | None = None,
+) -> bool:
+    """Whether every event that makes `a` true makes `b` true: True only if proven.
+
+    on : event types that come into question; their required fields are never missing
+    """
+    return a == b or Logic(schema, on, features).implies(a, b)
+
+
+def relation(
+    old: Node,
+    new: Node,
+    schema: SchemaLike,
+    *,
+    on: Collection[str] = (),
+    features: Mapping[str, Feature] | None = None,
+) -> Relation:
+    """How the events on which `new` fires lie to those of `old`.
+
+    `wider`: every old match still matches. `other`: each has matches that the other has not, as far as single fields
+    can tell. `unknown`: nothing was proven.
+    """
+    if old == new:
+        return "same"
+    logic = Logic(schema, on, features)
+    is_wider, is_narrower = logic.implies(old, new), logic.implies(new, old)
+    if is_wider:
+        return "same" if is_narrower else "wider"
+    if is_narrower:
+        return "narrower"
+    both = logic.refuted_plainly(old, new) and logic.refuted_plainly(new, old)
+    return "other" if both else "unknown"
+
+
+class Logic:
+    """Answers about the conditions of one pack, on events of the types `on` (any, when empty)."""
+
+    def __init__(
+        self,
+        schema: SchemaLike,
+        on: Collection[str] = (),
+        features: Mapping[str, Feature] | None = None,
+        tables: Mapping[str, TableDefinition] | None = None,
+    ) -> None:
+        self.schema, self.on = schema, tuple(on)
+        self.features, self.tables = features or {}, tables or {}
+        self._forms: dict[tuple[Node, Mode], Formula] = {}
+        self._ranges: dict[Subject, Values] = {}
+        self._numbers: dict[Node, int] = {}
+        self._branches = 0
+
+    # ---- questions
+
+    def implies(self, a: Node, b: Node) -> bool:
+        """Whether `b` is true wherever `a` is: True only if proven."""
+        return self.is_never(self.form(a, "true"), self.form(b, "untrue"))
+
+    def never_true(self, node: Node) -> bool:
+        return self.is_never(self.form(node, "true"))
+
+    def always_true(self, node: Node) -> bool:
+        """Whether no event makes it false or missing."""
+        return self.is_never(self.form(node, "untrue"))
+
+    def never_missing(self, node: Node) -> bool:
+        return self.is_never(self.missing(node))
+
+    def is_never(self, *formulas: Formula) -> bool:
+        """Whether no event makes all of them hold: True only if proven."""
+        try:
+            return self.search(formulas) is None
+        except TooLargeError:
+            return False
+
+    def refuted_plainly(self, a: Node, b: Node) -> bool:
+        """Whether an event with `a` true and `b` not was found that speaks of single fields only."""
+        try:
+            facts = self.search((self.form(a, "true"), self.form(b, "untrue")))
+        except TooLargeError:
+            return False
+        return facts is not None and all(isinstance(s, Node) and s.op == "column" for s in facts)
+
+    def clauses(self, node: Node) -> list[Facts] | None:
+        """Return what can make `node` true, as alternatives of facts; None when there are too many."""
+        found: list[Facts] = []
+        self._branches = 0
+        try:
+            self._explore({}, (self.form(node, "true"),), found.append)
+        except TooLargeError:
+            return None
+        return found
+
+    def search(self, formulas: Iterable[Formula]) -> Facts | None:
+        """Return facts under which all formulas hold and nothing is seen to contradict; None when there are none."""
+        self._branches = 0
+        return self._explore({}, tuple(formulas), None)
+
+    def _explore(
+        self, facts: Facts, todo: tuple[Formula, ...], take: Callable[[Facts], None] | None
+    ) -> Facts | None:
+        """Assume everything in `todo`; of alternatives one after the other, those with few first."""
+        self._branches += 1
+        if self._branches > BRANCHES_MAX:
+            raise TooLargeError
+        facts = dict(facts)
+        choices: list[Formula] = []
+        stack = list(todo)
+        while stack:
+            formula = stack.pop()
+            if formula.kind == "all":
+                stack.extend(formula.parts)
+            elif formula.kind == "any":
+                if not formula.parts:
+                    return None
+                choices.append(formula)
+            elif not self._assume(facts, formula.subject, formula.domain):
+                return None
+        left: list[tuple[Formula, ...]] = []
+        for choice in choices:
+            parts = self._open(facts, choice.parts)
+            if parts is None:
+                continue
+            if not parts:
+                return None
+            left.append(parts)
+        left.sort(key=len)
+        if not left:
+            if not self._is_consistent(facts):
+                return None
+            if take is None:
+                return facts
+            take(facts)
+            return None
+        first, rest = left[0], tuple(Formula("any", parts) for parts in left[1:])
+        for part in first:
+            found = self._explore(facts, (part, *rest), take)
+            if found is not None:
+                return found
+        return None
+
+    def _open(self, facts: Facts, parts: tuple[Formula, ...]) -> tuple[Formula, ...] | None:
+        """The alternatives that the facts leave open; None when one of them holds anyway."""
+        still = []
+        for part in parts:
+            if part.kind == "is":
+                subject = part.subject
+                assert subject is not None
+                if subject in facts:
+                    known = facts[subject]
+                    if _is_inside(known, part.domain):
+                        return None
+                    if _meet(known, part.domain) is _NOTHING:
+                        continue
+            still.append(part)
+        return tuple(still)
+
+    # ---- facts
+
+    def _assume(self, facts: Facts, subject: Subject | None, domain: Domain) -> bool:
+        """Add that a value is in a domain; False when it cannot be."""
+        assert subject is not None
+        if subject not in facts:
+            if isinstance(domain, _Missing):
+                if isinstance(subject, Node) and self._is_there(subject):
+                    return False
+                facts[subject] = MISSING
+                return True
+            facts[subject] = self._range(subject)
+            for part in self._parts(subject):
+                if not self._assume(facts, part, None):
+                    return False
+        found = _meet(facts[subject], domain)
+        if isinstance(found, Numbers) and self._is_whole(subject):
+            found = found.whole()
+        if found is _NOTHING or (isinstance(found, Numbers | Words) and found.is_empty):
+            return False
+        facts[subject] = found  # type: ignore[assignment]
+        return True
+
+    def _parts(self, subject: Subject) -> Iterable[Node]:
+        """What is there whenever the subject is."""
+        if isinstance(subject, Pair):
+            return subject
+        if subject.op == "column":
+            name = str(subject.value)
+            feature = self.features.get(name)
+            if feature is not None and feature.aggregate is not None:
+                return [k for k in map(self._column, feature.aggregate.keys) if k is not None]
+            entity, dot, _ = name.partition(".")
+            owner = self._column(entity) if dot else None
+            return [owner] if owner is not None else []
+        if _is_strict(subject):
+            return [a for a in subject.args if a.op != "const"]
+        return []
+
+    def _column(self, name: str) -> Node | None:
+        column = self.schema.columns.get(name)
+        return Node("column", Type(column.kind, column.domain), value=name) if column else None
+
+    def _is_there(self, node: Node) -> bool:
+        """Whether a value can never be missing."""
+        if node.op in ("const", "lookup", "missing"):
+            return True
+        if node.op != "column":
+            return False
+        name = str(node.value)
+        feature = self.features.get(name)
+        if feature is not None:
+            aggregate = feature.aggregate
+            if aggregate is None or aggregate.function not in (*_COUNTS, "sum"):
+                return False
+            keys = [self._column(k) for k in aggregate.keys]
+            return all(k is not None and self._is_there(k) for k in keys)
+        if name in ALWAYS_THERE:
+            return True
+        return (
+            bool(self.on)
+            and name in self.schema.columns
+            and not can_be_missing(name, self.on, self.schema)
+        )
+
+    def _is_whole(self, subject: Subject) -> bool:
+        if not isinstance(subject, Node) or subject.op != "column":
+            return (
+                isinstance(subject, Node)
+                and subject.op == "call"
+                and subject.value
+                in (
+                    "length",
+                    "hour",
+                    "weekday",
+                )
+            )
+        feature = self.features.get(str(subject.value))
+        return (
+            feature is not None
+            and feature.aggregate is not None
+            and feature.aggregate.function in _COUNTS
+            and not feature.aggregate.approx
+        )
+
+    def _range(self, subject: Subject) -> Values:
+        found = self._ranges.get(subject)
+        if found is None:
+            found = self._ranges[subject] = self._range_of(subject)
+        return found
+
+    def _range_of(self, subject: Subject) -> Values:
+        """Everything that the subject can be when it is there."""
+        if isinstance(subject, Pair):
+            return _PAIRS
+        op = subject.op
+        if op == "column":
+            return self._range_of_column(subject)
+        if op == "lookup":
+            table = self.tables.get(str(subject.value))
+            return points([*table.values.values(), table.default]) if table else ANY_NUMBER
+        if op == "call" and subject.value in _OF_CALL:
+            return _OF_CALL[str(subject.value)]
+        if op in ("+", "*", "/"):
+            return NOT_NEGATIVE if all(map(self._is_positive, subject.args)) else ANY_NUMBER
+        if op == "call" and subject.value in (
+            "min",
+            "max",
+            "in_hours",
+            "in_days",
+            "round",
+            "floor",
+        ):
+            return NOT_NEGATIVE if all(map(self._is_positive, subject.args)) else ANY_NUMBER
+        if subject.type.kind == BOOL:
+            return _TRUTHS
+        return Words(frozenset(), inside=False) if subject.type.is_coded else ANY_NUMBER
+
+    def _is_positive(self, node: Node) -> bool:
+        """Whether a number is never below zero."""
+        if node.op == "const":
+            return isinstance(node.value, float) and node.value >= 0
+        found = self._range(node)
+        return isinstance(found, Numbers) and not found.is_empty and found.low >= 0
+
+    def _range_of_column(self, node: Node) -> Values:
+        name = str(node.value)
+        feature = self.features.get(name)
+        if feature is not None and feature.aggregate is not None:
+            function, argument = feature.aggregate.function, feature.aggregate.argument
+            if function in _COUNTS or function in _POSITIVE:
+                return NOT_NEGATIVE
+            positive = function in _OF_ARGUMENT and argument is not None
+            if positive and argument is not None and self._is_positive(argument):
+                return NOT_NEGATIVE
+        column = self.schema.columns.get(name)
+        kind = node.type.kind
+        if kind == FLAG:
+            return points([0.0, 1.0])
+        if column is None:
+            return Words(frozenset(), inside=False) if node.type.is_coded else ANY_NUMBER
+        if kind == CATEGORY and column.closed and column.allowed:
+            return Words(frozenset(column.allowed))
+        if node.type.is_coded:
+            return Words(frozenset(), inside=False)
+        if kind == MONEY and not getattr(column, "signed", True) and not column.derived:
+            return NOT_NEGATIVE
+        low, high = getattr(column, "low", None), getattr(column, "high", None)
+        if low is not None and high is not None and not column.derived:
+            return between(float(low), float(high))
+        return ANY_NUMBER
+
+    def _is_consistent(self, facts: Facts) -> bool:
+        """Whether what is known of two compared values goes with what is known of each."""
+        lower: dict[tuple[Node, Node], list[tuple[float, bool]]] = {}
+        upper: dict[tuple[Node, Node], list[tuple[float, bool]]] = {}
+        for subject, known in facts.items():
+            if not isinstance(subject, Pair) or not isinstance(known, Words):
+                continue
+            open_ = known.words & self._possible(facts, subject)
+            if not open_:
+                return False
+            self._scale(subject.a, subject.b, open_, lower, upper)
+            flipped = frozenset({"<": ">", ">": "<"}.get(r, r) for r in open_)
+            self._scale(subject.b, subject.a, flipped, lower, upper)
+        for key, lows in lower.items():
+            for low, is_open in lows:
+                for high, is_open_too in upper.get(key, ()):
+                    if low >= high and (is_open or is_open_too):
+                        return False
+        return True
+
+    def _possible(self, facts: Facts, pair: Pair) -> frozenset[str]:
+        """Which of < = > the known sets of both values allow."""
+        a, b = (facts.get(x) if x.op != "const" else None for x in pair)
+        if isinstance(a, Words) and isinstance(b, Words):
+            if a.meet(b).is_empty:
+                return frozenset("<>")
+            if a.inside and a == b and len(a.words) == 1:
+                return frozenset("=")
+        if isinstance(a, Numbers) and isinstance(b, Numbers) and a.parts and b.parts:
+            found = set("<=>")
+            if a.meet(b).is_empty:
+                found.discard("=")
+            if a.low >= b.high:
+                found.discard("<")
+            if a.high <= b.low:
+                found.discard(">")
+            return frozenset(found)
+        return frozenset("<=>")
+
+    def _scale(
+        self,
+        y: Node,
+        x: Node,
+        relations: frozenset[str],
+        lower: dict[tuple[Node, Node], list[tuple[float, bool]]],
+        upper: dict[tuple[Node, Node], list[tuple[float, bool]]],
+    ) -> None:
+        """Note `y` against `k * x` for an x that is never negative: above 3 x is above 2 x."""
+        if y.op == "const":
+            return
+        k = 1.0
+        if x.op == "*" and x.args[0].op == "const" and isinstance(x.args[0].value, float):
+            k, x = x.args[0].value, x.args[1]
+        if x.op == "const" or not self._is_positive(x):
+            return
+        if relations <= frozenset(">="):
+            lower.setdefault((y, x), []).append((k, "=" not in relations))
+        if relations <= frozenset("<="):
+            upper.setdefault((y, x), []).append((k, "=" not in relations))
+
+    # ---- conditions
+
+    def form(self, node: Node, mode: Mode) -> Formula:
+        """Write "`node` is true" (false, untrue, unfalse) as facts about single values."""
+        known = self._forms.get((node, mode))
+        if known is None:
+            known = self._forms[node, mode] = self._form(node, mode)
+        return known
+
+    def _form(self, node: Node, mode: Mode) -> Formula:
+        op, args = node.op, node.args
+        if op == "const" and isinstance(node.value, bool):
+            return TRUE if node.value == (mode in ("true", "unfalse")) else FALSE
+        if op in ("and", "or"):
+            every = (op == "and") == (mode in ("true", "unfalse"))
+            return (
+                _all(self.form(a, mode) for a in args)
+                if every
+                else _any(self.form(a, mode) for a in args)
+            )
+        if op == "not":
+            return self.form(args[0], _SWAPPED[mode])
+        if op == "at_least":
+            return self._at_least(node, mode)
+        if op == "missing":
+            return self.missing(args[0]) if mode in ("true", "unfalse") else self.there(args[0])
+        if op == "if":
+            return self._choice(node, mode)
+        if op == "??":
+            a, b = args
+            known: Mode = "true" if mode in ("true", "unfalse") else "false"
+            return _any([self.form(a, known), _all([self.missing(a), self.form(b, mode)])])
+        expression = self._flag_expression(node)
+        if expression is not None:
+            return self.form(expression, mode)
+        if op == "column":
+            one = Node("const", node.type, value=0.0)
+            return self._plain("!=", (node, one), None, node, mode)
+        return self._atom(node, mode)
+
+    def _at_least(self, node: Node, mode: Mode) -> Formula:
+        n, m = int(node.value or 0), len(node.args)  # type: ignore[arg-type]
+        if mode in ("false", "untrue"):
+            n = m - n + 1
+        if math.comb(m, n) > COMBINATIONS_MAX:
+            return self._opaque(node, mode)
+        parts = [self.form(a, mode) for a in node.args]
+        return _any(_all(some) for some in combinations(parts, n))
+
+    def _choice(self, node: Node, mode: Mode) -> Formula:
+        c, a, b = node.args
+        found = [
+            _all([self.form(c, "true"), self.form(a, mode)]),
+            _all([self.form(c, "false"), self.form(b, mode)]),
+        ]
+        if mode in ("untrue", "unfalse"):
+            found.append(self.missing(c))
+        return _any(found)
+
+    def missing(self, node: Node) -> Formula:
+        """Write "`node` is missing"."""
+        if self._is_condition(node):
+            return _all([self.form(node, "untrue"), self.form(node, "unfalse")])
+        return _any(
+            _all([guard, self._lacks(value)]) if value is not None else guard
+            for guard, value in self.cases(node)
+        )
+
+    def there(self, node: Node) -> Formula:
+        """Write "`node` is not missing"."""
+        if self._is_condition(node):
+            return _any([self.form(node, "true"), self.form(node, "false")])
+        return _any(
+            _all([guard, self._has(value)])
+            for guard, value in self.cases(node)
+            if value is not None
+        )
+
+    def _is_condition(self, node: Node) -> bool:
+        return node.type.kind == BOOL or self._flag_expression(node) is not None
+
+    def _flag_expression(self, node: Node) -> Node | None:
+        """The condition that a feature of true and false stands for."""
+        feature = self.features.get(str(node.value)) if node.op == "column" else None
+        expression = feature.expression if feature is not None else None
+        return expression if expression is not None and expression.type.kind == BOOL else None
+
+    def _lacks(self, value: Node) -> Formula:
+        return FALSE if self._is_there(value) else Formula("is", (), value, MISSING)
+
+    def _has(self, value: Node) -> Formula:
+        return TRUE if value.op == "const" else Formula("is", (), value, None)
+
+    # ---- comparisons and the like
+
+    def _atom(self, node: Node, mode: Mode) -> Formula:
+        """One comparison, membership or the like: for each value that its sides can choose."""
+        if not node.args or node.type.kind == UNKNOWN:
+            return self._opaque(node, mode)
+        found = []
+        for guard, args in self._choices(node.args):
+            if args is None:
+                if mode in ("untrue", "unfalse"):
+                    found.append(guard)
+            else:
+                found.append(_all([guard, self._plain(node.op, args, node.value, node, mode)]))
+        return _any(found)
+
+    def _plain(
+        self, op: str, args: tuple[Node, ...], value: object, node: Node, mode: Mode
+    ) -> Formula:
+        """One comparison whose sides choose nothing any more."""
+        yes, no = self._sides(op, args, value, node)
+        if mode == "true":
+            return yes
+        if mode == "false":
+            return no
+        lacks = [self._lacks(a) for a in args]
+        if op in _STRINGS or op == "call" or yes.subject == self._own(op, args, node):
+            lacks.append(Formula("is", (), self._own(op, args, node), MISSING))
+        return _any([no if mode == "untrue" else yes, *lacks])
+
+    def _own(self, op: str, args: tuple[Node, ...], node: Node) -> Node:
+        return replace(node, op=op, args=args)
+
+    def _sides(
+        self, op: str, args: tuple[Node, ...], value: object, node: Node
+    ) -> tuple[Formula, Formula]:
+        """When it is definitely true, and when definitely false."""
+        if op in _COMPARE:
+            return self._compared(op, *args), self._compared(_NOT[op], *args)
+        if op == "between":
+            return self._between(args, node)
+        if op == "in" and isinstance(value, frozenset):
+            return self._member(args[0], value)
+        own = self._own(op, args, node)
+        return (
+            Formula("is", (), own, Words(frozenset({"true"}))),
+            Formula("is", (), own, Words(frozenset({"false"}))),
+        )
+
+    def _opaque(self, node: Node, mode: Mode) -> Formula:
+        word = "true" if mode in ("true", "unfalse") else "false"
+        found = Formula("is", (), node, Words(frozenset({word})))
+        if mode in ("true", "false"):
+            return found
+        return _any([found, Formula("is", (), node, MISSING)])
+
+    def _compared(self, op: str, a: Node, b: Node) -> Formula:
+        if a.op == "const" and b.op == "const":
+            x, y = a.value, b.value
+            assert isinstance(x, float | bool | str), x
+            assert isinstance(y, float | bool | str), y
+            return TRUE if _COMPARE[op](x, y) else FALSE
+        if a.op == "const":
+            return self._compared(_FLIPPED[op], b, a)
+        if b.op == "const":
+            return self._against(op, a, b)
+        if a == b:
+            return self._has(a) if "=" in _RELATIONS[op] else FALSE
+        if self._numbers.setdefault(a, len(self._numbers)) > self._numbers.setdefault(
+            b, len(self._numbers)
+        ):
+            a, b, op = b, a, _FLIPPED[op]
+        return Formula("is", (), Pair(a, b), Words(_RELATIONS[op]))
+
+    def _against(self, op: str, a: Node, b: Node) -> Formula:
+        """A value against a constant."""
+        if isinstance(b.value, str):
+            words = Words(frozenset({b.value}))
+            return Formula("is", (), a, words if op == "==" else words.complement())
+        assert isinstance(b.value, float | bool), b.value
+        expression = self._flag_expression(a)
+        if expression is not None and op in ("==", "!=") and b.value in (0.0, 1.0):
+            return self.form(expression, "true" if (b.value == 1.0) == (op == "==") else "false")
+        if a.type.kind == BOOL:  # a condition counts as 1 or 0 beside a number
+            ways: list[tuple[float, Mode]] = [(1.0, "true"), (0.0, "false")]
+            return _any(self.form(a, mode) for x, mode in ways if _COMPARE[op](x, b.value))
+        return Formula("is", (), a, compared(op, float(b.value)))
+
+    def _between(self, args: tuple[Node, ...], node: Node) -> tuple[Formula, Formula]:
+        x, low, high = args
+        a, b = low.value, high.value
+        wraps = node.args[0].type.kind == TIME_OF_DAY
+        if low.op == high.op == "const" and isinstance(a, float) and isinstance(b, float):
+            inside = between(a, b)
+            if wraps and a > b:
+                inside = Numbers(((b, False, a, False),)).complement()
+            if x.op == "const":
+                assert isinstance(x.value, float | bool), x.value
+                is_in = not inside.meet(point(float(x.value))).is_empty
+                return (TRUE, FALSE) if is_in else (FALSE, TRUE)
+            return Formula("is", (), x, inside), Formula("is", (), x, inside.complement())
+        if wraps:
+            own = self._own("between", args, node)
+            return (
+                Formula("is", (), own, Words(frozenset({"true"}))),
+                Formula("is", (), own, Words(frozenset({"false"}))),
+            )
+        yes = _all([self._compared(">=", x, low), self._compared("<=", x, high)])
+        outside = _any([self._compared("<", x, low), self._compared(">", x, high)])
+        return yes, _all([outside, *(self._has(v) for v in args)])
+
+    def _member(
+        self, x: Node, values: frozenset[str] | frozenset[float]
+    ) -> tuple[Formula, Formula]:
+        if x.op == "const":
+            return (TRUE, FALSE) if x.value in values else (FALSE, TRUE)
+        inside: Values
+        if x.type.is_coded:
+            inside = Words(frozenset(map(str, values)))
+        else:
+            inside = points(v for v in values if isinstance(v, float))
+        return Formula("is", (), x, inside), Formula("is", (), x, inside.complement())
+
+    # ---- values
+
+    def _choices(self, args: tuple[Node, ...]) -> list[tuple[Formula, tuple[Node, ...] | None]]:
+        """All ways in which several values can choose."""
+        found: list[tuple[Formula, tuple[Node, ...] | None]] = [(TRUE, ())]
+        for arg in args:
+            cases = self.cases(arg)
+            found = [
+                (_all([guard, g]), None if front is None or v is None else (*front, v))
+                for guard, front in found
+                for g, v in cases
+            ]
+        return found
+
+    def cases(self, node: Node) -> list[Case]:
+        """The values that `??` and `if` in a value choose from, each with when; together they are all there is."""
+        found = self._cases(node)
+        return found if len(found) <= CASES_MAX else [(TRUE, node)]
+
+    def _cases(self, node: Node) -> list[Case]:
+        op = node.op
+        if op == "column":
+            feature = self.features.get(str(node.value))
+            expression = feature.expression if feature is not None else None
+            if expression is None or expression.type.kind == BOOL or expression.type.is_coded:
+                return [(TRUE, node)]
+            return self.cases(expression)
+        if node.type.kind == BOOL or not node.args or op == "lookup":
+            return [(TRUE, node)]
+        if op == "??":
+            found: list[Case] = []
+            other = self.cases(node.args[1])
+            for guard, value in self.cases(node.args[0]):
+                lacks = guard
+                if value is not None:
+                    found.append((_all([guard, self._has(value)]), value))
+                    lacks = _all([guard, self._lacks(value)])
+                found += [(_all([lacks, g]), v) for g, v in other if lacks != FALSE]
+            return found
+        if op == "if":
+            c, a, b = node.args
+            yes, no = self.form(c, "true"), self.form(c, "false")
+            return [
+                *((_all([yes, g]), v) for g, v in self.cases(a)),
+                *((_all([no, g]), v) for g, v in self.cases(b)),
+                (self.missing(c), None),
+            ]
+        return [
+            (guard, self._folded(node, args) if args is not None else None)
+            for guard, args in self._choices(node.args)
+        ]
+
+    def _folded(self, node: Node, args: tuple[Node, ...]) -> Node | None:
+        """The same operation on other values; a constant where they are."""
+        op = node.op
+        values = [a.value for a in args if a.op == "const" and isinstance(a.value, float)]
+        if len(values) == len(args) and op in _ARITHMETIC:
+            if op == "/" and values[1] == 0:
+                return None
+            result = _ARITHMETIC[op](*values)
+            if not math.isfinite(result):
+                return None
+            return Node("const", node.type, value=result)
+        if len(values) == len(args) and op == "neg":
+            return Node("const", node.type, value=-values[0])
+        if op in ("+", "*") and args[0].op != "const":
+            numbers = [self._numbers.setdefault(a, len(self._numbers)) for a in args]
+            if args[1].op == "const" or numbers[0] > numbers[1]:
+                args = (args[1], args[0])
+        return node if args == node.args else replace(node, args=args)
+
+
+class _Nothing:
+    """The domain of a value that cannot be."""
+
+
+_NOTHING: Final = _Nothing()
+
+
+def _meet(a: Domain, b: Domain) -> "Domain | _Nothing":
+    """What is in both domains."""
+    if isinstance(a, _Missing) or isinstance(b, _Missing):
+        return a if isinstance(a, _Missing) and isinstance(b, _Missing) else _NOTHING
+    if a is None or b is None:
+        return a if b is None else b
+    found = meet(a, b)
+    return _NOTHING if found.is_empty else found
+
+
+def _is_inside(a: Domain, b: Domain) -> bool:
+    """Whether everything of domain `a` is in `b`."""
+    if isinstance(a, _Missing) or isinstance(b, _Missing):
+        return isinstance(a, _Missing) and isinstance(b, _Missing)
+    if b is None:
+        return True
+    if isinstance(a, Numbers) and isinstance(b, Numbers):
+        return a.meet(b.complement()).is_empty
+    if isinstance(a, Words) and isinstance(b, Words):
+        return a.meet(b.complement()).is_empty
+    return False
+
+
+def _is_strict(node: Node) -> bool:
+    """Whether a missing argument makes the whole missing."""
+    return node.op not in ("and", "or", "if", "??", "at_least", "missing", "lookup", "const")
+
+
+def _all(parts: Iterable[Formula]) -> Formula:
+    return _joined("all", parts)
+
+
+def _any(parts: Iterable[Formula]) -> Formula:
+    return _joined("any", parts)
+
+
+def _joined(kind: str, parts: Iterable[Formula]) -> Formula:
+    """Join without nesting: what changes nothing is left out, what decides alone stands alone."""
+    neutral, deciding = (TRUE, FALSE) if kind == "all" else (FALSE, TRUE)
+    found: dict[Formula, None] = {}
+    for part in parts:
+        if part == deciding:
+            return deciding
+        if part.kind == kind:
+            found |= dict.fromkeys(part.parts)
+        elif part != neutral:
+            found[part] = None
+    if len(found) == 1:
+        return next(iter(found))
+    return Formula(kind, tuple(found)) if found else neutral
