@@ -13,6 +13,7 @@ from typing import Final
 from config import marks
 from config.durations import duration_text
 from config.money import exponent
+from rules import edits
 from rules.definitions import Place
 from rules.syntax import Token, duration_us, tokens
 from rules.tree import Span
@@ -81,20 +82,7 @@ def numbers_of(rule: marks.MapNode) -> list[Number]:
 
 def changed(rule: marks.MapNode, number: Number, text: str) -> marks.MapNode:
     """The rule with `text` in place of one of its numbers."""
-    return _put(rule, number.path, number.span, text)
-
-
-def _put(node: marks.MapNode, path: tuple[str, ...], span: Span, text: str) -> marks.MapNode:
-    inner = node[path[0]]
-    if isinstance(inner, marks.MapNode):
-        other: marks.Node = _put(inner, path[1:], span, text)
-    else:
-        assert isinstance(inner, marks.TextNode), path
-        value = inner.value[: span.start] + text + inner.value[span.end :]
-        other = marks.TextNode(inner.source, inner.start, inner.end, value, inner.style)
-    return marks.MapNode(
-        node.source, node.start, node.end, node.keys, {**node.values, path[0]: other}
-    )
+    return edits.replaced(rule, number.path, number.span, text)
 
 
 def _texts(rule: marks.MapNode) -> Iterator[tuple[tuple[str, ...], marks.TextNode]]:

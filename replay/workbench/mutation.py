@@ -1,122 +1,164 @@
-"""Which numbers of a rule its tests pin: each is moved by a fifth, down and up, and the rule's tests run again.
+"""What the tests of a rule notice: each change of mutants.py is made, and the rule's tests run again.
 
-A number is pinned when a test then fails: somebody who changes it by mistake will hear of it. One that can be moved
-without any test noticing is a judgement that nobody has written down. The variants of a rule are made by reading its
-text again with another number in it, so they are what a person would have got, and run side by side in one core; a
-variant with other features of its own has a core to itself.
+What no test notices is a judgement that nobody has written down: who changes it by mistake will not hear of it. The
+variants of a rule run side by side in one core; a variant with features of its own has a core to itself.
 """
 
 from collections.abc import Collection, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
 from engine.progress import Progress
 from engine.setup import Setup, read_setup
-from replay.workbench import ruletests
+from replay.workbench import ruletests, suggesting
+from replay.workbench.mutants import DOWN, KINDS, NUMBER, UP, Maker, Mutant, Trial, Variant
 from rules import pack as packs
-from rules.definitions import Feature, Rule
-from rules.numbers import Number, changed, numbers_of
-from rules.pack import Workshop
+from rules.conditions import only_used_by
+from rules.definitions import Rule
+from rules.features import Source
 
-DOWN, UP = 0, 1
-_SIDES: Final = ((DOWN, False), (UP, True))
-
-
-@dataclass(slots=True)
-class Trial:
-    """One number, what it was moved to, and whether a test noticed; None where it cannot be moved that way."""
-
-    number: Number
-    moved: list[str | None] = field(default_factory=lambda: [None, None])  # down, up
-    noticed: list[bool | None] = field(default_factory=lambda: [None, None])
-
-    @property
-    def is_pinned(self) -> bool:
-        """Whether moving it is noticed at least one way."""
-        return any(self.noticed)
-
-    @property
-    def is_pinned_both_ways(self) -> bool:
-        """Whether moving it is noticed each way that it can be moved."""
-        return self.is_pinned and False not in self.noticed
+_MANY: Final = {
+    "number": "numbers",
+    "condition": "conditions",
+    "exception": "exceptions",
+    "action": "actions",
+}
 
 
 @dataclass(slots=True)
 class Verdict:
-    """What the tests of one rule say about its numbers; nothing was tried where a test fails as it is."""
+    """What the tests of one rule notice; nothing was tried where a test fails as it is.
+
+    others : conditions, exceptions and actions
+    n_same : changes that were left out, because they provably change nothing
+    """
 
     rule: str
     n_tests: int
-    trials: list[Trial]
+    trials: list[Trial] = field(default_factory=list)
+    others: list[Mutant] = field(default_factory=list)
     failures: int = 0
+    n_same: int = 0
 
     @property
     def is_fine(self) -> bool:
         """Whether its tests pass, and pin a number if it has any."""
         return not self.failures and (not self.trials or any(t.is_pinned for t in self.trials))
 
+    @property
+    def mutants(self) -> list[Mutant]:
+        """Every change that was tried, numbers first."""
+        moved = [m for t in self.trials for m in t.sides if m is not None]
+        return [m for m in (*moved, *self.others) if m.noticed is not None]
+
 
 @dataclass(frozen=True, slots=True)
-class _Variant:
-    """A rule with one number moved, and its own features."""
+class Score:
+    """How many of the changes that were tried a test noticed."""
 
-    trial: int
-    side: int
-    rule: Rule
-    features: dict[str, Feature]
+    noticed: int
+    tried: int
+
+    @property
+    def percent(self) -> float:
+        """100 where there was nothing to try."""
+        return 100.0 * self.noticed / self.tried if self.tried else 100.0
+
+    @classmethod
+    def of(cls, verdicts: Iterable[Verdict], kinds: Collection[str] = KINDS) -> "Score":
+        """The score over the changes of some kinds."""
+        noticed = [m.noticed for v in verdicts for m in v.mutants if m.kind in kinds]
+        return cls(sum(map(bool, noticed)), len(noticed))
+
+
+@dataclass(slots=True)
+class _Bench:
+    """What trying rules takes; each process reads its own."""
+
+    setup: Setup
+    maker: Maker
+    own: dict[str, list[Source]]
+
+    @classmethod
+    def read(cls, paths: Sequence[Path], config: Path) -> "_Bench":
+        setup = read_setup(config, pack_paths=paths)
+        loaded = packs.load(setup.configuration.pack_paths, setup.schema, setup.rates)
+        workshop = loaded.workshop
+        assert workshop is not None, "the same packs have just been read without an error"
+        own = only_used_by(workshop.nodes, workshop.head.names.sources)
+        return cls(setup, Maker(setup.pack, workshop), own)
+
+    def rules(self) -> dict[str, Rule]:
+        return {rule.id: rule for rule in self.setup.pack.rules}
 
 
 def run(
-    paths: Sequence[Path],
-    config: Path,
-    only: Collection[str] = (),
+    paths: Sequence[Path], config: Path, only: Collection[str] = (), *, jobs: int = 1
 ) -> list[Verdict]:
-    """Try every number of the rules of the packs, or of those named `only`; a progress bar on a terminal.
+    """Try every change to the rules of the packs, or of those named `only`; a progress bar on a terminal.
 
-    Raises `ConfigError` if a pack has errors or there is no such rule.
+    jobs : processes that share the work; the verdicts are the same. Raises `ConfigError` if a pack has errors or there
+    is no such rule.
     """
-    setup = read_setup(config, pack_paths=paths)
-    loaded = packs.load(setup.configuration.pack_paths, setup.schema, setup.rates)
-    assert loaded.workshop is not None, "the same packs have just been read without an error"
-    rules, verdicts = ruletests.chosen(setup, paths, only), []
+    bench = _Bench.read(paths, config)
+    rules = ruletests.chosen(bench.setup, paths, only)
     with Progress(len(rules), "rules") as progress:
-        for rule in rules:
-            verdicts.append(_try(setup, loaded.workshop, rule))
-            progress.advance(1, rule.id)
-    return verdicts
+        if jobs <= 1:
+            verdicts = []
+            for rule in rules:
+                verdicts.append(_try(bench, rule))
+                progress.advance(1, rule.id)
+            return verdicts
+        with ProcessPoolExecutor(
+            jobs, get_context("spawn"), initializer=_begin, initargs=(paths, config)
+        ) as pool:
+            waiting = [pool.submit(_try_named, rule.id) for rule in rules]
+            for future, rule in zip(waiting, rules, strict=True):
+                future.result()
+                progress.advance(1, rule.id)
+            return [future.result() for future in waiting]
 
 
-def _try(setup: Setup, workshop: Workshop, rule: Rule) -> Verdict:
-    """Move each number of one rule."""
-    node = workshop.nodes[rule.id]
-    trials = [Trial(number) for number in numbers_of(node)]
-    verdict = Verdict(rule.id, len(rule.tests), trials)
+_BENCH: list[_Bench] = []  # of this process, where it is one of several
+
+
+def _begin(paths: Sequence[Path], config: Path) -> None:
+    _BENCH[:] = [_Bench.read(paths, config)]
+
+
+def _try_named(rule_id: str) -> Verdict:
+    (bench,) = _BENCH
+    return _try(bench, bench.rules()[rule_id])
+
+
+def _try(bench: _Bench, rule: Rule) -> Verdict:
+    """Make every change to one rule, and say which of them a test notices."""
+    setup = bench.setup
+    made = bench.maker.mutants(rule, bench.own.get(rule.id, ()))
+    verdict = Verdict(rule.id, len(rule.tests), made.trials, made.others, n_same=made.n_same)
     verdict.failures = sum(
         len(ruletests.run_test(setup, rule, test).failures) for test in rule.tests
     )
     if verdict.failures:
         return verdict
-    groups: list[list[_Variant]] = []
-    for k, trial in enumerate(trials):
-        for side, up in _SIDES:
-            text = trial.number.moved(up=up)
-            made = workshop.remake(changed(node, trial.number, text)) if text is not None else None
-            if made is None:  # no other number, or one that the language refuses: a share of 114 %
-                continue
-            trial.moved[side], trial.noticed[side] = text, False
-            variant = _Variant(k, side, *made)
-            group = next((g for g in groups if g[0].features == variant.features), None)
-            if group is None:
-                groups.append([variant])
-            else:
-                group.append(variant)
+    groups: list[list[Variant]] = []
+    for variant in made.variants:
+        variant.mutant.noticed = False
+        group = next((g for g in groups if g[0].features == variant.features), None)
+        if group is None:
+            groups.append([variant])
+        else:
+            group.append(variant)
     for group in groups:
-        _run_group(setup, group, trials)
+        _run_group(setup, group)
+    suggesting.suggest(setup, rule, [m for m in made.others if not m.noticed])
     return verdict
 
 
-def _run_group(setup: Setup, group: Sequence[_Variant], trials: Sequence[Trial]) -> None:
+def _run_group(setup: Setup, group: Sequence[Variant]) -> None:
     """Run the tests over variants that share their features, and note which of them a test noticed."""
     features = {**setup.pack.features, **group[0].features}
     setup = replace(setup, pack=replace(setup.pack, features=features))
@@ -125,57 +167,110 @@ def _run_group(setup: Setup, group: Sequence[_Variant], trials: Sequence[Trial])
         rules = [replace(v.rule, id=f"{v.rule.id}-{i:04d}") for i, v in enumerate(left)]
         results = ruletests.run_variants(setup, rules, test)
         for variant, result in zip(left, results, strict=True):
-            if not result.is_fine:
-                trials[variant.trial].noticed[variant.side] = True
-        left = [v for v in left if not trials[v.trial].noticed[v.side]]
+            variant.mutant.noticed = not result.is_fine
+        left = [v for v in left if not v.mutant.noticed]
         if not left:
             return
 
 
 def report(verdicts: Iterable[Verdict]) -> str:
-    """A table of numbers for each rule, the thresholds that are open on one side, and a last line that counts."""
+    """A line for each rule, its numbers as a table, what no test notices, and the mutation score."""
     verdicts = list(verdicts)
     lines: list[str] = []
     for verdict in verdicts:
         lines.append(f"{verdict.rule:24s} {verdict.n_tests} tests  {_in_a_word(verdict)}")
         if not verdict.failures:
             lines += _table(verdict.trials)
-    trials = [t for v in verdicts if not v.failures for t in v.trials]
-    open_ = [
-        (v.rule, t)
-        for v in verdicts
-        if not v.failures
-        for t in v.trials
-        if t.is_pinned and not t.is_pinned_both_ways
-    ]
+    tried = [v for v in verdicts if not v.failures]
+    lines += _one_way(tried)
+    open_ = [(v, m) for v in tried for m in v.others if m.noticed is False]
     if open_:
+        lines.append("Not pinned (make the change, and every test still passes):")
+    for verdict, mutant in open_:
+        text = mutant.text if len(mutant.text) <= 60 else mutant.text[:57] + "..."
         lines.append(
-            "For information, pinned one way only (a test just on the other side is missing):"
+            f'    {verdict.rule}  {mutant.called}: "{text}" {mutant.change}  {mutant.place}'
         )
-        for rule, trial in open_:
-            side = trial.noticed.index(False)
-            n = trial.number
-            lines.append(
-                f"    {rule}  {n.called} {n.text}  {n.place}  {trial.moved[side]} goes unnoticed"
-            )
+        lines.append(f"        suggested event: {mutant.hint}")
+    return "\n".join([*lines, *_totals(verdicts, tried)])
+
+
+def _one_way(tried: Sequence[Verdict]) -> list[str]:
+    """The thresholds that are open on one side."""
+    found = [
+        (v.rule, t) for v in tried for t in v.trials if t.is_pinned and not t.is_pinned_both_ways
+    ]
+    lines = []
+    for rule, trial in found:
+        n, moved = trial.number, trial.moved[trial.noticed.index(False)]
+        lines.append(f"    {rule}  {n.called} {n.text}  {n.place}  {moved} goes unnoticed")
+    head = "For information, pinned one way only (a test just on the other side is missing):"
+    return [head, *lines] if lines else []
+
+
+def _totals(verdicts: Sequence[Verdict], tried: Sequence[Verdict]) -> list[str]:
+    trials = [t for v in tried for t in v.trials]
     n_pinned = sum(t.is_pinned for t in trials)
     n_both = sum(t.is_pinned_both_ways for t in trials)
-    n_bare = sum(not v.trials for v in verdicts)
-    n_loose = sum(not v.is_fine for v in verdicts)
-    lines.append(
-        f"{len(verdicts)} rules, {len(trials)} numbers: {n_pinned} pinned, {n_both} of them both ways, "
-        f"{len(trials) - n_pinned} not pinned.  Rules without a number: {n_bare}, without a pinned one: {n_loose}."
-    )
-    return "\n".join(lines)
+    n_bare, n_loose = sum(not v.trials for v in verdicts), sum(not v.is_fine for v in verdicts)
+    n_same = sum(v.n_same for v in tried)
+    score = Score.of(tried)
+    kinds = ((_MANY[kind], Score.of(tried, {kind})) for kind in KINDS)
+    parts = ", ".join(f"{name} {s.noticed:,} of {s.tried:,}" for name, s in kinds if s.tried)
+    same = f"  {n_same} more provably change nothing and do not count." if n_same else ""
+    return [
+        (
+            f"{len(verdicts)} rules, {len(trials)} numbers: {n_pinned} pinned, {n_both} of them both ways, "
+            f"{len(trials) - n_pinned} not pinned.  Rules without a number: {n_bare}, without a pinned one: {n_loose}."
+        ),
+        (
+            f"Mutation: {score.noticed:,} of {score.tried:,} changes are noticed by a test, "
+            f"{score.percent:.0f} % ({parts}).{same}"
+        ),
+    ]
+
+
+def as_json(verdicts: Iterable[Verdict]) -> dict[str, object]:
+    """The same for machines."""
+    verdicts = list(verdicts)
+    tried = [v for v in verdicts if not v.failures]
+    score = Score.of(tried)
+    return {
+        "score": {"noticed": score.noticed, "tried": score.tried, "percent": score.percent},
+        "rules": [
+            {
+                "rule": v.rule,
+                "tests": v.n_tests,
+                "failures": v.failures,
+                "same": v.n_same,
+                "mutants": [
+                    {
+                        "kind": m.kind,
+                        "called": m.called,
+                        "text": m.text,
+                        "place": str(m.place),
+                        "change": m.change,
+                        "noticed": m.noticed,
+                        "hint": m.hint,
+                    }
+                    for m in v.mutants
+                ],
+            }
+            for v in verdicts
+        ],
+    }
 
 
 def _in_a_word(verdict: Verdict) -> str:
     if verdict.failures:
         return f"FAIL  {verdict.failures} expectations fail as it is: see `weir rules test`"
+    score = Score.of([verdict], set(KINDS) - {NUMBER})
+    others = f"{score.noticed} of {score.tried} other changes noticed"
     if not verdict.trials:
-        return "no number"
+        return f"no number, {others}"
     n = sum(t.is_pinned for t in verdict.trials)
-    return f"{'ok' if verdict.is_fine else 'FAIL'}  {n} of {len(verdict.trials)} numbers pinned"
+    word = "ok" if verdict.is_fine else "FAIL"
+    return f"{word}  {n} of {len(verdict.trials)} numbers pinned, {others}"
 
 
 def _table(trials: Sequence[Trial]) -> list[str]:

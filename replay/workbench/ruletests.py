@@ -7,10 +7,11 @@ of its own that knows one rule, or variants of one. Which numbers of a rule its 
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import TypeAlias
 
 import msgspec
 import numpy as np
@@ -19,13 +20,17 @@ from config.durations import duration_us
 from config.errors import ConfigError
 from config.money import exponent
 from config.rates import Rates
+from engine.clock import SystemClock
 from engine.core import Core, Outcome
 from engine.outcomes import rfc3339
+from engine.progress import Progress
 from engine.setup import Setup, read_setup
+from replay.workbench import telling
 from rules import tree
 from rules.definitions import Entry, Rule, RuleTest, TestEvent
 
 QUIET, FIRES, UNDECIDED = "quiet", "fires", "undecided"
+Look: TypeAlias = Callable[[Core, Outcome, str], None]
 _MONEY = re.compile(r"([0-9][0-9_]*(?:\.[0-9]+)?)(?: ([A-Z]{3}))?")
 
 
@@ -37,6 +42,8 @@ class Failure:
     expected: str
     got: str
     values: tuple[str, ...] = ()  # what the condition read, "name = value"
+    event: str = ""  # time, type and amount
+    clauses: tuple[telling.Line, ...] = ()  # what each part of the condition said
 
 
 @dataclass(slots=True)
@@ -45,8 +52,10 @@ class Result:
 
     rule: str
     test: str
+    place: str = ""
     n_expectations: int = 0
     n_undecided: int = 0
+    seconds: float = 0.0
     failures: list[Failure] = field(default_factory=list)
 
     @property
@@ -62,9 +71,18 @@ def run(
     Packs that these only extend are read, and not tested unless a rule of theirs is named. Raises `ConfigError` if a
     pack has errors.
     """
+    clock = SystemClock()
     setup = read_setup(config, pack_paths=packs)
     rules = chosen(setup, packs, only)
-    results = [run_test(setup, rule, test) for rule in rules for test in rule.tests]
+    results = []
+    with Progress(sum(len(rule.tests) for rule in rules), "tests") as progress:
+        for rule in rules:
+            for test in rule.tests:
+                began_ns = clock.monotonic_ns()
+                result = run_test(setup, rule, test)
+                result.seconds = (clock.monotonic_ns() - began_ns) / 1e9
+                results.append(result)
+                progress.advance(1, rule.id)
     return results, [rule.id for rule in rules if not rule.tests]
 
 
@@ -80,18 +98,20 @@ def chosen(setup: Setup, packs: Sequence[Path], only: Collection[str] = ()) -> l
     return [rule for rule in setup.pack.rules if (rule.id in only if only else rule.pack in named)]
 
 
-def run_test(setup: Setup, rule: Rule, test: RuleTest) -> Result:
-    """Run one test of one rule."""
-    return run_variants(setup, [rule], test)[0]
+def run_test(setup: Setup, rule: Rule, test: RuleTest, look: Look | None = None) -> Result:
+    """Run one test of one rule; `look` sees what became of each event."""
+    return run_variants(setup, [rule], test, look)[0]
 
 
-def run_variants(setup: Setup, rules: Sequence[Rule], test: RuleTest) -> list[Result]:
+def run_variants(
+    setup: Setup, rules: Sequence[Rule], test: RuleTest, look: Look | None = None
+) -> list[Result]:
     """Run one test over variants of one rule side by side, in one core; ids differ and rise.
 
-    What a rule says depends on no other rule: features read events, and caps are set aside.
+    What a rule says depends on no other rule: features read events, and caps are set aside. `look` sees the first.
     """
     core = Core(_alone(setup, rules, test), required=False)
-    results = [Result(rule.id, test.name) for rule in rules]
+    results = [Result(rule.id, test.name, str(test.place)) for rule in rules]
     lost_profiles = _take_profiles(core, rules[0], test)
     for result in results:
         result.n_expectations += len(lost_profiles)
@@ -101,6 +121,8 @@ def run_variants(setup: Setup, rules: Sequence[Rule], test: RuleTest) -> list[Re
         outcome = core.apply([message], [str(event.place)], forced=forced)
         for place, (rule, result) in enumerate(zip(rules, results, strict=True)):
             _expect(core, rule, place, event, outcome, result)
+        if look is not None and outcome.batch.n:
+            look(core, outcome, _what_happened(outcome, rules[0], 0))
     return results
 
 
@@ -133,7 +155,8 @@ def _expect(
     result.n_undecided += got == UNDECIDED
     if got != event.expect and not (event.expect == QUIET and got == UNDECIDED):
         values = tuple(_values(core, rule, outcome))
-        result.failures.append(Failure(str(event.place), event.expect, got, values))
+        told = telling.tell(core, rule, outcome)
+        result.failures.append(Failure(str(event.place), event.expect, got, values, *told))
     result.failures += _compare_features(core, event, outcome)
     result.n_expectations += len(event.expect_features)
     if event.expect_actions is not None:
@@ -147,37 +170,6 @@ def _expect(
                     f"actions {', '.join(sorted(asked)) or 'none'}",
                 )
             )
-
-
-def report(results: Iterable[Result], untested: Sequence[str] = ()) -> str:
-    """A table of rules, each failed expectation with the values behind it, and a last line that counts.
-
-    untested : ids of rules that have no test at all
-    """
-    results = list(results)
-    lines = []
-    by_rule: dict[str, list[Result]] = {}
-    for result in results:
-        by_rule.setdefault(result.rule, []).append(result)
-    for rule, tests in by_rule.items():
-        failed = [t for t in tests if not t.is_fine]
-        lines.append(f"{rule:24s} {len(tests)} tests  {'FAIL' if failed else 'ok'}")
-        for test in failed:
-            for failure in test.failures:
-                lines.append(
-                    f'    "{test.test}"  {failure.place}  expected {failure.expected}, got {failure.got}'
-                )
-                lines += [f"        {value}" for value in failure.values]
-    n, n_failed = sum(r.n_expectations for r in results), sum(len(r.failures) for r in results)
-    lines += [
-        f"{rule:24s} 0 tests  add one that fires and one that stays quiet" for rule in untested
-    ]
-    lines.append(
-        f"{len(by_rule)} rules, {len(results)} tests, "
-        f"{n} expectations: {n - n_failed} ok, {n_failed} failed.  "
-        f"Undecided evaluations: {sum(r.n_undecided for r in results)}."
-    )
-    return "\n".join(lines)
 
 
 def _alone(setup: Setup, rules: Sequence[Rule], test: RuleTest) -> Setup:

@@ -1,5 +1,6 @@
 """Which numbers tests pin: what a test notices, what it does not, and what the command makes of it."""
 
+import json
 import shutil
 
 import pytest
@@ -177,15 +178,174 @@ def test_the_command_prints_the_table_and_fails_where_nothing_is_pinned(bank, ca
     assert cli.main(arguments) == 0
     out = capsys.readouterr().out.replace(str(pack), "one")
     assert out.splitlines() == [
-        "BIG-001                  1 tests  ok  1 of 1 numbers pinned",
+        "BIG-001                  1 tests  ok  1 of 1 numbers pinned, 1 of 3 other changes noticed",
         "    when  one/r.yaml:12:21  1_000 CNY  down 800 CNY NOT PINNED  up 1_200 CNY pinned",
         "For information, pinned one way only (a test just on the other side is missing):",
         "    BIG-001  when 1_000 CNY  one/r.yaml:12:21  800 CNY goes unnoticed",
+        "Not pinned (make the change, and every test still passes):",
+        '    BIG-001  when: "amount >= 1_000 CNY" deleted  one/r.yaml:12:11',
+        "        suggested event: the firing one with amount: 999.99 CNY, no expect",
+        '    BIG-001  action: "tag" dropped  one/r.yaml:14:15',
+        "        suggested event: the firing one with expect_actions: [tag]",
         (
             "1 rules, 1 numbers: 1 pinned, 0 of them both ways, 0 not pinned.  "
             "Rules without a number: 0, without a pinned one: 0."
+        ),
+        (
+            "Mutation: 2 of 5 changes are noticed by a test, 40 % "
+            "(numbers 1 of 2, conditions 1 of 2, actions 0 of 1)."
         ),
     ]
     bank(body("amount >= 1_000 CNY", "at: 0m, amount: 5000, expect: fires"))
     assert cli.main(arguments) == 1
     assert "without a pinned one: 1." in capsys.readouterr().out
+
+
+def unnoticed(verdict):
+    return {(m.called, m.text, m.change) for m in verdict.others if not m.noticed}
+
+
+def test_each_condition_is_deleted_and_negated(bank):
+    """The direction is never another one in the tests: nobody would miss it."""
+    when = 'amount >= 1_000 CNY and direction == "out" and (channel == "online" or status == "requested")'
+    (verdict,) = bank(
+        body(
+            when,
+            "at: 0m, amount: 1000, channel: online, expect: fires",
+            "at: 1m, amount: 999, channel: online",
+            "at: 2m, amount: 1000, channel: branch",
+        )
+    )
+    tried = {(m.text, m.change) for m in verdict.others if m.kind == "condition"}
+    assert tried == {
+        (text, change)
+        for text in (
+            "amount >= 1_000 CNY",
+            'direction == "out"',
+            'channel == "online"',
+            'status == "requested"',
+        )
+        for change in ("deleted", "negated")
+    }
+    assert unnoticed(verdict) == {
+        ("when", 'direction == "out"', "deleted"),
+        ("when", 'status == "requested"', "deleted"),
+        ("action", "tag", "dropped"),
+    }
+    hints = {m.text: m.hint for m in verdict.others if not m.noticed}
+    assert hints['direction == "out"'].startswith("the firing one")
+    assert (
+        hints['status == "requested"']
+        == 'one that fires only because status == "requested", expect: fires'
+    )
+
+
+def test_conditions_of_the_rules_own_features_and_of_names_only_it_uses_are_tried(bank):
+    """`shared` is read by both rules, `mine` and what it is made of by one."""
+    other = body("shared >= 1", "at: 0m, amount: 200, expect: fires").replace(
+        "    params: {}\n", ""
+    )
+    files = {
+        "names.yaml": (
+            "macros:\n  large: amount > 100 CNY\nfeatures:\n"
+            '  shared: count() by account over 1h where direction == "out"\n'
+            '  mine: count() by account over 1h where large and channel == "online"\n'
+        ),
+        "other.yaml": HEADER.replace("BIG-001", "OTHER-001") + other,
+    }
+    (verdict,) = bank(
+        body(
+            "mine >= 2 and shared >= 2 and own >= 2",
+            "at: 0m, amount: 200, channel: online",
+            "at: 1m, amount: 50, channel: online",
+            "at: 2m, amount: 200, channel: online, expect: fires",
+            features='own: count() by account over 1h where status == "booked"',
+        ),
+        files=files,
+        only=["BIG-001"],
+    )
+    tried = {(m.called, m.text) for m in verdict.others if m.kind == "condition"}
+    assert tried == {
+        ("when", "mine >= 2"),
+        ("when", "shared >= 2"),
+        ("when", "own >= 2"),
+        ("feature own", 'status == "booked"'),
+        ("feature mine", "large"),
+        ("feature mine", 'channel == "online"'),
+        ("macro large", "amount > 100 CNY"),
+    }
+    pinned = tried - {(called, text) for called, text, _ in unnoticed(verdict)}
+    assert ("feature mine", "large") in pinned
+    assert ("macro large", "amount > 100 CNY") in pinned
+    place = next(m.place for m in verdict.others if m.called == "macro large")
+    assert (place.line, place.column) == (2, 10)
+
+
+def test_exceptions_and_actions_are_dropped(bank):
+    """The exception is tried by nothing; the actions are expected."""
+    text = body(
+        "amount >= 1_000 CNY",
+        "at: 0m, amount: 1000, expect: fires, expect_actions: [tag, alert]",
+        "at: 1m, amount: 999",
+    ).replace(
+        "actions: [{tag: big}]",
+        "actions: [{tag: big}, {alert: {queue: l1, title: Big}}]\n    exceptions:\n"
+        '      - {id: EX-A, when: account == "A7", why: w, approved_by: b, expires: 2027-12-31}',
+    )
+    (verdict,) = bank(text)
+    assert unnoticed(verdict) == {
+        ("exception", "EX-A", "dropped"),
+    }
+    (verdict,) = bank(
+        text.replace(
+            "- {at: 1m, amount: 999}",
+            "- {at: 1m, amount: 999}\n          - {at: 2m, amount: 1000, account: A7, expect: excepted}",
+        )
+    )
+    assert unnoticed(verdict) == set()
+    assert mutation.Score.of([verdict]).percent == 100.0
+
+
+def test_a_change_that_says_the_same_does_not_count(bank):
+    """`true` is what an `and` does not feel: to delete it changes nothing, and no test could tell."""
+    (verdict,) = bank(
+        body(
+            "amount >= 1_000 CNY and true",
+            "at: 0m, amount: 1000, expect: fires",
+            "at: 1m, amount: 999",
+        )
+    )
+    assert verdict.n_same == 1
+    assert ("true", "deleted") not in {(m.text, m.change) for m in verdict.others}
+    assert "1 more provably change nothing" in mutation.report([verdict])
+
+
+def test_two_processes_say_what_one_says(bank):
+    """The same verdicts in the same order."""
+    text = body("amount >= 1_000 CNY", "at: 0m, amount: 1000, expect: fires")
+    alone = bank(text, files={"s.yaml": HEADER.replace("BIG-001", "BIG-002") + text})
+    pack = bank.folder / "packs" / "one"
+    assert mutation.as_json(mutation.run([pack], bank.folder, jobs=2)) == mutation.as_json(alone)
+
+
+def test_the_command_speaks_json(bank, capsys):
+    pack = bank.folder / "packs" / "one"
+    bank(body("amount >= 1_000 CNY", "at: 0m, amount: 1000, expect: fires"))
+    assert (
+        cli.main(
+            [
+                "rules",
+                "test",
+                str(pack),
+                "--config",
+                str(bank.folder),
+                "--mutate",
+                "--format",
+                "json",
+            ]
+        )
+        == 0
+    )
+    told = json.loads(capsys.readouterr().out)
+    assert told["score"] == {"noticed": 2, "tried": 5, "percent": 40.0}
+    assert told["rules"][0]["mutants"][0]["change"] == "800 CNY"

@@ -1,12 +1,15 @@
 """Tests inside rules, run by the real core: what they tell when they fail, and what they set aside."""
 
+import json
 import shutil
+import xml.etree.ElementTree as ET
 
 import pytest
 
 from config.errors import ConfigError
 from config.settings import BANK
-from replay.workbench import ruletests
+from engine import cli
+from replay.workbench import reporting, ruletests
 
 RULE = """\
 rules:
@@ -56,7 +59,7 @@ def test_expectations_that_are_met_are_counted(run):
         "at: +2m, amount: 1000.00, expect: fires, expect_features: {out_48h: 2_999.99 CNY}",
     )
     assert (result.is_fine, result.n_expectations, result.n_undecided) == (True, 5, 0)
-    assert ruletests.report([result]).splitlines() == [
+    assert reporting.report([result]).splitlines() == [
         "BIG-001                  1 tests  ok",
         "1 rules, 1 tests, 5 expectations: 5 ok, 0 failed.  Undecided evaluations: 0.",
     ]
@@ -73,7 +76,14 @@ def test_a_failure_shows_what_the_condition_read(run):
     assert "amount = 999.00 CNY" in first.values
     assert (second.expected, second.got) == ("actions alert, freeze", "actions alert")
     assert third.expected == "out_48h = 7 CNY"
-    text = ruletests.report([result])
+    assert [(c.text, c.truth, c.values) for c in first.clauses] == [
+        ("outgoing", "true", "direction = out, status = requested"),
+        ("amount >= 1_000 CNY", "false", "amount = 999.00 CNY"),
+    ]
+    text = reporting.report([result])
+    assert "expected fires, but it stayed quiet" in text
+    assert "        2026-03-02T10:00:00Z  payment  999.00 CNY" in text
+    assert "          amount >= 1_000 CNY  false      amount = 999.00 CNY" in text
     assert "BIG-001                  1 tests  FAIL" in text
     assert "5 expectations: 2 ok, 3 failed." in text
 
@@ -119,7 +129,7 @@ def test_a_rule_that_is_not_there_is_asked_for_in_vain():
 
 def test_rules_without_a_test_are_named():
     """A green table must not hide that nothing was tried."""
-    lines = ruletests.report([], ["BIG-001"]).splitlines()
+    lines = reporting.report([], ["BIG-001"]).splitlines()
     assert lines == [
         "BIG-001                  0 tests  add one that fires and one that stays quiet",
         "0 rules, 0 tests, 0 expectations: 0 ok, 0 failed.  Undecided evaluations: 0.",
@@ -181,3 +191,55 @@ def test_an_amount_expected_in_another_currency_is_not_met(run):
 def test_wrong_currencies_of_a_test_are_told(run, event, more, message):
     with pytest.raises(ConfigError, match=message):
         run(f"at: +0m, {event}", more=more)
+
+
+def test_build_servers_read_the_results(run):
+    """Suites, cases and counts as JUnit has them; the failure says what was expected and what was read."""
+    results = run(
+        "at: +0m, amount: 999 CNY, expect: fires", "at: +1m, amount: 998 CNY, expect: fires"
+    )
+    results[0].test = "a name with <marks> & a bell \x07"
+    root = ET.fromstring(reporting.as_junit(results, ["NEW-001"]))
+    assert root.tag == "testsuites"
+    assert [root.get(n) for n in ("tests", "failures", "errors", "skipped")] == ["2", "1", "0", "1"]
+    first, second = root
+    assert (first.get("name"), first.get("tests"), first.get("failures")) == ("BIG-001", "1", "1")
+    (case,) = first
+    assert (case.get("classname"), case.get("name")) == (
+        "BIG-001",
+        "a name with <marks> & a bell ?",
+    )
+    assert case.get("file").endswith("rules/big.yaml")
+    assert case.get("line") == "15"
+    (failure,) = case
+    assert failure.get("message") == "expected fires, but it stayed quiet"
+    assert failure.text.count("amount >= 1_000 CNY  false") == 2
+    assert second[0][0].tag == "skipped"
+
+
+def test_results_as_json_hold_the_clauses(run):
+    results = run("at: +0m, amount: 999 CNY, expect: fires")
+    told = reporting.as_json(results, ["NEW-001"])
+    assert (told["expectations"], told["failed"], told["untested"]) == (1, 1, ["NEW-001"])
+    (test,) = told["tests"]
+    assert test["failures"][0]["clauses"][1] == {
+        "text": "amount >= 1_000 CNY",
+        "truth": "false",
+        "values": "amount = 999.00 CNY",
+    }
+
+
+def test_a_rule_without_a_test_fails_only_where_it_is_asked_for(run, tmp_path, capsys):
+    """The JUnit file is written beside the table."""
+    run("at: +0m, amount: 1_000 CNY, expect: fires")
+    rule = tmp_path / "bank" / "packs" / "core" / "rules" / "big.yaml"
+    rule.write_text(rule.read_text()[: rule.read_text().index("    tests:")])
+    pack, config = str(tmp_path / "bank" / "packs" / "core"), str(tmp_path / "bank")
+    arguments = ["rules", "test", pack, "--config", config]
+    assert cli.main([*arguments, "--junit", str(tmp_path / "out.xml")]) == 0
+    assert "BIG-001                  0 tests  add one" in capsys.readouterr().out
+    assert ET.parse(tmp_path / "out.xml").getroot().get("skipped") == "1"
+    assert cli.main([*arguments, "--strict", "--format", "json"]) == 1
+    assert json.loads(capsys.readouterr().out)["untested"] == ["BIG-001"]
+    assert cli.main([*arguments, "--junit", str(tmp_path / "no" / "out.xml")]) == 2
+    assert "cannot be written" in capsys.readouterr().err
