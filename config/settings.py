@@ -35,6 +35,8 @@ BANK = Path(__file__).parent / "bank"  # the configuration that ships
 SETTINGS_FILE, MODELS_FILE, SCHEMA_FILE = "weir.yaml", "models.yaml", "schema.yaml"
 EFFECTS = ("observe", "enforce")
 SYNC, FLUSH, NONE = "sync", "flush", "none"
+NOT_NEEDED, REQUIRED = "none", "required"
+APPROVALS = (NOT_NEEDED, REQUIRED)
 DURABILITIES = (SYNC, FLUSH, NONE)  # what a record must survive before its outcome leaves
 BUDGET_MIN = 300_000_000  # bytes that any engine holds, before the first event
 SUFFIXES = frozenset({".yaml", ".yml", ".csv", ".lock"})  # what a configuration consists of
@@ -80,6 +82,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     snapshot_every: str = "15m"
     snapshot_records: int = 2_000_000
     snapshots_kept: int = 8
+    approval: str = NOT_NEEDED  # by somebody other than the author of a configuration
     root_copy: str | None = None
     encryption: EncryptionSettings | None = None
 
@@ -101,6 +104,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
                 f"`effect` must be observe or enforce, was {self.effect}",
                 why="it says whether commands reach the core banking system or are only recorded",
                 fix="write observe until the decisions have been looked at",
+            )
+        if self.approval not in APPROVALS:
+            raise ConfigError(
+                f"`approval` must be none or required, was {self.approval}",
+                why="it says whether a configuration goes live only with the approval of a second person",
+                fix="write required where nobody may change rules alone",
             )
         _check_budget(self.memory_budget)
         _check_count(

@@ -13,6 +13,7 @@ its history (engine/warming.py), unless that is computed from the journal (engin
                      have gone leave a gap, new ones form logs of their own
     what was done    restrictions, alerts, suppressions, caps and reports, all of them, by rule id and entity; what a
                      rule did that is gone stays in force until it ends; the others follow an action to its new place
+    proposals        all; that of the new configuration is active with it, the others were meant for the old one
     models           same name, kind, inputs, parameters and seed: what they have learned; else they begin anew
     counters         of fields, by name
 
@@ -32,7 +33,7 @@ from typing import Final, TypeAlias
 from config.decisions import RESTRICTABLE
 from config.errors import StateError
 from config.schema import Column
-from config.settings import ModelEntry, ModelsFile
+from config.settings import REQUIRED, ModelEntry, ModelsFile
 from engine.admission import NEVER
 from engine.core import Core
 from engine.setup import Setup
@@ -122,6 +123,10 @@ def carry(
     missing = _carry_remembered(old, new, sorted(set(new.attributes.names) - set(same)))
     models, notes = _carry_models(old, new)
     new.decider.load(old.decider.save(), _actions_moved(old, new))
+    new.proposals.adopt(old.proposals)
+    new.proposals.activated(
+        new.config, old.seq, needs_approval=setup.configuration.settings.approval == REQUIRED
+    )
     empty = _carry_windows(old, new)
     fresh = _begin_warming(old, new, empty)
     new.ruleset.refresh(new.dictionaries)

@@ -22,6 +22,8 @@ from config.reasons import COMMAND_REJECTED
 from config.settings import instant_us
 from engine.alerts import AlertBook, Suppression, operational_alert
 from engine.outcomes import Streams, line, rfc3339, short_id
+from engine.proposals import COMMANDS as PROPOSING
+from engine.proposals import Proposals
 from engine.restrictions import (
     ACTIVE,
     IN_FORCE,
@@ -89,6 +91,7 @@ class Desk:
     domains : field name -> domain of what can be restricted or suppressed here
     rules   : ids of the rules of the pack
     digits  : decimals of the pack's currency
+    proposals : configurations that are to become active
     """
 
     def __init__(
@@ -98,22 +101,26 @@ class Desk:
         domains: Mapping[str, str],
         rules: frozenset[str],
         digits: int,
+        proposals: Proposals,
     ) -> None:
         self._registry = registry
         self._book = book
         self._domains = domains
         self._rules = rules
         self._digits = digits
+        self._proposals = proposals
 
     def carry_out(self, record: Mapping[str, Any], seq: int, now_us: int, out: Streams) -> Answer:
         """Do what a decoded command says at core time `now_us`; return its answer."""
         name = record.get("command")
         head: Answer = {"seq": seq, "command": name}
-        if not isinstance(name, str) or name not in COMMANDS:
-            fix = f"use one of {', '.join(sorted(COMMANDS))}"
+        if not isinstance(name, str) or name not in COMMANDS | PROPOSING:
+            fix = f"use one of {', '.join(sorted(COMMANDS | PROPOSING))}"
             what = {"what": f"there is no command `{name}`", "why": "", "fix": fix}
             return head | {"ok": False} | what
         try:
+            if name in PROPOSING:
+                return head | {"ok": True} | self._proposals.carry_out(record, seq, now_us)
             command = msgspec.convert(dict(record), Command)
             return head | {"ok": True} | self._answer(command, seq, now_us, out)
         except msgspec.ValidationError as error:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from config.errors import StateError
 from config.schema import Column, Schema
+from config.settings import REQUIRED
 from engine.admission import NEVER, Admission, Admitted
 from engine.batch import (
     ACTIVITY,
@@ -37,6 +38,7 @@ from engine.labels import Labels
 from engine.links import Links
 from engine.meanings import Meanings
 from engine.outcomes import dead_letter_line
+from engine.proposals import Proposals
 from engine.quality import flaws
 from engine.remembered import APPLIED, Remembered
 from engine.scoring import Scoring
@@ -55,7 +57,7 @@ I8: TypeAlias = NDArray[np.int64]
 Answer: TypeAlias = dict[str, object]
 Lap: TypeAlias = Callable[[str], None]
 
-FORMAT = 4  # of saved state; raised when its meaning changes
+FORMAT = 5  # of saved state; raised when its meaning changes
 AS_TRANSACTION, AS_ACTIVITY, AS_LABEL = 1, 2, 3  # to the domain of a feature; 0 is nothing
 FORGET_EVERY = 1 << 14  # records between two looks at what can be forgotten
 
@@ -147,6 +149,8 @@ class Core:
             jump_us_max=settings.jump_max_us,
             future_us_max=settings.future_max_us,
         )
+        needs_approval = settings.approval == REQUIRED
+        self.proposals = Proposals(self.config, needs_approval=needs_approval)
         self.decider = Decider(
             pack,
             self.ruleset,
@@ -154,6 +158,7 @@ class Core:
             self.layout,
             self.dictionaries,
             effect=settings.effect,
+            proposals=self.proposals,
         )
         self.seq = 0
 
@@ -394,6 +399,7 @@ class Core:
         state |= prefixed("remembered", self.remembered.save(self.core_us))
         state |= prefixed("models", self.scoring.save())
         state |= prefixed("decide", self.decider.save())
+        state |= prefixed("proposals", self.proposals.save())
         state |= prefixed("warming", self.warming.save())
         for k, windows in enumerate(self.windows):
             state |= prefixed(f"windows/{k}", windows.save())
@@ -426,6 +432,7 @@ class Core:
         self.remembered.load(under(state, "remembered"))
         self.scoring.load(under(state, "models"))
         self.decider.load(under(state, "decide"))
+        self.proposals.load(under(state, "proposals"))
         self.warming.load(under(state, "warming"))
 
 

@@ -48,6 +48,7 @@ from engine.outcomes import (
     model_order,
     quiet_lines,
 )
+from engine.proposals import Proposals
 from engine.reports import ReportBook, Reported
 from engine.restrictions import DictionaryLike, Registry, Restriction
 from engine.verdict import (
@@ -114,6 +115,7 @@ class Decider:
         dictionaries: Mapping[str, DictionaryLike],
         *,
         effect: str = "observe",
+        proposals: Proposals | None = None,
     ) -> None:
         self._pack = pack
         self._ruleset = ruleset
@@ -121,6 +123,7 @@ class Decider:
         self._layout = layout
         self._dictionaries = dictionaries
         self._effect = effect
+        self._proposals = Proposals("", needs_approval=False) if proposals is None else proposals
         self._digits = exponent(pack.currency)
         judged = [rule for rule in pack.rules if rule.mode != "off"]
         self._plans = [self._plan(k, rule) for k, rule in enumerate(judged)]
@@ -276,6 +279,7 @@ class Decider:
             {name: domain for name, domain in domains.items() if name in RESTRICTABLE},
             frozenset(rule.id for rule in self._pack.rules),
             self._digits,
+            self._proposals,
         )
 
     def _plan(self, index: int, rule: Rule) -> Plan:

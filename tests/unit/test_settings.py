@@ -125,6 +125,14 @@ def test_what_is_left_out_has_its_default(tmp_path):
                 "  fix: write observe until the decisions have been looked at"
             ),
         ),
+        (
+            "approval: yes\n",
+            (
+                "weir.yaml:1:1: `approval` must be none or required, was yes\n"
+                "  why: it says whether a configuration goes live only with the approval of a second person\n"
+                "  fix: write required where nobody may change rules alone"
+            ),
+        ),
         ("latness: 3m\n", "weir.yaml:1:1: unknown key `latness`\n  fix: did you mean `lateness`?"),
         (
             "zzz: 3m\n",
