@@ -18,24 +18,26 @@ VERSION: Final = 1  # of the language: `language: 1` in pack.yaml
 
 # How many values stand under a key.
 ONE, SOME, LIST, NAMES = "one", "one or a list", "list", "mapping of names"
+TAGGED = "list of one-key mappings"  # - alert: {...}: the key says which shape the value has
 
 # What a value is. A text of each kind is read as this table says and nowhere by what YAML thinks of it.
 KINDS: Final[dict[str, str]] = {
     "text": "any text",
-    "name": "a name: small letters, digits and underscores, a letter first",
-    "id": "an id: capital letters, digits and hyphens, such as CARD-TEST-001",
+    "name": "small letters, digits and underscores, a letter first",
+    "id": "capital letters, digits and hyphens, such as CARD-TEST-001",
     "word": "one of the words listed",
     "condition": "an expression that is true or false",
     "expression": "an expression",
     "number expression": "an expression whose value is a number",
     "feature": "an aggregate over a window, or an expression over fields and features",
     "value": "a written value: a number, amount, share, duration, date, time of day, or text",
+    "values": "a list of written values",
     "template": "a text with holes: {expression} or {expression|format}; formats are round, percent, last4",
-    "duration": "a duration: whole numbers of units (s, m, h, d, w), such as 30m or 1h30m",
+    "duration": "whole numbers of units (w, d, h, m, s, ms), such as 30m or 1h30m",
     "offset": "a duration after the start of the test, such as +3h",
-    "instant": "a date (its midnight in the zone of the pack) or a time with offset, 2026-03-02T10:00:00Z",
-    "whole": "a whole number; digits may be grouped by underscores",
-    "number": "a number; digits may be grouped by underscores",
+    "date or time": "a date (its midnight in the zone of the pack) or a time with offset, 2026-03-02T10:00:00Z",
+    "whole number": "a number without decimals; digits may be grouped by underscores",
+    "number": "digits, a minus and a point if wanted; digits may be grouped by underscores",
     "percent": "a share in percent, such as 2%",
     "rollout": "a share of keys, such as 25% by card",
     "due": "a number of working days, or a duration",
@@ -49,6 +51,8 @@ KINDS: Final[dict[str, str]] = {
     "file": "a path inside the pack",
     "pack": "the name of a pack, and if wanted the least version: core@^2.1",
     "field value": "a value as it stands in a message; of an event also a list of values to go through",
+    "attribute": "a value as it stands in a profile message",
+    "anything": "whatever stands there in a rule",
 }
 
 SEVERITIES: Final = ("low", "medium", "high", "critical")
@@ -67,7 +71,7 @@ class Key:
     """One key of a mapping.
 
     kind     : what a value is, one of KINDS; "" where only a mapping can stand
-    form     : ONE value, SOME (one or a list), a LIST, or a mapping of NAMES to values
+    form     : ONE value, SOME (one or a list), a LIST, a TAGGED list, or a mapping of NAMES to values
     shapes   : names of the mappings that may stand in place of a value (of each value where there are several)
     required : whether it must be there; `unless` says when it need not be, and the reader decides that
     since    : version of the language that knows it first
@@ -223,7 +227,9 @@ LIST_OF: Final = Shape(
             unless="the type is text or number",
         ),
         Key("owner", "text", "Who answers for the content.", "branch-it"),
-        Key("review_by", "instant", "When somebody has to look through it again.", "2027-09-30"),
+        Key(
+            "review_by", "date or time", "When somebody has to look through it again.", "2027-09-30"
+        ),
     ),
 )
 
@@ -283,8 +289,8 @@ EFFECTIVE: Final = Shape(
     "effective",
     "The time in which a rule counts, by event time.",
     (
-        Key("from", "instant", "From then on.", "2026-02-01"),
-        Key("until", "instant", "Up to then, not including it.", "2027-02-01"),
+        Key("from", "date or time", "From then on.", "2026-02-01"),
+        Key("until", "date or time", "Up to then, not including it.", "2027-02-01"),
     ),
 )
 
@@ -327,7 +333,7 @@ EXCEPTION: Final = Shape(
         ),
         Key("why", "text", "Why they may.", "kiosks stand in branches", required=True),
         Key("approved_by", "text", "Who allowed it.", "j.brandt", required=True),
-        Key("expires", "instant", "When it ends, by event time.", "2027-12-31", required=True),
+        Key("expires", "date or time", "When it ends, by event time.", "2027-12-31", required=True),
     ),
 )
 
@@ -335,7 +341,7 @@ _FOR_RESTRICTION: Final = (
     Key("for", "duration", "How long, at most 72h; `watch` may be longer.", "24h", required=True),
     Key(
         "max_per_hour",
-        "whole",
+        "whole number",
         "How many an hour there may be; what goes beyond becomes review.",
         "30",
         required=True,
@@ -376,7 +382,7 @@ HOLD: Final = Shape(
         ),
         Key(
             "max_per_hour",
-            "whole",
+            "whole number",
             "How many an hour there may be; what goes beyond becomes review.",
             "30",
         ),
@@ -453,7 +459,7 @@ LIST_ADD: Final = Shape(
         Key("list", "list", "Which list.", "watched_devices", required=True),
         Key("value", "expression", "The field whose value is put there.", "device", required=True),
         Key("for", "duration", "For how long.", "30d", required=True),
-        Key("max_per_hour", "whole", "How many an hour there may be.", "50", required=True),
+        Key("max_per_hour", "whole number", "How many an hour there may be.", "50", required=True),
     ),
 )
 
@@ -526,6 +532,11 @@ EVENT: Final = Shape(
     open="field value",
 )
 
+FIELDS: Final = Shape("fields", "Fields of a message.", (), open="field value")
+PROFILE: Final = Shape(
+    "profile", "A profile message: whom it is about, and attributes.", (), open="attribute"
+)
+
 TEST: Final = Shape(
     "test",
     "A timeline of events with what is expected of the rule; it begins with an empty history.",
@@ -533,31 +544,32 @@ TEST: Final = Shape(
         Key("name", "text", "What the test shows.", "five small then a large one", required=True),
         Key(
             "start",
-            "instant",
+            "date or time",
             "The time that events count from.",
             "2026-03-02T10:00:00Z",
             required=True,
         ),
         Key(
             "defaults",
-            "field value",
+            "",
             "Fields that every event has unless it says otherwise.",
             "{type: card_auth, card: C1}",
-            form=NAMES,
+            shapes=("fields",),
         ),
         Key(
             "lists",
-            "value",
+            "values",
             "What lists hold during the test, in place of their files.",
             "{branch_kiosks: [D2]}",
             form=NAMES,
         ),
         Key(
             "profiles",
-            "field value",
+            "",
             "What is known of customers, accounts and cards at the start.",
             "[{customer: K1, segment: student}]",
             form=LIST,
+            shapes=("profile",),
         ),
         Key(
             "rates",
@@ -596,7 +608,7 @@ RULE: Final = Shape(
             "Tiny purchases, then a large one",
             required=True,
         ),
-        Key("version", "whole", "Goes up by one with each change of what it does.", "1"),
+        Key("version", "whole number", "Goes up by one with each change of what it does.", "1"),
         Key("owner", "text", "Who answers for it.", "cards-fraud", required=True),
         Key(
             "severity",
@@ -711,7 +723,7 @@ RULE: Final = Shape(
             "",
             "What happens when it fires; each item is one action.",
             "[alert: {queue: cards-l1}]",
-            form=LIST,
+            form=TAGGED,
             shapes=ACTION_KINDS,
         ),
         Key(
@@ -740,7 +752,7 @@ OVERRIDE: Final = Shape(
         Key("rule", "id", "Which rule.", "STRUCT-001", required=True),
         Key(
             "written_for",
-            "whole",
+            "whole number",
             "The version of the rule that it was written for.",
             "4",
             required=True,
@@ -749,14 +761,14 @@ OVERRIDE: Final = Shape(
         Key("replace_when", "condition", "In place of the condition.", "amount > 5_000 CNY"),
         Key(
             "set",
-            "field value",
+            "anything",
             "Other values for keys of the rule; params.NAME for a param.",
             "{mode: shadow}",
             form=NAMES,
         ),
         Key(
             "add",
-            "field value",
+            "anything",
             "More items for lists of the rule.",
             "{exceptions: []}",
             form=NAMES,
@@ -769,7 +781,7 @@ RETIRED: Final = Shape(
     "A rule that is gone; its id is never used again.",
     (
         Key("id", "id", "Its id.", "CARD-OLD-001", required=True),
-        Key("on", "instant", "When it was retired.", "2026-05-01", required=True),
+        Key("on", "date or time", "When it was retired.", "2026-05-01", required=True),
         Key("why", "text", "Why.", "CARD-TEST-001 does it better", required=True),
         Key("replaced_by", "id", "What does its work now.", "CARD-TEST-001", form=SOME),
     ),
@@ -781,7 +793,7 @@ SUPPRESSION: Final = Shape(
     (
         Key("rule", "id", "Which rule.", "TRAVEL-001", required=True),
         Key("entity", "text", "For whom only.", "{card: C7}", form=NAMES),
-        Key("until", "instant", "Until when.", "2026-04-01", required=True),
+        Key("until", "date or time", "Until when.", "2026-04-01", required=True),
         Key("why", "text", "Why.", "the customer is known to travel", required=True),
         Key("by", "text", "Who did it.", "m.keller", required=True),
     ),
@@ -847,7 +859,7 @@ SECTIONS: Final = Shape(
 _INHERITED: Final = "the pack extends another, or runs after another"
 PACK: Final = Shape(
     "pack",
-    "pack.yaml: what holds for a pack as a whole; the sections of any file may stand here too.",
+    "What holds for a pack as a whole; the sections of any file may stand here too.",
     (
         Key("pack", "text", "Its name.", "core", required=True),
         Key("version", "text", "Its version, three numbers.", "4.2.0", required=True),
@@ -887,7 +899,7 @@ PACK: Final = Shape(
         ),
         Key(
             "max_freezes_per_hour",
-            "whole",
+            "whole number",
             "How many freezes an hour all rules together may ask for; 0 for no limit.",
             "60",
         ),
@@ -920,7 +932,7 @@ SHAPES: Final[dict[str, Shape]] = {
             FEATURE,
         ),
         *(RULE, PARAM, EFFECTIVE, IF_UNDECIDED, DEDUP, EXCEPTION, *ACTIONS.values()),
-        *(TEST, EVENT, OVERRIDE, RETIRED, SUPPRESSION),
+        *(TEST, EVENT, FIELDS, PROFILE, OVERRIDE, RETIRED, SUPPRESSION),
     )
 }
 

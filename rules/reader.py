@@ -179,7 +179,7 @@ class Reader:
         high: int = 10**9,
         wanted: bool | None = None,
     ) -> int:
-        self._of_kind(key, "whole")
+        self._of_kind(key, "whole number")
         node = self.scalar(key, wanted=wanted)
         if node is None:
             return default
@@ -255,7 +255,7 @@ class Reader:
 
     def instant(self, key: str, zone: ZoneInfo, *, wanted: bool | None = None) -> int | None:
         """Return a date (its midnight in `zone`) or a time with offset, in microseconds since 1970."""
-        self._of_kind(key, "instant")
+        self._of_kind(key, "date or time")
         node = self.scalar(key, wanted=wanted)
         if node is None:
             return None

@@ -5,12 +5,12 @@ Only argparse is imported at the top, so that `weir --help` is quick; each verb 
 
 from typing import TYPE_CHECKING
 
-from replay.workbench import checking, explaining, testing
+from replay.workbench import checking, describing, explaining, testing
 
 if TYPE_CHECKING:
     import argparse
 
-VERBS = (checking, testing, explaining)  # in the order of `weir rules --help`
+VERBS = (checking, testing, explaining, describing)  # in the order of `weir rules --help`
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
