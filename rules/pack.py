@@ -22,7 +22,7 @@ from config import packs as extending
 from config.errors import ConfigError
 from config.packs import HEAD_FILE
 from config.rates import Rates
-from rules import language
+from rules import language, overrides, retired, suppressions
 from rules.check import bands as band_check
 from rules.check.findings import ERROR, Finding, at_range, of_fault, ordered
 from rules.check.presence import Presence
@@ -35,9 +35,11 @@ from rules.definitions import (
     Pack,
     Reason,
     Rule,
+    Suppression,
     TableDefinition,
 )
 from rules.features import Names, Source, scope_of
+from rules.overrides import Override
 from rules.reader import Findings, Reader, place
 from rules.rule_files import Draft, Head, check_keys, draft, feature_source, finish
 from rules.syntax import parse
@@ -73,8 +75,16 @@ class Loaded:
 class Workshop:
     """Reads single rules again after a change to their text; everything else of the packs stays as it is."""
 
-    nodes: dict[str, marks.MapNode]  # of the rules, by id
+    nodes: dict[str, marks.MapNode]  # of the rules, by id, as packs on top have changed them
     head: Head
+    bases: Mapping[str, marks.MapNode] = field(
+        default_factory=dict
+    )  # of those, as they were before
+    suppressions: Mapping[Suppression, marks.Node] = field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()  # as far as they could be read: those with errors too
+    drafts: tuple[Draft, ...] = ()  # one for each of them
+    places: Mapping[str, marks.TextNode] = field(default_factory=dict)  # "list vips" -> its key
+    sources: tuple[marks.Source, ...] = ()  # every file that was read
 
     def remake(
         self, node: marks.MapNode, texts: Mapping[str, marks.TextNode] | None = None
@@ -134,7 +144,11 @@ class _Content:
     tables: dict[str, TableDefinition] = field(default_factory=dict)
     places: dict[str, marks.TextNode] = field(default_factory=dict)  # "list x" -> its key
     hashes: dict[str, str] = field(default_factory=dict)
-    rules: list[tuple[marks.Node, str]] = field(default_factory=list)  # and the pack they stand in
+    # and the pack they stand in
+    rules: list[tuple[marks.Node, str]] = field(default_factory=list)
+    retired: list[tuple[marks.Node, str]] = field(default_factory=list)
+    suppressions: list[tuple[marks.Node, str]] = field(default_factory=list)
+    overrides: list[Override] = field(default_factory=list)
 
 
 def load(paths: Sequence[Path], schema: SchemaLike, rates: Rates | None = None) -> Loaded:
@@ -165,7 +179,17 @@ def _load(paths: Sequence[Path], schema: SchemaLike, rates: Rates | None) -> Loa
         reads = frozenset({"labels", "models"}) if source.kind == "macro" else frozenset()
         source.scope = replace(scope, reads=reads)
     names.type_all()
-    rules, features, workshop = _rules(content, names, scope, findings)
+    rules, features, workshop = _rules(content, names, scope, _extended(heads), findings)
+    ids = {id_: node["id"] for id_, node in workshop.nodes.items()}
+    known = {id_: node for id_, node in ids.items() if isinstance(node, marks.TextNode)}
+    gone = retired.read(content.retired, known, head.zone, findings)
+    silenced = suppressions.read(content.suppressions, known, gone, schema, head.zone, findings)
+    workshop = replace(
+        workshop,
+        suppressions=silenced,
+        places=content.places,
+        sources=tuple(f.reader.node.source for f in files if f.reader is not None),
+    )
     if not content.rules:
         by_head = sorted(files, key=lambda f: f.relative != HEAD_FILE)
         read = [f.reader.node.source for f in by_head if f.reader is not None]
@@ -194,6 +218,8 @@ def _load(paths: Sequence[Path], schema: SchemaLike, rates: Rates | None) -> Loa
         members=tuple(Member(h.name, h.version, h.root) for h in heads),
         files=dict(sorted(content.hashes.items())),
         sha256=_hash_of(content.hashes),
+        suppressions=tuple(silenced),
+        retired=gone,
     )
     return Loaded(pack, found, *counts, workshop)
 
@@ -272,6 +298,20 @@ def _names_of(heads: Sequence[_PackHead], files: Sequence[_File], findings: Find
         if other is not head and head.name:
             what = f"pack {head.name} has the name of the pack in {other.root}"
             findings.at("WR105", readers[head.root].key("pack"), what, "rename one of them")
+
+
+def _extended(heads: Sequence[_PackHead]) -> dict[str, frozenset[str]]:
+    """Of each pack the packs that it extends, directly or not."""
+    below = {h.name: h.extends.name for h in heads if h.extends is not None}
+    found: dict[str, frozenset[str]] = {}
+    for head in heads:
+        names: list[str] = []
+        at = below.get(head.name)
+        while at is not None and at not in names:
+            names.append(at)
+            at = below.get(at)
+        found[head.name] = frozenset(names) - {head.name}
+    return found
 
 
 def _check_extends(
@@ -401,7 +441,6 @@ def _collect(
         r = file.reader
         if r is None or r.map is None:
             continue
-        r.not_yet("overrides", "retired", "suppressions")
         _reasons(r, content, findings)
         for key, node in r.entries("lists"):
             if _is_new("list", key, content, findings):
@@ -427,7 +466,12 @@ def _collect(
             feature = feature_source(key, node, findings, scope)
             if feature is not None:
                 names.add(feature)
-        content.rules += [(item, named.get(file.root, "")) for item in r.items("rules")]
+        pack = named.get(file.root, "")
+        content.rules += [(item, pack) for item in r.items("rules")]
+        read = (overrides.read(item, pack, findings) for item in r.items("overrides"))
+        content.overrides += [override for override in read if override is not None]
+        content.retired += [(item, pack) for item in r.items("retired")]
+        content.suppressions += [(item, pack) for item in r.items("suppressions")]
         r.done()
 
 
@@ -486,23 +530,34 @@ def _sentences(r: Reader) -> dict[str, str]:
 
 
 def _rules(
-    content: _Content, names: Names, scope: Scope, findings: Findings
+    content: _Content,
+    names: Names,
+    scope: Scope,
+    below: Mapping[str, frozenset[str]],
+    findings: Findings,
 ) -> tuple[list[Rule], dict[str, Feature], Workshop]:
+    applied = overrides.apply(content.overrides, content.rules, below, findings)
+    for stale in applied.stale:
+        overrides.report_stale(stale, findings)
     head = Head(findings, names, replace(scope, reads=frozenset({"models"})), content.reasons)
     ids: dict[str, marks.TextNode] = {}
     drafts = [
-        d for d in (draft(item, head, ids, pack) for item, pack in content.rules) if d is not None
+        d for d in (draft(item, head, ids, pack) for item, pack in applied.rules) if d is not None
     ]
     _share_names(drafts, scope, findings)
-    rules = [finish(d, head) for d in drafts]
+    rules = [
+        replace(rule, origins=applied.origins[rule.id]) if rule.id in applied.origins else rule
+        for rule in (finish(d, head) for d in drafts)
+    ]
     features = dict(names.features)
     for d in drafts:
         features.update(d.names.features)
     presence = Presence(features)
     for rule, d in zip(rules, drafts, strict=True):
         check_keys(rule, d, head, presence)
-    nodes = {d.id: d.reader.node for d in drafts if isinstance(d.reader.node, marks.MapNode)}
-    return rules, features, Workshop(nodes, head)
+    nodes = {d.id: d.node for d in drafts if isinstance(d.node, marks.MapNode) and d.id}
+    workshop = Workshop(nodes, head, applied.bases, rules=tuple(rules), drafts=tuple(drafts))
+    return rules, features, workshop
 
 
 def _share_names(drafts: Iterable[Draft], scope: Scope, findings: Findings) -> None:

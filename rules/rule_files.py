@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from config import marks
-from rules import language
+from rules import language, overrides
 from rules.actions import Actions
 from rules.check.presence import Presence, can_be_missing
 from rules.check.suggest import did_you_mean, nearest
@@ -46,6 +46,8 @@ class Draft:
     scope: Scope
     params: tuple[Param, ...]
     pack: str
+    node: marks.Node  # of the rule, with what narrows it
+    narrow: marks.TextNode | None = None  # by a pack on top
 
 
 def feature_source(
@@ -95,7 +97,8 @@ def draft(
 ) -> Draft | None:
     """Read a rule's id, params, lets and own features, so that all names of the pack are known."""
     findings = head.findings
-    r = Reader(item, findings, "a rule", language.RULE)
+    inner, narrow = overrides.split(item)
+    r = Reader(inner, findings, "a rule", language.RULE)
     if r.map is None:
         return None
     node = r.scalar("id")
@@ -125,7 +128,7 @@ def draft(
             names.add(Source("let", key.value, key, value, scope, rule_id))
         else:
             findings.at("WR027", value, f"let {key.value} is a text with an expression")
-    return Draft(r, rule_id, names, scope, params, pack)
+    return Draft(r, rule_id, names, scope, params, pack, item, narrow)
 
 
 def _params(r: Reader, findings: Findings, scope: Scope) -> tuple[Param, ...]:
@@ -182,7 +185,7 @@ def finish(part: Draft, head: Head) -> Rule:
     on = _on(r, scope)
     mode = r.word("mode", "shadow")
     when_node = r.scalar("when")
-    when = _condition(when_node, findings, scope)
+    when, text = _narrowed(when_node, part.narrow, findings, scope)
     items = r.items("actions")
     only_reports = bool(items) and all(
         isinstance(i, marks.MapNode) and set(i) == {"report"} for i in items
@@ -230,7 +233,7 @@ def finish(part: Draft, head: Head) -> Rule:
         exceptions=exceptions,
         if_undecided=undecided,
         tests=tests,
-        text=when_node.value.strip() if when_node is not None else "",
+        text=text,
         pack=part.pack,
     )
 
@@ -244,6 +247,31 @@ def _condition(node: marks.TextNode | None, findings: Findings, scope: Scope) ->
     found = checker.condition(tree)
     text.problems(problems, checker.money_literals, scope.currency)
     return found
+
+
+def _narrowed(
+    node: marks.TextNode | None,
+    narrow: marks.TextNode | None,
+    findings: Findings,
+    scope: Scope,
+) -> tuple[Node, str]:
+    """The condition and its text for people; what a pack on top demands too is joined to the tree."""
+    when = _condition(node, findings, scope)
+    text = node.value.strip() if node is not None else ""
+    if narrow is None or node is None:
+        return when, text
+    more = _moved(_condition(narrow, findings, scope), overrides.narrow_begin(node))
+    clauses = [part for n in (when, more) for part in (n.args if n.op == "and" else (n,))]
+    written = [(when, text), (more, narrow.value.strip())]
+    loose = ("or", "if")
+    texts = [f"({shown})" if n.op in loose else shown for n, shown in written]
+    return Node("and", Type(BOOL), tuple(clauses), span=when.span), "\nand ".join(texts)
+
+
+def _moved(node: Node, by: int) -> Node:
+    """The tree with all its spans `by` characters further on."""
+    span = Span(node.span.start + by, node.span.end + by) if node.span is not None else None
+    return replace(node, args=tuple(_moved(arg, by) for arg in node.args), span=span)
 
 
 def _score(r: Reader, findings: Findings, scope: Scope, *, wanted: bool) -> Node:

@@ -223,6 +223,37 @@ PAGES: Final[dict[str, Page]] = {
     "WR324": Page(
         "error", "A freeze that lasts too long", "Automation restricts for at most 72 hours."
     ),
+    "WR325": Page(
+        "error",
+        "A rule does something else under the same version",
+        "rules.lock says what each version of a rule does, and this body is another one. A decision names rule and "
+        "version; if one version can mean two things, nobody can say later why it was decided so. Raise `version:` "
+        "(of an override: the version of its pack), then run `weir rules lock`. Comments, names, descriptions, tests "
+        "and the content of lists may change freely.",
+    ),
+    "WR326": Page(
+        "error",
+        "An override was written for another version of its rule",
+        "The pack below has changed the rule since somebody looked at it. Compare the two bodies, decide whether the "
+        "override still means what it should, and write the new version into `written_for:`.",
+    ),
+    "WR327": Page(
+        "error",
+        "Two overrides of one part of a rule",
+        "Packs are read in no order, so only one of them can change a part. Keep one of the two.",
+    ),
+    "WR328": Page(
+        "error",
+        "A retired id is used again",
+        "Old alerts and decisions name rules by id. If an id meant another rule later, they could not be read any "
+        "more. Give the new rule an id that was never used.",
+    ),
+    "WR329": Page(
+        "error",
+        "There is no such rule",
+        "An override changes a rule of a pack that its own pack extends; a suppression and `replaced_by` name a rule "
+        "of the packs that run together.",
+    ),
     "WR330": Page(
         "error",
         "The extended pack is not there",
@@ -237,6 +268,22 @@ PAGES: Final[dict[str, Page]] = {
         "error",
         "Packs extend each other in a circle",
         "None of them could be read before the others.",
+    ),
+    "WR333": Page(
+        "error",
+        "rules.lock cannot be used",
+        "The file is generated: it is not YAML, holds something that `weir rules lock` does not write, or lacks the "
+        "present version of a rule. Take it from version control again, or run `weir rules lock`.",
+    ),
+    "WR334": Page(
+        "info",
+        "The pack has no rules.lock",
+        "Without it nobody notices that a rule changed under the same version. `weir rules lock` writes one.",
+    ),
+    "WR335": Page(
+        "warn",
+        "A suppression is over",
+        "It does nothing any more, and makes it harder to see which are in force. Remove or renew it.",
     ),
 }
 

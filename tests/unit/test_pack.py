@@ -131,7 +131,12 @@ def test_a_pack_means_the_same_in_any_order_of_files(tmp_path):
             "WR321",
             "the band from 500 to 400 is empty",
         ),
-        ("pack: test", "pack: test\noverrides: []", "WR028", '"overrides" is not in this version'),
+        (
+                "pack: test",
+                "pack: test\noverrides: 5",
+                "WR027",
+                '"overrides" is a list: each item begins with "- "',
+            ),
     ],
 )
 def test_a_wrong_head_is_reported(tmp_path, old, new, code, message):
