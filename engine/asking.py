@@ -1,4 +1,4 @@
-"""Ask a running engine: drop a command into OUT/control/ and wait for its answer (engine/control.py is the other end)."""
+"""Ask a running engine: drop a command into OUT/control/, wait for its answer (engine/control.py is the other end)."""
 
 import json
 import os

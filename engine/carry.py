@@ -111,9 +111,18 @@ def carry(
     `old` must not be used afterwards: large state is handed over, not copied. It is as before when this raises
     `StateError` (the new configuration cannot go on from this state) or `ConfigError` (it cannot be built).
     """
-    _refuse(old, setup)
+    refuse(old, setup)
     shapes = [windows.shape for windows in old.windows] if shapes is None else shapes
     new = Core(setup, required=old.required, shapes=shapes)
+    return new, hand_over(old, new)
+
+
+def hand_over(old: Core, new: Core) -> Carried:
+    """Have `new`, built with the shapes of `old` and empty, go on where `old` stands, which was not to be refused.
+
+    `old` must not be used afterwards.
+    """
+    setup = new.setup
     new.seq = old.seq + 1
     new.admission.core_us = old.core_us
     new.dictionaries.adopt(old.dictionaries)
@@ -130,7 +139,7 @@ def carry(
     empty = _carry_windows(old, new)
     fresh = _begin_warming(old, new, empty)
     new.ruleset.refresh(new.dictionaries)
-    carried = Carried(
+    return Carried(
         _said({r.id: old.meanings.rule(r) for r in old.setup.pack.rules},
               {r.id: new.meanings.rule(r) for r in setup.pack.rules}),
         _said({n: old.meanings.column(n) for n in old.setup.pack.features},
@@ -142,10 +151,9 @@ def carry(
         missing,
         tuple(notes),
     )  # fmt: skip
-    return new, carried
 
 
-def _refuse(old: Core, setup: Setup) -> None:
+def refuse(old: Core, setup: Setup) -> None:
     """Raise `StateError` if the new configuration cannot go on from this state."""
     before, now = old.setup.pack.currency, setup.pack.currency
     if before != now:

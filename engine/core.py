@@ -5,7 +5,7 @@ dependence on where batches are cut. The order of the stages stands in `apply`, 
 brokers, metrics and people are shells around it (engine/runner.py).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -83,6 +83,17 @@ class Outcome:
     scores: dict[str, NDArray[np.float64]]
 
 
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """What a core is built from beside its state; may be pickled (engine/reload/parcel.py)."""
+
+    setup: Setup
+    layout: Layout
+    ruleset: Ruleset
+    scoring: Scoring
+    meanings: Meanings
+
+
 class Core:
     """The state machine. `load` of what `save` gave, then the same messages, gives the same bytes again."""
 
@@ -94,17 +105,55 @@ class Core:
         required : False in rule tests
         shapes   : of the windows of each stratum, where they are to fit those of another core (engine/carry.py)
         """
+        for _ in self._assemble(setup, None, shapes, required=required):
+            pass
+
+    @classmethod
+    def in_steps(
+        cls, compiled: Compiled, shapes: Sequence[Shape], *, required: bool = True
+    ) -> "Iterator[Core | None]":
+        """Build the very core that `cls(compiled.setup, ...)` would be, a few ms a step; the last step gives it."""
+        core = cls.__new__(cls)
+        for _ in core._assemble(  # noqa: SLF001
+            compiled.setup, compiled, shapes, required=required
+        ):
+            yield None
+        yield core
+
+    def compiled(self) -> Compiled:
+        """What another process builds this very core from; of one that has taken nothing in."""
+        for rule in self.setup.pack.rules:
+            self.meanings.rule(rule)
+        for name in self.setup.pack.features:
+            self.meanings.column(name)
+        return Compiled(self.setup, self.layout, self.ruleset, self.scoring, self.meanings)
+
+    def _assemble(
+        self,
+        setup: Setup,
+        compiled: Compiled | None,
+        shapes: Sequence[Shape],
+        *,
+        required: bool,
+    ) -> Iterator[None]:
         self.setup, self.required = setup, required
         settings, pack, schema = setup.configuration.settings, setup.pack, setup.schema
         self.config = setup.sha256
-        self.layout = Layout()
-        self.ruleset = Ruleset.compile(pack, schema, self.layout, setup.derived)
+        self.layout = Layout() if compiled is None else compiled.layout
+        if compiled is not None:
+            self.ruleset = compiled.ruleset
+        else:
+            self.ruleset = Ruleset.compile(pack, schema, self.layout, setup.derived)
         known = _Columns(schema, pack.currency)
         Decider.add_columns(pack, known, self.layout)
         for name in setup.configuration.models.inputs:
             if name in known.columns:
                 self.layout.add(name, known.type_of(name))
-        self.scoring = Scoring(setup.configuration.models, self.layout)
+        if compiled is not None:
+            self.scoring = compiled.scoring
+        else:
+            self.scoring = Scoring(setup.configuration.models, self.layout)
+        yield
         self.dictionaries = Dictionaries()
         self.ruleset.refresh(self.dictionaries)
         self.attributes = Attributes(schema, self.layout)
@@ -117,21 +166,25 @@ class Core:
             message_bytes_max=settings.message_bytes_max,
             required=required,
         )
-        self.meanings = Meanings(setup)
-        self.windows = [
-            Windows(
+        yield
+        self.meanings = Meanings(setup) if compiled is None else compiled.meanings
+        self.windows = []
+        for k, stratum in enumerate(self.ruleset.strata):
+            windows = Windows(
                 stratum.windows,
                 self.layout,
                 setup.lateness_us,
                 pack.timezone,
                 namer=self.meanings.spec,
-                shape=shapes[k] if k < len(shapes) else (),
                 n_filters=stratum.n_filters,
+                in_steps=True,
             )
-            for k, stratum in enumerate(self.ruleset.strata)
-        ]
+            yield from windows.lay_out(shapes[k] if k < len(shapes) else ())
+            self.windows.append(windows)
+        yield
         self.warming = Warming(setup, self.ruleset)
         self.links = Links(pack, self.layout, self.dictionaries)
+        yield
         self.exchange = Exchange(
             schema, self.layout, pack.currency, setup.rates, self.ruleset.conversions
         )
@@ -149,6 +202,7 @@ class Core:
             jump_us_max=settings.jump_max_us,
             future_us_max=settings.future_max_us,
         )
+        yield
         needs_approval = settings.approval == REQUIRED
         self.proposals = Proposals(self.config, needs_approval=needs_approval)
         self.decider = Decider(

@@ -32,6 +32,8 @@ class Meanings:
     def __init__(self, setup: Setup) -> None:
         self._pack, self._schema, self._derived = setup.pack, setup.schema, setup.derived
         self._columns: dict[str, str] = {}
+        self._rules: dict[str, str] = {}
+        self._specs: dict[str, Meaning] = {}
 
     def column(self, name: str) -> str:
         """The meaning of a field, attribute, feature or `convert(...)`; of anything else its name."""
@@ -58,10 +60,17 @@ class Meanings:
 
     def rule(self, rule: Rule) -> str:
         """The meaning of a rule: everything that may change what it does or says."""
-        return self._anything(rule)
+        if rule.id not in self._rules:
+            self._rules[rule.id] = self._anything(rule)
+        return self._rules[rule.id]
 
     def spec(self, spec: WindowSpec) -> Meaning:
         """What a window feature is to its event log."""
+        if spec.name not in self._specs:
+            self._specs[spec.name] = self._spec(spec)
+        return self._specs[spec.name]
+
+    def _spec(self, spec: WindowSpec) -> Meaning:
         aggregate, argument = spec.aggregate, spec.argument
         where = self.node(aggregate.where) if aggregate.where is not None else ""
         given = ""

@@ -118,11 +118,19 @@ class Scoring:
         return saved
 
     def adopt(self, other: "Scoring", names: Iterable[str]) -> None:
-        """Go on from what the models `names` of `other` have learned; with the champion goes its calibration."""
+        """Go on with the very models `names` of `other`, which must not be used any more.
+
+        With the champion goes its calibration.
+        """
         for name in names:
-            self._models[name].load(other._models[name].save())  # noqa: SLF001
+            self._models[name] = other._models[name]  # noqa: SLF001
             if name == self.champion == other.champion:
-                self._calibrator.load(other._calibrator.save())  # noqa: SLF001
+                self._calibrator = other._calibrator  # noqa: SLF001
+
+    def leave_out(self, names: Iterable[str]) -> None:
+        """Forget the models `names`: they are adopted from another before anything is scored."""
+        for name in names:
+            del self._models[name]
 
     def load(self, saved: Mapping[str, NDArray[Any]]) -> None:
         self._calibrator.load(under(saved, "calibration"))

@@ -42,6 +42,8 @@ class Warming:
         self.rule_us = np.full(
             len(self._ruleset.rules), NEVER if begin_us is None else begin_us, np.int64
         )
+        if begin_us is None and not since_us:
+            return
         known: dict[str, int] = {}
         for k, rule in enumerate(self._ruleset.rules):
             reads = (rule.when, rule.score, *(clause.when for clause in rule.exceptions))

@@ -1,6 +1,6 @@
 """The window features of one stratum: sorted into event logs by key, each run by one kernel call a batch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -74,22 +74,33 @@ class Windows:
         namer: Namer = by_place,
         shape: Shape = (),
         n_filters: int = -1,
+        in_steps: bool = False,
     ) -> None:
         """Lay out the features.
 
         namer     : says what each feature means, so that saved state can be told from that of other features
         shape     : of the state that this one will go on from; empty: as suits these features
         n_filters : rows of the filters that `apply` is given; only needed with a shape or a load
+        in_steps  : the caller goes through `lay_out(shape)` before anything else
         """
         self._specs, self._layout, self._lateness_us, self._zone = specs, layout, lateness_us, zone
         self._updates_us, self._sweep, self._reserved_bytes = updates_us, sweep, reserved_bytes
         self._namer, self._n_filters = namer, n_filters
-        self._lay_out(shape)
+        self.shape: Shape = shape
+        self.logs: dict[str, EventLog] = {}
+        if not in_steps:
+            self._lay_out(shape)
 
     def _lay_out(self, shape: Shape) -> None:
+        for _ in self.lay_out(shape):
+            pass
+
+    def lay_out(self, shape: Shape) -> Iterator[None]:
+        """Make the event logs, empty, a step each: for whoever must not be held up (`in_steps`)."""
         arranged = arrange(self._specs, self._namer, shape)
-        self.shape: Shape = tuple(log.shape for log in arranged)
-        self.logs: dict[str, EventLog] = {}
+        yield
+        self.shape = tuple(log.shape for log in arranged)
+        self.logs = {}
         self._has_gaps = any(slot.gone for log in self.shape for slot in log.slots)
         nothing = self._nothing() if self._has_gaps else (-1, -1, -1)
         for log, specs in arranged:
@@ -106,6 +117,7 @@ class Windows:
                 gaps=gaps,
                 nothing=nothing,
             )
+            yield
         self.together = Together(tuple(self.logs.values()))
 
     def _nothing(self) -> tuple[int, int, int]:

@@ -1,0 +1,106 @@
+"""A compiled configuration in pieces: the core that is put together from it is the one that would have been built."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from config.settings import BANK
+from engine.carry import carry, hand_over
+from engine.core import Compiled, Core
+from engine.reload.parcel import Receiver, Sender, for_running
+from engine.setup import read_setup
+from tests import banking
+
+
+@pytest.fixture(scope="module")
+def setup():
+    return read_setup(BANK)
+
+
+@pytest.fixture(scope="module")
+def lines(tmp_path_factory):
+    return banking.traffic(tmp_path_factory.mktemp("traffic"), 4, accounts=120, days=4)[:3000]
+
+
+def sent(core):
+    """What arrives when a compiled core is sent."""
+    receiver = Receiver()
+    for piece in Sender().pieces(core.compiled()):
+        found = receiver.take(piece)
+    assert isinstance(found, Compiled)
+    return found
+
+
+def assembled(compiled, shapes=()):
+    *steps, core = Core.in_steps(compiled, shapes)
+    assert steps == [None] * len(steps)
+    return core
+
+
+def decide(core, lines):
+    """Outcomes and state after `lines`, in batches of 500."""
+    streams = b""
+    for first in range(0, len(lines), 500):
+        part = lines[first : first + 500]
+        outcome = core.apply(part, [f"in:{first + k}" for k in range(len(part))])
+        streams += b"".join(outcome.streams[name] for name in sorted(outcome.streams))
+    return streams, {name: array.tobytes() for name, array in core.save().items()}
+
+
+def test_the_core_from_pieces_decides_and_saves_the_same_bytes(setup, lines):
+    expected = decide(Core(setup), lines)
+    assert len(expected[0]) > 100_000
+    assert decide(assembled(sent(Core(for_running(setup)))), lines) == expected
+
+
+def test_a_core_from_pieces_is_handed_the_state_as_a_carried_one_is(setup, lines):
+    half = len(lines) // 2
+    cores = [Core(setup), Core(setup)]
+    for core in cores:
+        decide(core, lines[:half])
+    carried, told = carry(cores[0], setup)
+    shapes = [windows.shape for windows in cores[1].windows]
+    compiled = sent(Core(for_running(setup), shapes=shapes))
+    handed = assembled(compiled, shapes)
+    assert hand_over(cores[1], handed).evidence() == told.evidence()
+    assert decide(handed, lines[half:]) == decide(carried, lines[half:])
+
+
+def test_another_process_compiles_the_same(setup, lines):
+    """With another seed of its hashes, as every process has."""
+    program = (
+        "import sys; from config.settings import BANK; from engine.core import Core; "
+        "from engine.reload.parcel import Sender, for_running; from engine.setup import read_setup\n"
+        "for piece in Sender().pieces(Core(for_running(read_setup(BANK))).compiled()):\n"
+        "    sys.stdout.buffer.write(len(piece).to_bytes(4, 'big') + piece)\n"
+    )
+    answers = []
+    for seed in ("1", "2"):
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            capture_output=True,
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        )
+        receiver, rest = Receiver(), done.stdout
+        while rest:
+            n = int.from_bytes(rest[:4], "big")
+            found, rest = receiver.take(rest[4 : 4 + n]), rest[4 + n :]
+        answers.append(decide(assembled(found), lines[:1500]))
+    assert answers[0] == answers[1] == decide(Core(setup), lines[:1500])
+
+
+def test_no_piece_takes_long_to_read(setup):
+    """None is large: each rule and feature comes alone, and later pieces refer to them."""
+    pieces = list(Sender().pieces(Core(for_running(setup)).compiled()))
+    assert max(map(len, pieces)) < sum(map(len, pieces)) / 3
+    assert len(pieces) > len(setup.pack.rules) + len(setup.pack.features)
+
+
+def test_tests_of_rules_stay_at_home(setup):
+    assert any(rule.tests for rule in setup.pack.rules)
+    found = sent(Core(for_running(setup)))
+    assert not any(rule.tests for rule in found.setup.pack.rules)
+    assert found.setup.sha256 == setup.sha256
