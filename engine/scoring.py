@@ -48,7 +48,8 @@ class Scoring:
             picks = [self.inputs.index(i) for i in entry.inputs]
             self._picks[name] = np.array(picks, np.int64)
         self._parts = np.zeros((0, 0))  # of the last batch: what each input added to the champion
-        self._calibrator = registry.calibrator(self._models[file.champion])
+        champion = self._models.get(file.champion)  # none where rules are tried without models
+        self._calibrator = registry.calibrator(champion) if champion is not None else None
         places = layout.places
         self._places = {n: places[f"model.{n}"].row for n in self.names if f"model.{n}" in places}
         self._score_row = places["model.score"].row if "model.score" in places else -1
@@ -94,6 +95,7 @@ class Scoring:
                 scores[name] = column
                 continue
             self._parts = of_rows(parts)
+            assert self._calibrator is not None
             self._calibrator.process(raw, learns, label, raw)
             scores[CHAMPION] = of_rows(np.where(scored, np.round(raw, DECIMALS), np.nan))
             if self._score_row >= 0:
@@ -102,6 +104,8 @@ class Scoring:
 
     def explain(self, row: int) -> list[tuple[str, float]]:
         """Contributions to the champion's raw score of one row of the last batch, the strongest first."""
+        if self._calibrator is None:
+            return []
         names = (self.inputs[p] for p in self._picks[self.champion])
         named = [
             (name, round(part, DECIMALS))
@@ -112,7 +116,9 @@ class Scoring:
         )
 
     def save(self) -> Arrays:
-        saved = prefixed("calibration", self._calibrator.save())
+        saved: Arrays = {}
+        if self._calibrator is not None:
+            saved = prefixed("calibration", self._calibrator.save())
         for name, model in self._models.items():
             saved |= prefixed(f"model.{name}", model.save())
         return saved
@@ -133,7 +139,8 @@ class Scoring:
             del self._models[name]
 
     def load(self, saved: Mapping[str, NDArray[Any]]) -> None:
-        self._calibrator.load(under(saved, "calibration"))
+        if self._calibrator is not None:
+            self._calibrator.load(under(saved, "calibration"))
         for name, model in self._models.items():
             model.load(under(saved, f"model.{name}"))
 

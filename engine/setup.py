@@ -128,7 +128,7 @@ def _checked(configuration: Configuration, *, fits_models: bool) -> Setup:
     notes: tuple[str, ...] = ()
     if fits_models:
         known = {*schema.columns, *loaded.pack.features}
-        models, notes = _models_for(configuration.models, known)
+        models, notes = models_for(configuration.models, known)
         configuration = replace(configuration, models=models)
     return Setup(
         configuration,
@@ -141,7 +141,7 @@ def _checked(configuration: Configuration, *, fits_models: bool) -> Setup:
     )
 
 
-def _models_for(file: ModelsFile, known: Collection[str]) -> tuple[ModelsFile, tuple[str, ...]]:
+def models_for(file: ModelsFile, known: Collection[str]) -> tuple[ModelsFile, tuple[str, ...]]:
     """The models as far as other packs declare what they read, and a note for each that lost an input.
 
     A pack tried in place of the configuration's own need not declare the features of its models; an input that is

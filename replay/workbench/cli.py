@@ -5,17 +5,17 @@ Only argparse is imported at the top, so that `weir --help` is quick; each verb 
 
 from typing import TYPE_CHECKING
 
-from replay.workbench import checking, describing, explaining, testing
+from replay.workbench import backtest, checking, describing, explaining, testing
 
 if TYPE_CHECKING:
     import argparse
 
-VERBS = (checking, testing, explaining, describing)  # in the order of `weir rules --help`
+VERBS = (checking, testing, backtest, explaining, describing)  # in the order of `weir rules --help`
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the group `rules` with its verbs."""
-    rules = commands.add_parser("rules", help="check, test and explain rule packs")
+    rules = commands.add_parser("rules", help="check, test, try and explain rule packs")
     verbs = rules.add_subparsers(metavar="VERB", required=True)
     for verb in VERBS:
         verb.add(verbs)
