@@ -38,11 +38,12 @@ class Helper:
     def is_running(self) -> bool:
         return self._process is not None
 
-    def start(self, seq: int) -> None:
-        """Have a snapshot written at `seq`."""
+    def start(self, seq: int, kept: int) -> None:
+        """Have a snapshot written at `seq`, and before that all but the newest `kept` removed."""
         module = "engine.durable.snapshot_helper"
-        self._process = subprocess.Popen(  # noqa: S603 - our own module, and a number
-            [sys.executable, "-m", module, str(self._root), "--seq", str(seq)],
+        told = ["--seq", str(seq), "--keep", str(kept)]
+        self._process = subprocess.Popen(  # noqa: S603 - our own module, and numbers
+            [sys.executable, "-m", module, str(self._root), *told],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
         )
@@ -75,6 +76,9 @@ class Keeper:
     sealing : the chain; None where none is kept: then snapshots are taken anywhere, and stand alone
     journal : whose oldest segments go when they are not needed any more
     helper  : writes them beside a live engine; None: they are written in this process
+
+    The process beside removes old ones too, before it writes: the file system takes a quarter of a second to let go of
+    a gigabyte, and decisions would wait. So a live engine holds one more than `snapshots_kept` between two of them.
     """
 
     disk: Disk
@@ -132,7 +136,7 @@ class Keeper:
             self._last_ns = now_ns
             if self.sealing.seq_end > self.newest_seq:
                 sync()
-                self.helper.start(self.sealing.seq_end)
+                self.helper.start(self.sealing.seq_end, self.settings.snapshots_kept)
 
     def stop(self, sync: Callable[[], None], take: Callable[[], Snapshot]) -> None:
         """The orderly end: seal what is left, and write a snapshot that nothing comes after."""
@@ -156,6 +160,8 @@ class Keeper:
         )
         sha256 = snapshots.write(self.disk, self.root, snapshot)
         self._note(snapshot.seq, sha256)
+        snapshots.prune(self.disk, self.root, self.settings.snapshots_kept)
+        self._retire()
 
     def _take_over(self, told: dict[str, object]) -> None:
         """See what the process beside has to say."""
@@ -165,6 +171,7 @@ class Keeper:
             self.differences += 1
         if isinstance(seq, int) and isinstance(sha256, dict) and not differences:
             self._note(seq, sha256)
+            self._retire()
         elif not differences:
             print(f"warning: no snapshot was written: {told.get('error')}", file=sys.stderr)
             self.failures += 1
@@ -173,8 +180,6 @@ class Keeper:
         self.newest_seq, self._newest_us = seq, self.clock.now_us()
         if self.sealing is not None:
             self.sealing.note_snapshot(seq, sha256)
-        snapshots.prune(self.disk, self.root, self.settings.snapshots_kept)
-        self._retire()
 
     def _retire(self) -> None:
         """Let segments of the journal go that are older than `journal_keep` and than the oldest snapshot."""

@@ -95,14 +95,17 @@ def main() -> int:
     )
     parser.add_argument("out", type=Path, metavar="OUT", help="output folder of the engine")
     parser.add_argument("--seq", type=int, required=True, metavar="N", help="where to take it")
+    parser.add_argument(
+        "--keep", type=int, required=True, metavar="N", help="first remove all older ones but N"
+    )
     arguments = parser.parse_args()
     engine = os.getppid()
     if hasattr(os, "nice"):
         os.nice(NICENESS)
+    disk = RealDisk()
     try:
-        told = follow(
-            RealDisk(), arguments.out, arguments.seq, is_orphan=lambda: os.getppid() != engine
-        )
+        snapshots.prune(disk, arguments.out, arguments.keep)
+        told = follow(disk, arguments.out, arguments.seq, is_orphan=lambda: os.getppid() != engine)
     except (WeirError, OSError, MemoryError) as error:
         told = {"error": f"{type(error).__name__}: {error}"}
     with contextlib.suppress(BrokenPipeError):  # the engine has gone

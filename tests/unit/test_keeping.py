@@ -42,3 +42,14 @@ def test_a_snapshot_finished_at_the_moment_of_the_stop_does_not_stay_unnoted(tmp
 
 def at(seq):
     return snapshots.Snapshot(seq, seq, "", False, "", {}, {}, {})
+
+
+def test_old_snapshots_are_removed_by_the_process_beside(tmp_path):
+    """Letting go of a gigabyte takes the file system a quarter of a second, which no decision shall wait for."""
+    for seq in (5, 7, 9):
+        snapshots.write(RealDisk(), tmp_path, at(seq))
+    helper = Helper(tmp_path)
+    helper.start(11, 2)
+    helper._process.wait(60)
+    assert "error" in helper.result()  # there is no run to follow
+    assert snapshots.numbers(RealDisk(), tmp_path) == [7, 9]
