@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 
 from rules import kernels as k
 from rules.calendar import zone_numbers
+from rules.code_tables import Tables
 from rules.columns import Frame, Layout, Place
 from rules.definitions import TableDefinition
-from rules.texts import OWN, Tables, number_ranges, question, recased, similarity
+from rules.lists import number_ranges
+from rules.texts import OWN, question, recased, similarity
 from rules.tree import BOOL, NUMBER, TEXT, TIME_OF_DAY, Node, Type
 
 I1: TypeAlias = NDArray[np.int8]
@@ -208,6 +210,7 @@ class Builder:
         self._plane_max = self._number_max = self._coded_max = 1
         self._before: list[Program] = []
         self._foreign: dict[Node, Foreign] = {}
+        self._undated: list[tuple[str, int, list[int]]] = []
         self._shared: dict[Node, int] = {}
         self._done: set[Node] = set()
 
@@ -216,6 +219,8 @@ class Builder:
     def build(self) -> Program:
         """Return the program."""
         code = np.array(self._code, np.int32).reshape(-1, 6)
+        for name, at, instruction in self._undated:
+            self.tables.when_dated(name, code, at, instruction)
         return Program(
             code,
             self._plane_max,
@@ -250,6 +255,14 @@ class Builder:
         """Append an instruction; return its place, for `jump_here`."""
         self._code.append([op, to, a, b, missing, extra])
         return len(self._code) - 1
+
+    def emit_of_list(self, name: str, dated: Sequence[int], undated: Sequence[int]) -> None:
+        """Append a test of a list: as `undated` until the list has rows that hold for a time only, then as `dated`."""
+        if self.tables.lists[name].is_dated:
+            self._code.append(list(dated))
+        else:
+            self._undated.append((name, len(self._code), list(dated)))
+            self._code.append(list(undated))
 
     def skip_rules(self, plane: int, rules: Sequence[int]) -> int:
         """Emit: if no row of the block is set in `plane`, the rules are 0 and `jump_here` says where to go on."""
@@ -410,17 +423,30 @@ class Builder:
 
     def _in_numbers(self, e: Node, negate: bool) -> int:
         if isinstance(e.value, str):
-            of = self.tables.lists[e.value.removeprefix("@")]
-            pairs = number_ranges(of.values, of)
-        else:
-            assert isinstance(e.value, frozenset)
-            pairs = [(value, value) for value in sorted(map(float, e.value))]
-        constant = self.tables.constants(*(end for pair in pairs for end in pair))
-        extra = int(negate) + 2 * len(pairs)
+            return self._in_number_list(e, e.value.removeprefix("@"), negate)
+        assert isinstance(e.value, frozenset)
+        ends = [value for value in sorted(map(float, e.value)) for _ in range(2)]
+        constant = self.tables.constants(*ends)
+        extra = int(negate) + len(ends)
         return self._leaf(
             e.args,
             lambda to, at, missing: self.emit(k.IN_NUMBERS, to, at[0], constant, missing, extra),
         )
+
+    def _in_number_list(self, e: Node, name: str, negate: bool) -> int:
+        of = self.tables.lists[name].of
+        pairs = [] if of.is_dated else number_ranges(of.values, of)
+        constant = self.tables.constants(*(end for pair in pairs for end in pair))
+        dated = self.tables.numbers(name, self.context.place(EVENT_TIME).row)
+
+        def emit(to: int, at: list[int], missing: int) -> None:
+            self.emit_of_list(
+                name,
+                [k.IN_NUMBERS_DATED, to, at[0], dated, missing, int(negate)],
+                [k.IN_NUMBERS, to, at[0], constant, missing, int(negate) + 2 * len(pairs)],
+            )
+
+        return self._leaf(e.args, emit)
 
     def _leaf(self, args: Sequence[Node], emit: Callable[[int, list[int], int], object]) -> int:
         """Emit a leaf over the numbers `args`, which stand in consecutive registers."""
@@ -478,9 +504,11 @@ class Builder:
     def _text_test(self, e: Node, kind: str, value: object, negate: bool) -> int:
         """A question about one text, answered by a table over its dictionary."""
         assert isinstance(value, str | frozenset), (kind, value)
+        if kind == "in" and isinstance(value, str):
+            return self._in_list(e, value.removeprefix("@"), negate)
         inner, cases = strip_cases(e)
         if inner.op == "const":
-            answer = question(kind, value, self.tables.lists)(recased(str(inner.value), cases))
+            answer = question(kind, value, {})(recased(str(inner.value), cases))
             return self._constant(bool(answer) != negate)
         to = self._new_plane()
         dictionary = self.dictionary(inner)
@@ -492,6 +520,25 @@ class Builder:
             return to
         at, why = self._code_why(inner, dictionary)
         self.emit(k.IN_REGISTER, to, at, table, -1, negate)
+        self.emit(k.FILL, to, why)
+        return to
+
+    def _in_list(self, e: Node, name: str, negate: bool) -> int:
+        """Whether a text is in a list at the time of the event; also of a constant, for lists get other rows."""
+        inner, cases = strip_cases(e)
+        to = self._new_plane()
+        dictionary = self.dictionary(inner)
+        time_row = self.context.place(EVENT_TIME).row
+        table, times = self.tables.listed(dictionary, cases, name, time_row)
+        extra = int(negate) + 2 * times
+        if inner.op == "column":
+            column = str(inner.value)
+            rest = [to, self.context.place(column).row, table, self._blame([column]), extra]
+            self.emit_of_list(name, [k.IN_DATED, *rest], [k.IN, *rest])
+            return to
+        at, why = self._code_why(inner, dictionary)
+        rest = [to, at, table, -1, extra]
+        self.emit_of_list(name, [k.IN_DATED_REGISTER, *rest], [k.IN_REGISTER, *rest])
         self.emit(k.FILL, to, why)
         return to
 

@@ -20,8 +20,9 @@ from rules import kernels
 from rules.calendar import zone
 from rules.columns import Frame
 from rules.definitions import ExceptionClause, ListDefinition, Pack, Rule, TableDefinition
+from rules.lists import holds
 from rules.render import constant_text, members_text, text_of
-from rules.texts import DictionaryLike, in_rollout, number_ranges, question, similarity
+from rules.texts import DictionaryLike, in_rollout, question, similarity
 from rules.titles import MISSING, shown_number
 from rules.tree import (
     BOOL,
@@ -321,13 +322,12 @@ class Evaluator:
         return low <= value <= high
 
     def _is_member(self, node: Node, x: Value) -> bool:
-        if isinstance(x, str):
-            asked = node.value if isinstance(node.value, str) else frozenset(map(str, _set(node)))
-            return bool(question("in", asked, self.lists)(x))
+        assert x is not None
         if isinstance(node.value, str):
+            time = self.read("event_time")
             of = self.lists[node.value.removeprefix("@")]
-            return any(low <= _number(x) <= high for low, high in number_ranges(of.values, of))
-        return x in _set(node)
+            return holds(of, x, time if isinstance(time, float) else None)
+        return (x in frozenset(map(str, _set(node)))) if isinstance(x, str) else x in _set(node)
 
     def _call(self, node: Node, x: Sequence[Value]) -> Value:
         name = str(node.value)

@@ -36,7 +36,7 @@ LESS, EQUAL, GREATER = 1, 2, 4  # flags of a comparison: which outcomes make it 
     # truth from the frame: the hot ones
     COMPARE_CONST,      # p, number row, constant; missing; flags
     COMPARE_COLUMNS,    # p, number row, number row; missing; flags
-    IN,                 # p, code row, table; missing; 1 negated
+    IN,                 # p, code row, table; missing; 1 negated (the rest is for IN_DATED)
     BETWEEN_CONST,      # p, number row, constant (low; high next); missing; 1 negated + 2 wraps
     AND, OR,            # p, p
     SKIP_RULES,         # p, first of rules, how many of them; -, where to go on: if no row of the block is set
@@ -48,7 +48,7 @@ LESS, EQUAL, GREATER = 1, 2, 4  # flags of a comparison: which outcomes make it 
     # truth from registers
     COMPARE,            # p, r, r; missing; flags
     BETWEEN,            # p, r, r (low; high next); missing; 1 negated + 2 wraps
-    IN_REGISTER,        # p, c, table; missing; 1 negated
+    IN_REGISTER,        # p, c, table; missing; 1 negated (the rest is for IN_DATED_REGISTER)
     IN_NUMBERS,         # p, r, constant (pairs low, high); missing; 1 negated + 2 * pairs
     EQUAL_CODE,         # p, c, c; missing; 1 negated
     MISSING_REGISTER,   # p, r; extra as above
@@ -92,7 +92,11 @@ LESS, EQUAL, GREATER = 1, 2, 4  # flags of a comparison: which outcomes make it 
     SELECT_CODE,        # c, c: in place; p (extra)
     COALESCE_CODE,      # c, c: in place
     STORE_CODE,         # c, code row; extra as in STORE
-) = range(67)
+    # truth of lists whose rows hold for a time only
+    IN_DATED,           # p, code row, table; missing; 1 negated + 2 * (place of the time row and of the times)
+    IN_DATED_REGISTER,  # p, c, table; missing; the same
+    IN_NUMBERS_DATED,   # p, r, place of the time row and of the ranges; missing; 1 negated
+) = range(70)
 # fmt: on
 
 _DAY_US: Final = 86_400_000_000
@@ -387,6 +391,53 @@ def _age(later_us: int, earlier_us: int, unit: int) -> float:
     return float(months if unit == 1 else months // 12)
 
 
+@njit(cache=True, fastmath=False)
+def _holds_at(reals: F8, begin: int, code: int, time_us: float) -> int:
+    """Return whether a text is in a list at a time: 1 or 0.
+
+    reals   : (q,) float64  constants; times are n, then n rows of code, from, until (not inside), ascending
+    begin   : int           where the times stand in `reals`
+    code    : int           of the text
+    time_us : float64       microseconds UTC; NaN is no time, at which nothing holds that has an end or a beginning
+
+    Two rows of one code neither touch nor overlap. O(log n + rows of the code).
+    """
+    n = int(reals[begin])
+    first = begin + 1
+    low, high = 0, n
+    while low < high:
+        middle = (low + high) // 2
+        if reals[first + 3 * middle] < code:
+            low = middle + 1
+        else:
+            high = middle
+    while low < n and reals[first + 3 * low] == code:
+        if reals[first + 3 * low + 1] <= time_us < reals[first + 3 * low + 2]:
+            return 1
+        low += 1
+    return 0
+
+
+@njit(cache=True, fastmath=False)
+def _is_inside(reals: F8, begin: int, x: float, time_us: float) -> bool:
+    """Return whether a number is in a list at a time.
+
+    reals   : (q,) float64  constants; ranges are n, then n rows of low, high (both inside), from, until (not inside)
+    begin   : int           where the ranges stand in `reals`
+    x       : float64       the number; NaN is in no range
+    time_us : float64       microseconds UTC; NaN is no time, at which only rows without dates hold
+
+    O(n).
+    """
+    for k in range(int(reals[begin])):
+        at = begin + 1 + 4 * k
+        if reals[at] <= x <= reals[at + 1]:
+            start, end = reals[at + 2], reals[at + 3]
+            if start <= time_us < end or (start == -np.inf and end == np.inf):
+                return True
+    return False
+
+
 # The only explicit signature: helpers are compiled into their callers, and each one loaded by itself at import
 # would cost some 20 ms of every command's start.
 _SIGNATURE = (
@@ -469,8 +520,8 @@ def interpret(
             elif op == IN:
                 at = ints[b] + 1
                 pick[0] = missing
-                pick[1] = TRUE if extra else 0
-                pick[2] = 0 if extra else TRUE
+                pick[1] = TRUE if extra & 1 else 0
+                pick[2] = 0 if extra & 1 else TRUE
                 for i in range(m):
                     plane[to, i] = pick[
                         np.uint64(1 + flags[np.uint64(at + category[a, base + np.uint64(i)])])
@@ -552,8 +603,8 @@ def interpret(
                         plane[to, i] = yes if low <= x4 <= high else no
             elif op == IN_REGISTER:
                 at = ints[b] + 1
-                yes = np.int16(0 if extra else TRUE)
-                no = np.int16(TRUE if extra else 0)
+                yes = np.int16(0 if extra & 1 else TRUE)
+                no = np.int16(TRUE if extra & 1 else 0)
                 for i in range(m):
                     answer = flags[np.uint64(at + creg[a, i])]
                     plane[to, i] = missing if answer < 0 else (yes if answer else no)
@@ -805,4 +856,23 @@ def interpret(
                 for i in range(m):
                     if extra == 0 or category[a, base + np.uint64(i)] < 0:
                         category[a, base + np.uint64(i)] = creg[to, i]
+            elif IN_DATED <= op <= IN_DATED_REGISTER:
+                at, begin = ints[b] + 1, ints[(extra >> 1) + 1]
+                time = ints[extra >> 1]
+                yes = np.int16(0 if extra & 1 else TRUE)
+                no = np.int16(TRUE if extra & 1 else 0)
+                for i in range(m):
+                    c = creg[a, i] if op == IN_DATED_REGISTER else category[a, base + np.uint64(i)]
+                    answer = flags[np.uint64(at + c)]
+                    if answer == 2:
+                        answer = _holds_at(reals, begin, c, number[time, base + np.uint64(i)])
+                    plane[to, i] = missing if answer < 0 else (yes if answer else no)
+            elif op == IN_NUMBERS_DATED:
+                time, begin = ints[b], ints[b + 1]
+                yes = np.int16(0 if extra & 1 else TRUE)
+                no = np.int16(TRUE if extra & 1 else 0)
+                for i in range(m):
+                    x5 = reg[a, i]
+                    found = _is_inside(reals, begin, x5, number[time, base + np.uint64(i)])
+                    plane[to, i] = missing if np.isnan(x5) else (yes if found else no)
     return fired

@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 
 from config.schema import DECIMALS, Schema
 from rules import kernels as k
+from rules.code_tables import Tables
 from rules.columns import Frame, Layout, Place, conversion
 from rules.compile import Builder, Context, Program
-from rules.definitions import Aggregate, Feature, Pack, Rule, Template
-from rules.texts import BATCH_LOCAL, OWN, DictionaryLike, Tables
+from rules.definitions import Aggregate, Feature, ListRow, Pack, Rule, Template
+from rules.texts import BATCH_LOCAL, OWN, DictionaryLike
 from rules.titles import MISSING, shown_number, shown_text
 from rules.tree import GEO, MONEY, NUMBER, TEXT, Node, Type
 from rules.types import column_type
@@ -190,6 +191,19 @@ class Ruleset:
         (`country ?? "none"`), and their codes must not depend on the first batch. Then after every encode.
         """
         self._tables.refresh(dictionaries)
+
+    def adopt_tables(self, old: "Ruleset", dictionaries: Mapping[str, DictionaryLike]) -> None:
+        """Take over what `old` knows of the texts in `dictionaries`: what the same question was answered before.
+
+        Call it when the dictionaries are those that `old` was last refreshed with, before `refresh`: a reload then
+        costs what is new in the pack and in its lists, not every text that was ever seen.
+        """
+        self._tables.adopt(old._tables, dictionaries)  # noqa: SLF001
+
+    def change_lists(self, added: Mapping[str, Mapping[str, Sequence[ListRow]]]) -> None:
+        """Say which rows are added to lists now, by list and value; none for a value takes them away."""
+        for name, rows in added.items():
+            self._tables.change(name, rows)
 
     def derive(self, frame: Frame) -> None:
         """Fill the gaps of derived fields."""

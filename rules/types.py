@@ -705,14 +705,8 @@ class Checker:
             what = f"{self.says(word, x)}, @{name} is a list of {theirs}"
             self.report(code, tree.span, what)
             return self.doubtful(tree)
-        return self.lift(
-            x,
-            lambda n: (
-                Node("const", _BOOL, value=n.value in found.values, span=tree.span)
-                if n.op == "const"
-                else Node("in", _BOOL, (n,), f"@{name}", tree.span)
-            ),
-        )
+        # A written text stays a question too: what the list holds is data, and changes while the engine runs.
+        return self.lift(x, lambda n: Node("in", _BOOL, (n,), f"@{name}", tree.span))
 
     def between(self, tree: Tree) -> Node:
         word, *bounds = tree.args

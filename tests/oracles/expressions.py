@@ -18,7 +18,10 @@ DAY = timedelta(days=1)
 
 @dataclass
 class World:
-    """What stands outside of a row: lists, tables (values, default), the pack's zone."""
+    """What stands outside of a row: lists, tables (values, default), the pack's zone.
+
+    A list is (kind, members); a member that holds for a time only is (text, from, until), None for no such end.
+    """
 
     lists: dict = field(default_factory=dict)
     tables: dict = field(default_factory=dict)
@@ -87,7 +90,7 @@ def walk(e, row, world):
         args = (type(e)("column", e.type, value="event_time"), args[0])
     parts = [walk(p, row, world) for p in args]
     reasons = tuple(r for x, found in parts if x is None for r in found)
-    result = None if reasons else strict(e, [x for x, _ in parts], world)
+    result = None if reasons else strict(e, [x for x, _ in parts], world, row)
     reasons = reasons or (NO_RESULT,)
     if e.type.kind == "bool" and op != "call":
         reasons = (Settled(choose(reasons)),)
@@ -101,7 +104,7 @@ def junction(op, parts):
     return next((p for p in parts if p[0] is None), (not absorbing, None))
 
 
-def strict(e, x, world):
+def strict(e, x, world, row):
     """Operations whose arguments are all there."""
     op = e.op
     if op in COMPARE:
@@ -111,7 +114,7 @@ def strict(e, x, world):
             return x[0] >= x[1] or x[0] <= x[2]
         return x[1] <= x[0] <= x[2]
     if op == "in":
-        return member(e, x[0], world)
+        return member(e, x[0], world, row)
     if op == "contains":
         return e.value in x[0]
     if op == "starts with":
@@ -138,10 +141,11 @@ COMPARE = {
 }
 
 
-def member(e, x, world):
+def member(e, x, world, row):
     if not isinstance(e.value, str):
         return x in e.value
     kind, members = world.lists[e.value[1:]]
+    members = [m if isinstance(m, str) else m[0] for m in members if holds(m, row["event_time"])]
     if isinstance(x, str):
         if x in members:
             return True
@@ -153,6 +157,13 @@ def member(e, x, world):
         )
     ends = [(m.split("-") * 2)[:2] if not m.startswith("-") else [m, m] for m in members]
     return any(float(a) <= x <= float(b) for a, b in ends)
+
+
+def holds(member, time):
+    if isinstance(member, str) or member[1:] == (None, None):
+        return True
+    _, start, end = member
+    return time is not None and (start is None or time >= start) and (end is None or time < end)
 
 
 def arithmetic(op, a, b):

@@ -32,6 +32,24 @@ COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 LISTS = {
     "colours": ("category", ("red", "3000-3200", "x-y")),
     "few": ("number", ("1", "-1", "2-3")),
+    "seen": (
+        "category",
+        (
+            ("red", None, 10**15),
+            ("red", 2 * 10**15, 3 * 10**15),
+            ("red", 25 * 10**14, None),
+            ("3000", 0, 2 * 10**15),
+            ("3000", 2 * 10**15, 2 * 10**15),
+            ("blue", None, None),
+            ("Green", 10**15, 2 * 10**15),
+            "3150",
+            ("x-y", 0, None),
+        ),
+    ),
+    "spans": (
+        "number",
+        ("-1", ("1", None, 10**15), ("1-2", 2 * 10**15, None), ("2-3", 0, 3 * 10**15)),
+    ),
 }
 TABLES = {"weight": ({"red": 1.0, "blue": -2.0}, 0.5)}
 FUNCTIONS = (
@@ -71,7 +89,7 @@ def leaf(rng, depth):
         return wrapped(rng)
     if pick < 0.50:
         x = number(rng, depth)
-        value = rng.choice(["@few", frozenset({0.0, 1.0}), frozenset({2.0})])
+        value = rng.choice(["@few", "@spans", frozenset({0.0, 1.0}), frozenset({2.0})])
         return Node("in", BOOL, (x,), value)
     if pick < 0.58:
         x = rng.choice([number, text, lambda r, d: truth(r, min(d, 1))])(rng, depth)
@@ -113,7 +131,9 @@ def about_text(rng, depth):
     if pick == 0:
         return Node(rng.choice(["==", "!="]), BOOL, (x, text(rng, depth)))
     if pick == 1:
-        value = rng.choice(["@colours", frozenset({"red", "x"}), frozenset({"blue", "3150"})])
+        value = rng.choice(
+            ["@colours", "@seen", frozenset({"red", "x"}), frozenset({"blue", "3150"})]
+        )
         return Node("in", BOOL, (x,), value)
     if pick == 2:
         return Node("matches", BOOL, (x,), rng.choice(["^r.*d$", "[0-9]+", "(?i)SMITH"]))

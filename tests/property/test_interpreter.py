@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 
 from engine.entities import Dictionaries
+from rules.code_tables import Tables
 from rules.columns import Frame, Layout
 from rules.compile import Builder, Context
-from rules.definitions import ListDefinition, Place, TableDefinition
+from rules.definitions import TableDefinition
 from rules.kernels import RULE, TRUE
-from rules.texts import Tables
+from tests.listing import NOWHERE, definitions
 from tests.oracles import expressions as oracle
 from tests.oracles import random_trees as trees
 
 EXPRESSIONS = int(os.environ.get("WEIR_EXPRESSIONS", "300"))
 ROWS = 64
 PER_PROGRAM = 20
-NOWHERE = Place("test", 1, 1)
 
 
 class Compiled:
@@ -31,17 +31,11 @@ class Compiled:
 
     def __init__(self, conditions, numbers, texts, zone):
         self.layout = Layout()
-        lists = {
-            name: ListDefinition(
-                name, trees.TYPES["c0" if kind == "category" else "n0"], frozenset(values), NOWHERE
-            )
-            for name, (kind, values) in trees.LISTS.items()
-        }
         lookups = {
             name: TableDefinition(name, "c0", trees.NUMBER, values, default, NOWHERE)
             for name, (values, default) in trees.TABLES.items()
         }
-        self.tables = Tables(lists)
+        self.tables = self.make_tables()
         builder = Builder(Context(self.place, self.layout, self.tables, lookups, zone))
         self.names = []
         for rule, tree in enumerate(conditions):
@@ -64,6 +58,9 @@ class Compiled:
         self.tables.seal()
         self.dictionaries = Dictionaries()
         self.tables.refresh(self.dictionaries)
+
+    def make_tables(self):
+        return Tables(definitions(trees.LISTS))
 
     def place(self, name):
         return self.layout.add(name, trees.TYPES[name])

@@ -7,21 +7,16 @@ import os
 import random
 from collections import Counter
 
-from rules.definitions import ListDefinition, Place, TableDefinition
+from rules.definitions import TableDefinition
 from rules.explain import Evaluator, leaves
 from rules.render import text_of
+from tests.listing import NOWHERE, definitions
 from tests.oracles import random_trees as trees
 from tests.property.test_interpreter import Compiled
 
 EXPRESSIONS = int(os.environ.get("WEIR_EXPLAINED", "200"))
 ROWS, PER_PROGRAM = 24, 20
-NOWHERE = Place("test", 1, 1)
-LISTS = {
-    name: ListDefinition(
-        name, trees.TYPES["c0" if kind == "category" else "n0"], frozenset(values), NOWHERE
-    )
-    for name, (kind, values) in trees.LISTS.items()
-}
+LISTS = definitions(trees.LISTS)
 TABLES = {
     name: TableDefinition(name, "c0", trees.NUMBER, values, default, NOWHERE)
     for name, (values, default) in trees.TABLES.items()

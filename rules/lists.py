@@ -1,0 +1,212 @@
+"""What a list says of a value at a time: rows of the pack, and rows that were added while the engine runs.
+
+A row without dates holds always; one with dates for events of `from_us` <= event time < `until_us`, judged by the
+event's own time, so that a late event and a replay get the same answer. `holds` and `row_at` answer for one value;
+`Listed` is how the tables of the rules ask (rules/texts.py). Not here: reading lists (rules/tables.py), and who adds
+rows when (engine/lists.py).
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, TypeAlias
+
+from config.errors import ConfigError
+from config.money import exponent, minor_units
+from rules.definitions import ListDefinition, ListRow
+from rules.tree import CATEGORY, MONEY
+
+Span: TypeAlias = tuple[float, float]  # half-open, microseconds UTC
+
+ALWAYS: Final[Span] = (-math.inf, math.inf)
+NEVER, HOLDS, BY_TIME = 0, 1, 2  # what a list says of a text: no, yes, at some times only
+ADDED_COLUMNS: Final = ("source", "reference")  # of the rows that were added at runtime
+_RANGE: Final = re.compile(r"(\d+)-(\d+)")
+
+
+def number_ranges(values: Iterable[str], of: ListDefinition) -> list[tuple[float, float]]:
+    """Return the content of a list of numbers, each a range; `a-b` is one, inclusive; money in minor units."""
+    return [_ends(value, of) for value in sorted(values)]
+
+
+def _ends(value: str, of: ListDefinition) -> tuple[float, float]:
+    digits = exponent(of.type.detail) if of.type.kind == MONEY and of.type.detail else 0
+    low, dash, high = value.partition("-") if not value.startswith("-") else (value, "", "")
+    try:
+        first, last = (_number(part, of.type.kind == MONEY, digits) for part in (low, high or low))
+    except ValueError:
+        raise ConfigError(
+            f"`{value}` in the list `{of.name}` is no number",
+            str(of.place),
+            why=f"the list is of type {of.type}",
+            fix=f"remove it{', or write low-high' if dash else ''}",
+        ) from None
+    return first, last
+
+
+def _number(text: str, is_money: bool, digits: int) -> float:
+    text = text.strip().replace("_", "")
+    if is_money:
+        return float(minor_units(text.partition(" ")[0], digits, signed=True))
+    return float(text)
+
+
+def code_ranges(of: ListDefinition) -> list[tuple[int, int, int]]:
+    """Ranges of codes among `of.values` that are not written out: how many digits, low and high, both inside."""
+    if of.type.kind != CATEGORY:
+        return []
+    found = (_RANGE.fullmatch(value) for value in sorted(v for v in of.values if "-" in v))
+    return [(len(m[1]), int(m[1]), int(m[2])) for m in found if m and len(m[1]) == len(m[2])]
+
+
+def contains(of: ListDefinition) -> Callable[[str], bool]:
+    """Whether a text is among `of.values`; in a list of a category `3000-3299` holds all between of the same length."""
+    members, ranges = of.values, code_ranges(of)
+    if not ranges:
+        return members.__contains__
+
+    def answer(text: str) -> bool:
+        if text in members:
+            return True
+        if not (text.isascii() and text.isdigit()):
+            return False
+        return any(n == len(text) and low <= int(text) <= high for n, low, high in ranges)
+
+    return answer
+
+
+def holds(of: ListDefinition, value: str | float, time_us: float | None) -> bool:
+    """Whether a value is in a list at a time, its added rows included; None is no time."""
+    if row_at(of, value, time_us) is not None:
+        return True
+    if of.rows:
+        return False
+    if isinstance(value, str):
+        return contains(of)(value)
+    return any(low <= value <= high for low, high in number_ranges(of.values, of))
+
+
+def row_at(
+    of: ListDefinition, value: str | float, time_us: float | None
+) -> tuple[ListRow, Mapping[str, str]] | None:
+    """The first row that holds for a value at a time and what stands in its columns; rows of the pack come first.
+
+    None where no row does; a value of a list without columns and dates stands in no row.
+    """
+    for rows, columns in (
+        (_about(of, of.rows, value), of.columns),
+        (_about(of, of.added, value), ADDED_COLUMNS),
+    ):
+        for row in rows:
+            if row.holds_at(time_us):
+                return row, dict(zip(columns, row.texts, strict=False))
+    return None
+
+
+def _about(of: ListDefinition, rows: Sequence[ListRow], value: str | float) -> Iterable[ListRow]:
+    """Those of `rows` whose value is, or covers, `value`."""
+    if isinstance(value, str):
+        return (
+            of.by_value.get(value, ()) if rows is of.rows else (r for r in rows if r.value == value)
+        )
+    return (r for r in rows if (ends := _ends(r.value, of))[0] <= value <= ends[1])
+
+
+def spans(rows: Iterable[ListRow]) -> tuple[Span, ...]:
+    """When any of `rows` holds: spans that neither touch nor overlap, the earliest first.
+
+    >>> spans([ListRow("a", 1, 5), ListRow("a", 5, 7), ListRow("a", 9, None), ListRow("a", 3, 3)])
+    ((1.0, 7.0), (9.0, inf))
+    """
+    found: list[Span] = []
+    each = sorted(
+        (
+            -math.inf if r.from_us is None else float(r.from_us),
+            math.inf if r.until_us is None else float(r.until_us),
+        )
+        for r in rows
+    )
+    for start, end in each:
+        if start >= end:
+            continue
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        else:
+            found.append((start, end))
+    return tuple(found)
+
+
+class Listed:
+    """The content of one list as tables ask for it; `change` adds to it while the engine runs.
+
+    has_ranges : `texts` do not say it all, for a range of codes is not written out
+    """
+
+    def __init__(self, of: ListDefinition) -> None:
+        self.of = of
+        self.is_dated = of.is_dated
+        self.added: dict[str, tuple[ListRow, ...]] = {}
+        self.has_ranges = bool(code_ranges(of))
+        self._contains = contains(of)
+
+    def change(self, added: Mapping[str, Sequence[ListRow]]) -> None:
+        """Say which rows are added for each of some values now; none takes them away."""
+        for value, rows in added.items():
+            if rows:
+                self.added[value] = tuple(rows)
+            else:
+                self.added.pop(value, None)
+        self.is_dated = True
+
+    @property
+    def texts(self) -> Iterable[str]:
+        """Every text that the list may hold at some time."""
+        return self.of.values.union(self.added) if self.added else self.of.values
+
+    def spans(self, text: str) -> tuple[Span, ...]:
+        """When a text is in the list."""
+        if not self.of.rows:
+            if self._contains(text):
+                return (ALWAYS,)
+            return spans(self.added[text]) if text in self.added else ()
+        rows = self.of.by_value.get(text, ())
+        added = self.added.get(text, ())
+        return spans((*rows, *added)) if rows or added else ()
+
+    def says(self, text: str) -> int:
+        """NEVER, HOLDS or BY_TIME; dates that cover all time are dates, for an event without a time."""
+        if not self.of.rows and self._contains(text):
+            return HOLDS
+        if not self.is_dated:
+            return int(text in self.of.values)
+        rows = (*self.of.by_value.get(text, ()), *self.added.get(text, ()))
+        if not all(row.is_dated for row in rows):
+            return HOLDS
+        return BY_TIME if self.spans(text) else NEVER
+
+    def ranges(self) -> list[tuple[float, float, float, float]]:
+        """Of a list of numbers: low, high (both inside), from, until (not inside)."""
+        of = self.of
+        rows: Iterable[ListRow] = of.rows or map(ListRow, sorted(of.values))
+        return [
+            (*_ends(row.value, of), *span)
+            for row in (*rows, *(row for value in sorted(self.added) for row in self.added[value]))
+            for span in spans((row,))
+        ]
+
+    def row_at(
+        self, value: str | float, time_us: float | None
+    ) -> tuple[ListRow, Mapping[str, str]] | None:
+        """As `row_at` of this module."""
+        found = row_at(self.of, value, time_us)
+        if found is not None or not self.added:
+            return found
+        rows = (
+            self.added.get(value, ())
+            if isinstance(value, str)
+            else _about(self.of, [r for rows in self.added.values() for r in rows], value)
+        )
+        for row in rows:
+            if row.holds_at(time_us):
+                return row, dict(zip(ADDED_COLUMNS, row.texts, strict=False))
+        return None
