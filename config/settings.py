@@ -13,7 +13,7 @@ Not here: what schema, feeds and packs mean; this module only finds and hashes t
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
@@ -39,7 +39,8 @@ NOT_NEEDED, REQUIRED = "none", "required"
 APPROVALS = (NOT_NEEDED, REQUIRED)
 DURABILITIES = (SYNC, FLUSH, NONE)  # what a record must survive before its outcome leaves
 BUDGET_MIN = 300_000_000  # bytes that any engine holds, before the first event
-SUFFIXES = frozenset({".yaml", ".yml", ".csv", ".lock"})  # what a configuration consists of
+SUFFIXES = frozenset({".yaml", ".yml", ".csv"})  # what a configuration consists of
+BESIDE = frozenset({".lock"})  # says something about it and changes no outcome: kept, not hashed
 
 
 class EncryptionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -357,6 +358,7 @@ class Configuration:
 
     files     : name inside the configuration -> (path, sha256 of its bytes), sorted; packs from elsewhere stand
                 under `packs[i]/`
+    beside    : the same of files that say something about it and change no outcome, the locks of its packs
     overrides : settings that were given from outside the folder (command line) and change outcomes, as text
     sha256    : over names and hashes of all files and the overrides: what a decision names as its `config`
     """
@@ -370,6 +372,7 @@ class Configuration:
     files: Mapping[str, tuple[Path, str]]
     overrides: Mapping[str, str]
     sha256: str
+    beside: Mapping[str, tuple[Path, str]] = field(default_factory=dict)
 
     @property
     def pack_names(self) -> tuple[str, ...]:
@@ -426,7 +429,8 @@ def load(
         )
     pack_paths = with_extended(pack_paths)
     rates_file(folder, settings)
-    files = _files(folder, pack_paths, settings.rates)
+    found = _files(folder, pack_paths, settings.rates)
+    files = {name: file for name, file in found.items() if file[0].suffix not in BESIDE}
     return Configuration(
         folder=folder,
         settings=settings,
@@ -437,6 +441,7 @@ def load(
         files=files,
         overrides=given,
         sha256=_sha256(files, given),
+        beside={name: file for name, file in found.items() if name not in files},
     )
 
 
@@ -569,7 +574,7 @@ def _check_duration(key: str, text: str, bounds: tuple[str, str], *, why: str, f
 def _files(
     folder: Path, pack_paths: Sequence[Path], rates: str | None
 ) -> dict[str, tuple[Path, str]]:
-    """Every file that may change an outcome, by a name that does not depend on where the folder stands."""
+    """Every file of a configuration and beside it, by a name that does not depend on where the folder stands."""
     found: dict[str, Path] = {}
     roots = [folder / "feeds", folder / "lists", *pack_paths]
     for name in (SETTINGS_FILE, MODELS_FILE, SCHEMA_FILE, *([rates] if rates else [])):
@@ -579,7 +584,9 @@ def _files(
         prefix = Path(name) if name else None
         for path in root.rglob("*"):
             relative = path.relative_to(root)
-            if path.suffix not in SUFFIXES or any(p.startswith(".") for p in relative.parts):
+            if path.suffix not in SUFFIXES | BESIDE or any(
+                p.startswith(".") for p in relative.parts
+            ):
                 continue
             if path.is_file():
                 outside = f"packs[{i - 2}]/{relative.as_posix()}"

@@ -21,6 +21,7 @@ from typing import Final
 from rules.definitions import Action, ExceptionClause, Feature, Pack, Rule, Template
 from rules.tree import DATE, TIME_OF_DAY, Node
 
+FORM: Final = 1  # goes up when the digests of unchanged rules change, so that a lock knows it cannot compare
 PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "severity": ("severity",),
     "reason": ("reason",),

@@ -22,7 +22,7 @@ from config import packs as extending
 from config.errors import ConfigError
 from config.packs import HEAD_FILE
 from config.rates import Rates
-from rules import language, overrides, retired, suppressions
+from rules import language, lock, overrides, retired, suppressions
 from rules.check import bands as band_check
 from rules.check.findings import ERROR, Finding, at_range, of_fault, ordered
 from rules.check.presence import Presence
@@ -81,6 +81,9 @@ class Workshop:
         default_factory=dict
     )  # of those, as they were before
     suppressions: Mapping[Suppression, marks.Node] = field(default_factory=dict)
+    overrides: tuple[Override, ...] = ()
+    raw: tuple[tuple[marks.Node, str], ...] = ()  # rules as in their files, and the pack of each
+    extended: Mapping[str, frozenset[str]] = field(default_factory=dict)  # by pack, all below it
     rules: tuple[Rule, ...] = ()  # as far as they could be read: those with errors too
     drafts: tuple[Draft, ...] = ()  # one for each of them
     places: Mapping[str, marks.TextNode] = field(default_factory=dict)  # "list vips" -> its key
@@ -110,6 +113,24 @@ class Workshop:
             return None
         features = part.names.features
         return rule, {**head.names.features, **features} if texts else features
+
+    def overridden_by(self, pack: str) -> list[tuple[marks.MapNode, marks.MapNode]]:
+        """The rules that `pack` overrides: as they are with it and what it extends, and as they were without it."""
+        below = self.extended.get(pack, frozenset())
+        concern = [o for o in self.overrides if o.pack == pack or o.pack in below]
+        made = overrides.apply(concern, self.raw, self.extended, Findings())
+        before = overrides.apply(
+            [o for o in concern if o.pack != pack], self.raw, self.extended, Findings()
+        )
+        found = []
+        for (node, _), (base, _) in zip(made.rules, before.rules, strict=True):
+            if node is not base and isinstance(node, marks.MapNode):
+                assert isinstance(base, marks.MapNode)
+                id_ = node["id"]
+                assert isinstance(id_, marks.TextNode)
+                if any(o.pack == pack for o in made.origins[id_.value].values()):
+                    found.append((node, base))
+        return found
 
 
 @dataclass(slots=True)
@@ -149,6 +170,7 @@ class _Content:
     retired: list[tuple[marks.Node, str]] = field(default_factory=list)
     suppressions: list[tuple[marks.Node, str]] = field(default_factory=list)
     overrides: list[Override] = field(default_factory=list)
+    roots: dict[str, Path] = field(default_factory=dict)  # of the packs, by name
 
 
 def load(paths: Sequence[Path], schema: SchemaLike, rates: Rates | None = None) -> Loaded:
@@ -171,6 +193,7 @@ def _load(paths: Sequence[Path], schema: SchemaLike, rates: Rates | None) -> Loa
     names = Names(findings, head.retention_us)
     scope = scope_of(names, scope, elsewhere={})
     named = {h.root: h.name for h in heads}
+    content.roots = {h.name: h.root for h in heads}
     _collect(files, named, content, names, scope, findings)
     scope = replace(
         scope, lists=content.lists, list_places=content.list_places, tables=content.tables
@@ -199,7 +222,7 @@ def _load(paths: Sequence[Path], schema: SchemaLike, rates: Rates | None) -> Loa
     found = ordered(findings.all)
     counts = (len(content.rules), len(features), n_lists)
     if any(f.severity == ERROR for f in found):
-        return Loaded(None, found, *counts)
+        return Loaded(None, found, *counts, workshop)
     pack = Pack(
         name=head.name,
         version=head.version,
@@ -538,7 +561,7 @@ def _rules(
 ) -> tuple[list[Rule], dict[str, Feature], Workshop]:
     applied = overrides.apply(content.overrides, content.rules, below, findings)
     for stale in applied.stale:
-        overrides.report_stale(stale, findings)
+        overrides.report_stale(stale, findings, _body_then(stale, content.roots))
     head = Head(findings, names, replace(scope, reads=frozenset({"models"})), content.reasons)
     ids: dict[str, marks.TextNode] = {}
     drafts = [
@@ -556,8 +579,23 @@ def _rules(
     for rule, d in zip(rules, drafts, strict=True):
         check_keys(rule, d, head, presence)
     nodes = {d.id: d.node for d in drafts if isinstance(d.node, marks.MapNode) and d.id}
-    workshop = Workshop(nodes, head, applied.bases, rules=tuple(rules), drafts=tuple(drafts))
+    workshop = Workshop(
+        nodes,
+        head,
+        applied.bases,
+        overrides=tuple(content.overrides),
+        raw=tuple(content.rules),
+        extended=below,
+        rules=tuple(rules),
+        drafts=tuple(drafts),
+    )
     return rules, features, workshop
+
+
+def _body_then(stale: overrides.Stale, roots: Mapping[str, Path]) -> str:
+    """What the rule said that an override was written for, where the lock of its pack knows."""
+    override = stale.override
+    return lock.body_then(roots[override.pack], override.rule.value, override.written_for)
 
 
 def _share_names(drafts: Iterable[Draft], scope: Scope, findings: Findings) -> None:

@@ -3,7 +3,7 @@
     retired:
       - {id: CARD-OLD-001, on: 2026-05-01, why: CARD-TEST-001 does it better, replaced_by: CARD-TEST-001}
 
-`moved` takes a rule out of the text of its file and `entry` writes what stands for it in retired.yaml; the files
+`without` takes a rule out of the text of its file and `entry` writes what stands for it in retired.yaml; the files
 themselves are read and written by `weir rules retire` (replay/workbench/retiring.py).
 """
 
@@ -16,6 +16,7 @@ from config import marks
 from rules import language
 from rules.check.suggest import did_you_mean
 from rules.definitions import Retired
+from rules.lock import quoted
 from rules.reader import ID, Findings, Reader, place
 
 FILE: Final = "retired.yaml"
@@ -70,63 +71,67 @@ def read(
     return tuple(found[name] for name in sorted(found))
 
 
-def moved(rule: marks.MapNode, items: marks.ListNode) -> str:
-    """The text of the file without one rule of its `rules:`, everything else as it stands, comments too.
+def without(rule: marks.MapNode, items: marks.ListNode) -> str:
+    """The text of a file without one rule of its `rules:`; everything else stays as it stands, comments too.
 
-    Comments directly above the rule, indented like it, are about the rule and go with it; so does the comment at the
-    end of its lines. A list `[...]` on one line is not taken apart: ValueError.
+    Comments on the lines directly above the rule, as far in as its dash, and deeper ones below it go with the rule.
+    Raises ValueError where rules do not stand below each other: in a list in brackets.
     """
-    text = rule.source.text
+    text, starts = rule.source.text, rule.source.starts
     if text[items.start : items.start + 1] == "[":
         raise ValueError("the rules stand in one list in brackets")
+    lines = [text[a:b] for a, b in zip(starts, (*starts[1:], len(text)), strict=True)]
     k = next(i for i, item in enumerate(items) if item is rule)
-    lines = rule.source.starts
-    first = rule.source.position(rule.start)[0] - 1
-    last = _last_line(rule)
-    begin = first
-    dash = _indent(text, lines[first])
-    while begin > 0 and _is_comment(text, lines[begin - 1], dash):
-        begin -= 1
-    if k > 0:
-        begin = max(begin, _last_line(items.items[k - 1]) + 1)
-    end = lines[last + 1] if last + 1 < len(lines) else len(text)
-    before, after = text[: lines[begin]], text[end:]
+    first, last = _lines_of(rule, lines)
+    above = _lines_of(items.items[k - 1], lines)[1] if k > 0 else -1
+    dash = _indent(lines[first])
+    while first - 1 > above and _is_comment(lines[first - 1]) and _indent(lines[first - 1]) == dash:
+        first -= 1
+    before, after = lines[:first], lines[last + 1 :]
     if len(items) == 1:
-        head = re.compile(r"[ \t]*(?=(?:#[^\r\n]*)?\r?\n\Z)")
-        key = re.search(
-            r"(?m)^( *)rules:[ \t]*(#[^\r\n]*)?\r?\n(?:[ \t]*(#[^\r\n]*)?\r?\n)*\Z", before
-        )
-        if key is None or head is None:
-            raise ValueError('the key "rules:" does not stand on a line of its own')
-        at = key.start() + len(key[1]) + len("rules:")
-        before = f"{before[:at]} []{before[at:]}"
-    elif k > 0 and not after.strip():
-        before = before.rstrip() + "\n"
-    elif re.match(r"[ \t]*\r?\n", after) and re.search(r"\n[ \t]*\r?\n\Z", before):
-        after = after[re.match(r"[ \t]*\r?\n", after).end() :]  # type: ignore[union-attr]
-    return before + after
+        before = _emptied(before)
+    elif before and after and not before[-1].strip() and not after[0].strip():
+        after = after[1:]  # one blank line between two rules was enough
+    elif not "".join(after).strip():
+        while not before[-1].strip():
+            before.pop()
+    return "".join(before + after)
 
 
-def _last_line(node: marks.Node) -> int:
-    """Number, from 0, of the last line with something of the node on it; a block ends before trailing blank lines."""
-    end = len(node.source.text[: node.end].rstrip())
-    last = node.source.position(max(end - 1, node.start))[0] - 1
-    # what YAML calls the end of a block may lie behind comments that follow it
-    while last > 0 and _is_comment(node.source.text, node.source.starts[last], -1):
+def _lines_of(node: marks.Node, lines: Sequence[str]) -> tuple[int, int]:
+    """Numbers, from 0, of the line with the dash of an item and of the last line that belongs to it."""
+    text = node.source.text
+    at = len(text[: node.start].rstrip()) - 1
+    if at < 0 or text[at] != "-":
+        raise ValueError("there is no dash before the rule")
+    first = node.source.position(at)[0] - 1
+    dash = _indent(lines[first])
+    # to YAML a block ends where the next thing begins, behind the comments in between
+    last = node.source.position(len(text[: node.end].rstrip()))[0] - 1
+    while last > first and (not lines[last].strip() or _is_comment(lines[last])):
         last -= 1
-    return last
+    for n in range(last + 1, len(lines)):
+        if lines[n].strip() and not (_is_comment(lines[n]) and _indent(lines[n]) > dash):
+            break
+        last = n if lines[n].strip() else last
+    return first, last
 
 
-def _indent(text: str, at: int) -> int:
-    match = re.compile(r" *").match(text, at)
-    assert match is not None
-    return match.end() - at
+def _emptied(before: Sequence[str]) -> list[str]:
+    """The lines above the only rule, with an empty list behind `rules:`."""
+    for n in range(len(before) - 1, -1, -1):
+        key = re.match(r"rules:(?=[ \t]*(#|\r?\n|$))", before[n])
+        if key is not None:
+            return [*before[:n], f"rules: []{before[n][key.end() :]}", *before[n + 1 :]]
+    raise ValueError('the key "rules:" does not stand on a line of its own')
 
 
-def _is_comment(text: str, at: int, indent: int) -> bool:
-    """Whether the line holds nothing but a comment, `indent` blanks in (-1 for any)."""
-    match = re.compile(r"( *)#").match(text, at)
-    return match is not None and indent in (-1, len(match[1]))
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip(" "))
+
+
+def _is_comment(line: str) -> bool:
+    return line.lstrip(" ").startswith("#")
 
 
 def entry(id_: str, on: str, why: str, replaced_by: Sequence[str] = ()) -> str:
@@ -139,7 +144,24 @@ def _by(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"[{', '.join(names)}]"
 
 
-def quoted(text: str) -> str:
-    """A text as a YAML scalar in double quotes."""
-    plain = " ".join(text.split())
-    return '"' + plain.replace("\\", "\\\\").replace('"', '\\"') + '"'
+def with_entry(text: str, item: str) -> str:
+    """The text of retired.yaml, "" for none yet, with one more item; ValueError where its list cannot be found."""
+    if not text.strip():
+        return HEADING + item
+    root, faults = marks.parse(text, FILE)
+    items = root.get("retired") if isinstance(root, marks.MapNode) and not faults else None
+    if items is None:
+        return f"{text.rstrip()}\nretired:\n{item}"
+    if isinstance(items, marks.ListNode) and len(items) and text[items.start] != "[":
+        lines = text.splitlines(keepends=True)
+        dash, last = _lines_of(items.items[-1], lines)
+        head, tail = "".join(lines[: last + 1]), "".join(lines[last + 1 :])
+        indent = " " * _indent(lines[dash])
+        return f"{head.rstrip()}\n{indent}{item.lstrip()}{tail}"
+    empty = re.search(r"(?m)^retired:[ \t]*(\[[ \t]*\])?(?=[ \t]*(#|$))", text)
+    if empty is None or (isinstance(items, marks.ListNode) and len(items)):
+        raise ValueError(f"the list in {FILE} stands in brackets")
+    end = text.find("\n", empty.end())
+    rest = text[empty.end() :] if end < 0 else text[empty.end() : end]
+    after = "" if end < 0 else text[end + 1 :]
+    return f"{text[: empty.start()]}retired:{rest}\n{item}{after}"

@@ -1,7 +1,8 @@
 """Every configuration that was ever active in an output folder, by content hash: OUT/config/HASH/.
 
 A record can be decided again only with the configuration it was decided with, so a configuration is stored before the
-first record under it is journaled, and nothing ever removes one.
+first record under it is journaled, and nothing ever removes one. The locks of its packs are kept with it as they were
+then; they are no part of the hash, for they change no outcome.
 """
 
 import json
@@ -28,7 +29,8 @@ def keep(disk: Disk, root: Path, configuration: Configuration) -> None:
     if disk.size(target / OVERRIDES_FILE) >= 0:
         return
     temporary = folder / f"{TEMPORARY}{configuration.sha256}.new"
-    files = {name: path.read_bytes() for name, (path, _) in configuration.files.items()}
+    kept = {**configuration.files, **configuration.beside}
+    files = {name: path.read_bytes() for name, (path, _) in kept.items()}
     overrides = json.dumps(stored_overrides(configuration), indent=1, sort_keys=True)
     files[OVERRIDES_FILE] = overrides.encode() + b"\n"
     for name, content in files.items():

@@ -142,3 +142,34 @@ def test_a_stored_configuration_that_was_changed_is_refused(tmp_path, harm, what
 def test_a_configuration_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(StateError, match="cannot be read"):
         config_store.stored(DISK, tmp_path, "sha256:" + "0" * 64)
+
+
+def test_a_lock_is_kept_and_changes_no_hash(tmp_path, elsewhere):
+    """What a lock says of a pack is not the pack: decisions name the same configuration with and without it."""
+    root = tmp_path / "bank"
+    shutil.copytree(BANK, root)
+    path = root / "packs" / "core" / "rules.lock"
+    path.unlink(missing_ok=True)
+    without = read_setup(root)
+    path.write_text("form: 1\npack: core\n")
+    setup = read_setup(root)
+    assert setup.sha256 == without.sha256
+    assert setup.pack.sha256 == without.pack.sha256
+    config_store.keep(DISK, tmp_path, setup.configuration)
+    folder = tmp_path / "config" / setup.configuration.sha256
+    assert (folder / "packs/core/rules.lock").read_text() == "form: 1\npack: core\n"
+    assert read_stored(folder).sha256 == setup.sha256
+
+
+def test_what_is_retired_is_a_file_like_any_other(tmp_path):
+    """It is kept with the packs and reads back."""
+    root = tmp_path / "bank"
+    shutil.copytree(BANK, root)
+    gone = "retired: [{id: OLD-001, on: 2026-05-01, why: better ones}]\n"
+    (root / "packs" / "core" / "retired.yaml").write_text(gone)
+    setup = read_setup(root)
+    config_store.keep(DISK, tmp_path, setup.configuration)
+    back = read_stored(tmp_path / "config" / setup.configuration.sha256)
+    assert [(r.id, r.why, r.pack) for r in back.pack.retired] == [
+        ("OLD-001", "better ones", "core")
+    ]
