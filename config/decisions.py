@@ -11,9 +11,20 @@ DECISIONS: Final = ("approve", "review", "challenge", "hold", "decline")  # from
 APPROVE, REVIEW, CHALLENGE, HOLD, DECLINE = range(5)
 SEVERITY: Final[dict[str, int]] = {name: k for k, name in enumerate(DECISIONS)}
 LEVELS: Final = ("watch", "limit", "amount_hold", "no_debit", "no_credit", "full_freeze")
+SPANS: Final = (  # settings that are durations, and never nothing
+    "ack_timeout",
+    "automation_max",
+    "automation_span",
+    "alerts_kept",
+    "breaker_window",
+    "challenge_for",
+    "hold_for",
+    "outcomes_kept",
+)
 RESTRICTABLE: Final = ("account", "card", "customer", "device", "merchant", "terminal")
 
 Decision = Literal["approve", "review", "challenge", "hold", "decline"]
+Verb = Literal["freeze", "hold", "challenge", "decline"]
 
 
 class DecisionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -35,8 +46,28 @@ class DecisionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     ack_timeout: str = "10m"  # until core banking has to acknowledge a command
     automation_max: str = "72h"  # how long automation may restrict an entity ...
     automation_span: str = "30d"  # ... within this time
+    cool_down: str = (
+        "24h"  # a rule does not restrict again what a person released, for so long; 0s: at once
+    )
     max_holds_per_hour: int = 0  # of all rules and bands together, above each rule's own limit
     max_challenges_per_hour: int = 0
+    # the share of transactions that automation may freeze, hold, challenge or decline within `breaker_window`; a verb
+    # that is left out has no breaker
+    breakers: dict[Verb, float] = msgspec.field(
+        default_factory=lambda: {"freeze": 0.02, "hold": 0.02, "challenge": 0.02, "decline": 0.02}
+    )
+    breaker_window: str = "5m"
+    breaker_minimum: int = 50  # as many of each within the window are allowed whatever the share
+    # automation blocks an account or customer only if one of three holds: combined score, independent rules, a list
+    evidence_score: float = 850.0  # 0: nothing is asked
+    evidence_rules: int = 2  # fired together, each with another reason
+    evidence_lists: tuple[str, ...] = ()  # that hold the counterparty or payee
+    # how long a challenge or hold lasts where no rule says so, and what becomes of the transaction then
+    challenge_for: str = "15m"
+    challenge_then: Literal["review", "decline"] = "decline"
+    hold_for: str = "24h"
+    hold_then: Literal["release", "review", "decline"] = "review"
+    outcomes_kept: str = "7d"  # how long a repeat of a held transaction is told what became of it
     # champion scores from which a model raises the decision without any rule, such as {review: 0.9}
     models_alone: dict[Decision, float] = {}
     models_alone_max: Decision = "challenge"  # the most they cause while no rule fires beside them
@@ -44,7 +75,7 @@ class DecisionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     caps: bool = True  # off in rule tests, which ask what a rule wants, not what it may
 
     def __post_init__(self) -> None:
-        for name in ("ack_timeout", "automation_max", "automation_span", "alerts_kept"):
+        for name in SPANS:
             if duration_us(getattr(self, name)) == 0:
                 raise ConfigError(
                     f"`{name}` must be longer than 0s", fix="write it like 10m or 72h"
@@ -63,7 +94,21 @@ class DecisionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
                     why="a restricted account whose transactions pass is not restricted",
                     fix="write hold, or leave it out",
                 )
-        for name in ("max_holds_per_hour", "max_challenges_per_hour"):
+        duration_us(self.cool_down)
+        for verb, share in self.breakers.items():
+            if not 0.0 < share <= 1.0:
+                raise ConfigError(
+                    f"`breakers` must lie in (0, 1], was {share} for {verb}",
+                    why="it is a share of the transactions",
+                    fix="write 0.02 for 2 %, or leave the verb out for no breaker",
+                )
+        for name in (
+            "max_holds_per_hour",
+            "max_challenges_per_hour",
+            "breaker_minimum",
+            "evidence_score",
+            "evidence_rules",
+        ):
             if getattr(self, name) < 0:
                 raise ConfigError(
                     f"`{name}` must not be negative, was {getattr(self, name)}",
@@ -85,6 +130,26 @@ class DecisionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     @property
     def alerts_kept_us(self) -> int:
         return duration_us(self.alerts_kept)
+
+    @property
+    def cool_down_us(self) -> int:
+        return duration_us(self.cool_down)
+
+    @property
+    def breaker_window_us(self) -> int:
+        return duration_us(self.breaker_window)
+
+    @property
+    def challenge_for_us(self) -> int:
+        return duration_us(self.challenge_for)
+
+    @property
+    def hold_for_us(self) -> int:
+        return duration_us(self.hold_for)
+
+    @property
+    def outcomes_kept_us(self) -> int:
+        return duration_us(self.outcomes_kept)
 
     def fallback_for(self, type_: str) -> int:
         """Severity of the answer to a transaction of `type_` that could not be scored."""

@@ -15,6 +15,14 @@ CAP_REACHED: Final = "CAP_REACHED"
 LATE: Final = "LATE"
 NOT_ACKNOWLEDGED: Final = "NOT_ACKNOWLEDGED"
 COMMAND_REJECTED: Final = "COMMAND_REJECTED"
+BREAKER_OPEN: Final = "BREAKER_OPEN"
+EVIDENCE_THIN: Final = "EVIDENCE_THIN"
+COOLING_DOWN: Final = "COOLING_DOWN"
+RELEASE_NOT_ACKNOWLEDGED: Final = "RELEASE_NOT_ACKNOWLEDGED"
+RELEASE_REJECTED: Final = "RELEASE_REJECTED"
+SECOND_SIGNATURE_MISSING: Final = "SECOND_SIGNATURE_MISSING"
+RULE_SWITCHED: Final = "RULE_SWITCHED"
+MODE_SWITCHED: Final = "MODE_SWITCHED"
 
 SENTENCES: Final[dict[str, str]] = {
     UNSCORABLE: "The message could not be scored; the answer is the fallback of its type.",
@@ -27,4 +35,12 @@ SENTENCES: Final[dict[str, str]] = {
     LATE: "The event came later than the feed allows; it was decided at core time.",
     NOT_ACKNOWLEDGED: "Core banking has not acknowledged a restriction within the time allowed.",
     COMMAND_REJECTED: "Core banking has rejected a restriction.",
+    BREAKER_OPEN: "An action was withheld because automation has acted on too many transactions.",
+    EVIDENCE_THIN: "A restriction was withheld because there is too little evidence for it.",
+    COOLING_DOWN: "A restriction was withheld because a person released the entity lately.",
+    RELEASE_NOT_ACKNOWLEDGED: "Core banking has not acknowledged a release; the customer is stuck.",
+    RELEASE_REJECTED: "Core banking has rejected a release; the customer is stuck.",
+    SECOND_SIGNATURE_MISSING: "Nobody has signed for a release at night within the time allowed.",
+    RULE_SWITCHED: "A rule was switched off in an emergency, or is on again.",
+    MODE_SWITCHED: "Commands are no longer sent to core banking, or are sent again.",
 }

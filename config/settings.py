@@ -27,6 +27,8 @@ from config.durations import duration_text, duration_us
 from config.errors import ConfigError
 from config.memory import Expected, size_bytes
 from config.packs import with_extended
+from config.people import NOBODY, PEOPLE_FILE, People
+from config.people import read as read_people
 
 T = TypeVar("T")
 Parameter: TypeAlias = int | float | bool
@@ -373,6 +375,7 @@ class Configuration:
     overrides: Mapping[str, str]
     sha256: str
     beside: Mapping[str, tuple[Path, str]] = field(default_factory=dict)
+    people: People = NOBODY
 
     @property
     def pack_names(self) -> tuple[str, ...]:
@@ -442,6 +445,7 @@ def load(
         overrides=given,
         sha256=_sha256(files, given),
         beside={name: file for name, file in found.items() if name not in files},
+        people=read_people(folder / PEOPLE_FILE),
     )
 
 
@@ -579,6 +583,8 @@ def _files(
     roots = [folder / "feeds", folder / "lists", *pack_paths]
     for name in (SETTINGS_FILE, MODELS_FILE, SCHEMA_FILE, *([rates] if rates else [])):
         found[name] = folder / name
+    if (folder / PEOPLE_FILE).is_file():
+        found[PEOPLE_FILE] = folder / PEOPLE_FILE
     for i, root in enumerate(roots):
         name = _inside_name(folder, root)
         prefix = Path(name) if name else None

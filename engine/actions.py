@@ -14,6 +14,7 @@ from config.decisions import (
     APPROVE,
     CHALLENGE,
     DECISIONS,
+    DECLINE,
     HOLD,
     RESTRICTABLE,
     REVIEW,
@@ -23,6 +24,7 @@ from config.decisions import (
 from config.money import exponent, major_text
 from engine.alerts import AlertBook, Group, operational_alert
 from engine.batch import ACTIVITY, TRANSACTION
+from engine.breakers import Breakers, Full
 from engine.caps import Caps
 from engine.outcomes import (
     line,
@@ -31,13 +33,15 @@ from engine.outcomes import (
 )
 from engine.reports import Calendar, ReportBook
 from engine.restrictions import BLOCKING, DictionaryLike, Registry, Restriction, demands
-from engine.verdict import Match, Plan, RulesetLike, Verdict, Work
+from engine.verdict import Match, Plan, RulesetLike, Verdict, Work, combined
 from rules.calendar import zone
 from rules.columns import Layout, Place
 from rules.definitions import Action, Pack, Rule
 
 TOP_REASONS = "model.top_reasons"  # in titles: names of the strongest contributions ...
 TOP = 3  # ... that many
+EVIDENT = frozenset({"account", "customer"})  # entities that are blocked on evidence only
+PARTNERS = ("counterparty", "payee")
 
 
 class Actions:
@@ -50,10 +54,10 @@ class Actions:
         settings: DecisionSettings,
         layout: Layout,
         dictionaries: Mapping[str, DictionaryLike],
-        effect: str,
         registry: Registry,
         book: AlertBook,
         caps: Caps,
+        breakers: Breakers,
         reports: ReportBook,
     ) -> None:
         self._pack = pack
@@ -61,10 +65,10 @@ class Actions:
         self._settings = settings
         self._layout = layout
         self._dictionaries = dictionaries
-        self._effect = effect
         self._registry = registry
         self._book = book
         self._caps = caps
+        self._breakers = breakers
         self._reports = reports
         self._calendar = Calendar(pack, zone(pack.timezone))
         self._digits = exponent(pack.currency)
@@ -164,6 +168,7 @@ class Actions:
         if self._caps.has_room(key, limit, now_us):
             self._caps.take(key, limit, now_us)
             verdict.asked = max(verdict.asked, SEVERITY[action.kind])
+            verdict.asking.append(action)
         else:
             verdict.asked = max(verdict.asked, REVIEW)
             self._cap(work, row, verdict, key, f"{limit} {action.kind}s an hour by {rule.id}")
@@ -180,21 +185,22 @@ class Actions:
         code = int(inputs.frame.code[place.row, row])
         if code < 0:
             verdict.reasons.add(reasons.ENTITY_MISSING)
-            verdict.implied = max(verdict.implied, implied)
+            verdict.asked = max(verdict.asked, implied)  # nothing bounds these but the breakers
             return
         domain = place.dictionary
         entity = self._dictionaries[domain].texts[code]
         if self._registry.standing(rule.id, k, domain, entity) is not None:
             verdict.implied = max(verdict.implied, implied)
             return
-        full = self._full_cap(rule, k, domain, entity, now_us)
-        if full is not None:
+        withheld = self._withheld(work, row, verdict, plan, k, domain, entity)
+        if withheld:
             verdict.implied = max(verdict.implied, REVIEW)
-            self._cap(work, row, verdict, *full)
             return
         self._caps.take(f"{rule.id}:{k}", self._limit(action.max_per_hour), now_us)
         if blocking:
             self._caps.take("pack:freeze", self._limit(self._pack.max_freezes_per_hour), now_us)
+        if action.level != "watch":
+            self._breakers.take("freeze", now_us)
         restriction = self._registry.impose(
             Restriction(
                 id="",
@@ -218,13 +224,61 @@ class Actions:
         verdict.commands.append(restriction.commands[-1])
         self.look_again(work, row, domain, entity)
 
+    def _withheld(
+        self,
+        work: Work,
+        row: int,
+        verdict: Verdict,
+        plan: Plan,
+        k: int,
+        domain: str,
+        entity: str,
+    ) -> bool:
+        """Whether something forbids action `k`; what, is put on record and told to operations."""
+        if not self._settings.caps:
+            return False
+        rule, now_us = plan.rule, int(work.inputs.core_us[row])
+        action = rule.actions[k]
+        if not self._has_evidence(work, row, verdict, action):
+            verdict.reasons.add(reasons.EVIDENCE_THIN)
+            work.count("capped", "evidence")
+            return True
+        if action.level != "watch" and self._registry.is_cooling_down(
+            rule.id, domain, entity, now_us
+        ):
+            verdict.reasons.add(reasons.COOLING_DOWN)
+            work.count("capped", "cool_down")
+            return True
+        full = self._full_cap(rule, k, domain, entity, now_us)
+        if full is not None:
+            self._cap(work, row, verdict, *full)
+            return True
+        broken = self._breakers.full("freeze", row, now_us) if action.level != "watch" else None
+        if broken is not None:
+            self._break(work, row, verdict, broken)
+        return broken is not None
+
+    def _has_evidence(self, work: Work, row: int, verdict: Verdict, action: Action) -> bool:
+        """Whether what speaks against an account or customer is enough to block it.
+
+        A high combined score, several rules that fired for different reasons, or a counterparty that is on a list.
+        """
+        settings = self._settings
+        if action.entity not in EVIDENT or action.level not in BLOCKING:
+            return True
+        if combined(self._pack.combine, verdict.scores) >= settings.evidence_score:
+            return True
+        if len({plan.rule.reason for plan, _ in verdict.fired}) >= settings.evidence_rules > 0:
+            return True
+        partners = {self.text_of(work, row, name) for name in PARTNERS} - {None}
+        lists = (self._pack.lists.get(name) for name in settings.evidence_lists)
+        return any(known is not None and partners & known.values for known in lists)
+
     def _full_cap(
         self, rule: Rule, k: int, domain: str, entity: str, now_us: int
     ) -> tuple[str, str] | None:
         """Key and wording of the first cap that forbids action `k`; None if all have room."""
         action, settings = rule.actions[k], self._settings
-        if not settings.caps:
-            return None
         key = f"{rule.id}:{k}"
         if not self._caps.has_room(key, action.max_per_hour, now_us):
             return key, f"{action.max_per_hour} restrictions an hour by {rule.id}"
@@ -244,21 +298,59 @@ class Actions:
     def within_breaker(
         self, work: Work, row: int, verdict: Verdict, asked: int, now_us: int
     ) -> int:
-        """Hold and challenge within what all rules and bands together may do in an hour; beyond it, review."""
-        for severity, limit in (
-            (HOLD, self._settings.max_holds_per_hour),
-            (CHALLENGE, self._settings.max_challenges_per_hour),
-        ):
-            limit = self._limit(limit)
-            if asked != severity or limit == 0:
-                continue
-            name = DECISIONS[severity]
-            key = f"pack:{name}"
-            if not self._caps.has_room(key, limit, now_us):
-                self._cap(work, row, verdict, key, f"{limit} {name}s an hour by all rules")
-                return REVIEW
-            self._caps.take(key, limit, now_us)
+        """Hold, challenge and decline within what all rules, bands and models may do together; beyond it, review.
+
+        What restrictions in force demand is not counted: each of them was bounded when it was imposed.
+        """
+        if asked not in (CHALLENGE, HOLD, DECLINE):
+            return asked
+        name = DECISIONS[asked]
+        limit = {
+            HOLD: self._settings.max_holds_per_hour,
+            CHALLENGE: self._settings.max_challenges_per_hour,
+        }.get(asked, 0)
+        limit, key = self._limit(limit), f"pack:{name}"
+        if limit and not self._caps.has_room(key, limit, now_us):
+            self._cap(work, row, verdict, key, f"{limit} {name}s an hour by all rules")
+            return REVIEW
+        broken = self._breakers.full(name, row, now_us)
+        if broken is not None:
+            self._break(work, row, verdict, broken)
+            return REVIEW
+        self._caps.take(key, limit, now_us)
+        self._breakers.take(name, now_us)
         return asked
+
+    def _break(self, work: Work, row: int, verdict: Verdict, full: Full) -> None:
+        """A breaker is open: say so in the decision, and to operations once an hour, with the numbers."""
+        verdict.reasons.add(reasons.BREAKER_OPEN)
+        key = f"breaker:{full.verb}"
+        work.count("capped", key)
+        now_us, settings = int(work.inputs.core_us[row]), self._settings
+        if self._caps.alarm(key, now_us):
+            work.count("alerts", "operational")
+            title = (
+                f"Breaker open: {full.taken} x {full.verb} among {full.transactions} transactions "
+                f"in {settings.breaker_window}, at most {full.limit} are allowed; "
+                "what goes beyond it becomes review"
+            )
+            about = {
+                "cap": key,
+                "taken": full.taken,
+                "limit": full.limit,
+                "transactions": full.transactions,
+                "window": settings.breaker_window,
+                "transaction_id": work.inputs.transaction_id[row],
+            }
+            alert_id = operational_alert(
+                work.out,
+                reasons.BREAKER_OPEN,
+                title,
+                seq=int(work.inputs.seq[row]),
+                now_us=now_us,
+                about=about,
+            )
+            verdict.alerts.append(alert_id)
 
     def _limit(self, limit: int) -> int:
         """A limit as it counts here: none in rule tests."""
@@ -312,7 +404,7 @@ class Actions:
                 "rule": rule.id,
                 "source": inputs.transaction_id[row],
                 "account": inputs.account[row],
-                "effect": self._effect,
+                "effect": self._registry.effect,
                 "seq": seq,
                 "core_time": rfc3339(now_us),
             }

@@ -15,6 +15,11 @@ CLOSE: Final = 2  # a group of matches
 UNSUPPRESS: Final = 3
 FORGET: Final = 4  # a restriction that ended long ago
 DROP: Final = 5  # an alert that nobody resolved
+CONFIRM: Final = 6  # a release that nobody acknowledged
+LAPSE: Final = 7  # a challenge or hold
+OUTLIVE: Final = 8  # the outcome of one
+SIGN: Final = 9  # a second signature that is missing
+FORGIVE: Final = 10  # a request, dry run or nonce that no longer counts
 
 Entry = tuple[int, int, str]  # due time in microseconds UTC, kind, id
 

@@ -43,11 +43,11 @@ class OpenAlert(msgspec.Struct):
 
 
 class Suppression(msgspec.Struct, kw_only=True):
-    """Withhold one rule for one entity until `until_us` (core time)."""
+    """Withhold one rule for one entity, or for all (`field` is ""), until `until_us` (core time)."""
 
     id: str
     rule: str
-    field: str  # the column whose value is compared: card, account, ...
+    field: str  # the column whose value is compared: card, account, ...; "" in an emergency: the rule is off
     entity: str
     until_us: int
     author: str
@@ -63,6 +63,16 @@ class AlertBook:
         self.groups: dict[str, Group] = {}  # by rule and entity
         self.open: dict[str, OpenAlert] = {}
         self.suppressions: dict[str, Suppression] = {}
+        self._of_pack: dict[str, Suppression] = {}  # they end by event time, and are not saved
+
+    def stand(self, suppressions: Iterable[Suppression]) -> None:
+        """Honour the suppressions of the pack beside those of commands."""
+        self._of_pack = {s.id: s for s in suppressions}
+
+    @property
+    def withheld(self) -> frozenset[str]:
+        """Ids of rules that a suppression may withhold from a row."""
+        return frozenset(s.rule for s in (*self.suppressions.values(), *self._of_pack.values()))
 
     def join(self, rule: str, entity: str, amount_minor: int, now_us: int) -> Group | None:
         """Add a match to the open group of `rule` and `entity`; None if there is none."""
@@ -106,19 +116,30 @@ class AlertBook:
         self.suppressions[suppression.id] = suppression
         self._agenda.add(suppression.until_us, UNSUPPRESS, suppression.id)
 
-    def suppressed(self, rule: str, value_of: Callable[[str], str | None]) -> str:
+    def suppressed(
+        self, rule: str, event_time_us: int, value_of: Callable[[str], str | None]
+    ) -> str:
         """Id of the first suppression that withholds `rule` from a row; "" if none does."""
-        if not self.suppressions:
+        if not self.suppressions and not self._of_pack:
             return ""
+        in_time = (s for s in self._of_pack.values() if s.until_us > event_time_us)
         fits = (
             s.id
-            for s in self.suppressions.values()
-            if s.rule == rule and value_of(s.field) == s.entity
+            for s in (*self.suppressions.values(), *in_time)
+            if s.rule == rule and (not s.field or value_of(s.field) == s.entity)
         )
         return min(fits, default="")
 
-    def due(self, due_us: int, kind: int, id_: str) -> None:
-        """What the agenda says has come to its end, unless it has been prolonged."""
+    def switched_off(self, rule: str) -> list[Suppression]:
+        """The emergency suppressions of a rule, by id."""
+        return [s for _, s in sorted(self.suppressions.items()) if s.rule == rule and not s.field]
+
+    def lift(self, suppression: Suppression) -> None:
+        """End a suppression before its time."""
+        del self.suppressions[suppression.id]
+
+    def due(self, due_us: int, kind: int, id_: str) -> Suppression | None:
+        """What the agenda says has come to its end, unless it has been prolonged; return a suppression that is over."""
         if kind == CLOSE:
             self.close(id_)
         elif kind == DROP:
@@ -129,9 +150,8 @@ class AlertBook:
                 del self.open[id_]
         else:
             assert kind == UNSUPPRESS, kind
-            suppression = self.suppressions.get(id_)
-            if suppression is not None:
-                del self.suppressions[id_]
+            return self.suppressions.pop(id_, None)
+        return None
 
     def save(self) -> tuple[list[Group], list[OpenAlert], list[Suppression]]:
         """Everything held, each part in order of its ids."""

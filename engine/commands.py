@@ -1,16 +1,22 @@
 """Commands that people and the core banking system give the engine, and the answers they get.
 
     acknowledge, reject    core banking has carried out, or refuses, a command about a restriction
-    release                lift a restriction: one person; two different ones for full_freeze
+    challenge_passed,
+    challenge_failed       what became of a challenge
+    resolve                close an alert, or approve or decline a held transaction
+    release, countersign, appeal, decide_appeal, release_rule      lift restrictions, see engine/releasing.py
     restrict               a person's restriction, outside the caps; with `order`, that of an authority
-    resolve                close an alert               suppress    withhold a rule for one entity until a date
+    suppress               withhold a rule for one entity until a date
+    rule_off, rule_on      an emergency: withhold a rule altogether, for a day at most; and undo that
+    mode                   observe: nothing more is sent to core banking; and back to enforce
 
 Every command is answered. What cannot be done is answered with the reason, never with an exception: the command is a
-record of the stream like any other. Lists, packs and models are activated elsewhere.
+record of the stream like any other. Who may do what stands in config/people.py; what a signature has proved was found
+out at the door (engine/signing.py). Packs and models are activated by engine/proposals.py.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -18,100 +24,83 @@ from config.decisions import RESTRICTABLE
 from config.durations import duration_us
 from config.errors import ConfigError, InputError
 from config.money import minor_units
-from config.reasons import COMMAND_REJECTED
+from config.people import People
+from config.reasons import COMMAND_REJECTED, MODE_SWITCHED, RELEASE_REJECTED, RULE_SWITCHED
 from config.settings import instant_us
+from engine import forms
+from engine.agenda import Agenda
 from engine.alerts import AlertBook, Suppression, operational_alert
+from engine.held import APPROVED, DECLINED, HeldBook
 from engine.outcomes import Streams, line, rfc3339, short_id
 from engine.proposals import COMMANDS as PROPOSING
-from engine.proposals import Proposals
-from engine.restrictions import (
-    ACTIVE,
-    IN_FORCE,
-    REJECTED,
-    RELEASED,
-    SENT,
-    TIMED_OUT,
-    WITH_AMOUNT,
-    Registry,
-    Restriction,
-)
+from engine.proposals import ENGINE, Proposals
+from engine.releasing import Appealed, DryRun, Releases
+from engine.releasing import demand_text as _demand
+from engine.restrictions import IN_FORCE, REJECTED, WITH_AMOUNT, Registry, Restriction
 
 Answer: TypeAlias = dict[str, object]
 
-
-class _Named(msgspec.Struct, tag_field="command", kw_only=True):
-    by: str = ""
-    reason: str = ""
-
-
-class Acknowledge(_Named, tag="acknowledge"):
-    restriction_id: str = ""
-    command_id: str = ""
+COMMANDS: Final = forms.COMMANDS
+DAY_US: Final = 86_400_000_000
+RULE_OFF_MAX_US: Final = DAY_US
+ENFORCE_WITHIN_US: Final = DAY_US  # the second person has to agree within that
+NONCE_KEPT_US: Final = DAY_US
+STREAM: Final = "stream"  # what the core writes into `door` of an order that came with the input
 
 
-class Reject(_Named, tag="reject"):
-    restriction_id: str = ""
-    command_id: str = ""
+class DeskState(msgspec.Struct, kw_only=True):
+    """What outlives a batch beside restrictions and alerts, in canonical order."""
 
-
-class Release(_Named, tag="release"):
-    restriction_id: str = ""
-    command_id: str = ""
-    order: str = ""
-
-
-class Restrict(_Named, tag="restrict"):
-    entity: dict[str, str]
-    level: Literal["watch", "limit", "amount_hold", "no_debit", "no_credit", "full_freeze"]
-    for_: str = msgspec.field(default="", name="for")
-    expires_at: str = ""
-    amount: str | float | None = None
-    channels: tuple[str, ...] = ()
-    order: str = ""
-
-
-class Resolve(_Named, tag="resolve"):
-    alert_id: str
-    outcome: str = ""
-
-
-class Suppress(_Named, tag="suppress"):
-    rule: str
-    entity: dict[str, str]
-    until: str
-
-
-Command: TypeAlias = Acknowledge | Reject | Release | Restrict | Resolve | Suppress
-COMMANDS: Final = frozenset({"acknowledge", "reject", "release", "restrict", "resolve", "suppress"})
+    is_observing: bool = False  # by order of somebody, whatever the settings say
+    enforce_asked: tuple[str, int] | None = None  # by whom, core time
+    nonces: list[tuple[str, int]] = []  # with the core time of their use
+    dry_runs: list[DryRun] = []
+    appeals: list[Appealed] = []
 
 
 class Desk:
-    """Carry out commands on restrictions and alerts.
+    """Carry out commands on restrictions, held transactions and alerts.
 
     domains : field name -> domain of what can be restricted or suppressed here
     rules   : ids of the rules of the pack
     digits  : decimals of the pack's currency
+    effect  : of the settings; an order can only tighten it
     proposals : configurations that are to become active
+
+    touched  : restrictions that the last command has changed; switched : rules that it has withheld or let act again
     """
 
     def __init__(
         self,
         registry: Registry,
         book: AlertBook,
+        held: HeldBook,
+        agenda: Agenda,
+        people: People,
         domains: Mapping[str, str],
         rules: frozenset[str],
         digits: int,
+        effect: str,
         proposals: Proposals,
     ) -> None:
         self._registry = registry
         self._book = book
+        self._held = held
+        self._people = people
         self._domains = domains
         self._rules = rules
         self._digits = digits
+        self._effect = effect
         self._proposals = proposals
+        self._enforce_asked: tuple[str, int] | None = None
+        self._nonces: dict[str, int] = {}
+        self.releases = Releases(registry, agenda, people)
+        self.touched: list[Restriction] = []
+        self.switched: list[str] = []
 
     def carry_out(self, record: Mapping[str, Any], seq: int, now_us: int, out: Streams) -> Answer:
         """Do what a decoded command says at core time `now_us`; return its answer."""
+        self.touched, self.switched = [], []
         name = record.get("command")
         head: Answer = {"seq": seq, "command": name}
         if not isinstance(name, str) or name not in COMMANDS | PROPOSING:
@@ -120,73 +109,153 @@ class Desk:
             return head | {"ok": False} | what
         try:
             if name in PROPOSING:
+                by = str(record.get("by") or "")
+                if (name, by) != ("reject_proposal", ENGINE):
+                    self._let_in(record, now_us, by_core_banking=False)
+                    self._people.demand(by, name)
                 return head | {"ok": True} | self._proposals.carry_out(record, seq, now_us)
-            command = msgspec.convert(dict(record), Command)
-            return head | {"ok": True} | self._answer(command, seq, now_us, out)
+            command = msgspec.convert(dict(record), forms.Command)
+            answer = self._answer(command, record, seq, now_us, out)
+            return head | {"ok": True} | answer
         except msgspec.ValidationError as error:
             return head | {"ok": False, "what": str(error), "why": "", "fix": "correct the command"}
         except (InputError, ConfigError) as error:
             what = {"what": error.what, "why": error.why, "fix": error.fix}
             return head | {"ok": False} | what
 
-    def _answer(self, command: Command, seq: int, now_us: int, out: Streams) -> Answer:
-        if isinstance(command, Acknowledge):
-            return self._acknowledge(command)
+    def _let_in(self, record: Mapping[str, Any], now_us: int, *, by_core_banking: bool) -> None:
+        """Raise `InputError` if the door has refused the order, or a signature is asked for and is not there."""
+        door = record.get("door")
+        found: Mapping[str, Any] = door if isinstance(door, Mapping) else {}
+        if "refused" in found:
+            raise InputError(
+                f"the order is refused: {found['refused']}",
+                why="its signature does not prove who gave it",
+                fix="sign it anew with a key of the person in `by`",
+            )
+        if "nonce" in found:
+            nonce = f"{found.get('key')}:{found['nonce']}"
+            if nonce in self._nonces:
+                raise InputError(
+                    "this signature has been used before",
+                    why="an order that somebody has copied must not count again",
+                    fix="sign it anew, with another nonce",
+                )
+            gone = now_us - NONCE_KEPT_US
+            self._nonces = {n: at for n, at in self._nonces.items() if at > gone}
+            self._nonces[nonce] = now_us
+        elif self._people.signatures == "required":
+            if by_core_banking and found.get("channel") == STREAM:
+                return
+            raise InputError(
+                "the order is not signed",
+                why="signatures are required (people.yaml)",
+                fix="sign it with a key of the person in `by`",
+            )
+
+    def _answer(
+        self,
+        command: forms.Command,
+        record: Mapping[str, Any],
+        seq: int,
+        now_us: int,
+        out: Streams,
+    ) -> Answer:
+        of_core_banking = isinstance(command, forms.OF_CORE_BANKING)
+        self._let_in(record, now_us, by_core_banking=of_core_banking)
+        if isinstance(command, forms.OF_CORE_BANKING):
+            if command.by and command.door.get("channel") != STREAM:
+                self._people.demand(command.by, command.name)
+            return self._of_core_banking(command, seq, now_us, out)
         _demand(command.by, "by", "who did it is part of the record")
         _demand(command.reason, "reason", "why it was done is part of the record")
-        if isinstance(command, Reject):
-            return self._reject(command, seq, now_us, out)
-        if isinstance(command, Release):
-            return self._release(command, seq, now_us, out)
-        if isinstance(command, Restrict):
+        if isinstance(command, forms.Restrict):
             return self._restrict(command, seq, now_us, out)
-        if isinstance(command, Resolve):
+        if isinstance(command, forms.Resolve):
             return self._resolve(command, seq, now_us, out)
-        return self._suppress(command, seq, now_us)
+        if isinstance(command, forms.Suppress):
+            return self._suppress(command, seq, now_us)
+        if isinstance(command, forms.RuleOff):
+            return self._rule_off(command, seq, now_us, out)
+        if isinstance(command, forms.RuleOn):
+            return self._rule_on(command, seq, now_us, out)
+        if isinstance(command, forms.Mode):
+            return self._mode(command, seq, now_us, out)
+        return self._lift(command, seq, now_us, out)
 
-    def _acknowledge(self, command: Acknowledge) -> Answer:
-        restriction = self._meant(command)
-        if restriction.state in (SENT, TIMED_OUT):
-            restriction.state = ACTIVE
-        return _state(restriction)
+    # Core banking
 
-    def _reject(self, command: Reject, seq: int, now_us: int, out: Streams) -> Answer:
+    def _of_core_banking(
+        self,
+        command: forms.Acknowledge | forms.Reject | forms.ChallengePassed | forms.ChallengeFailed,
+        seq: int,
+        now_us: int,
+        out: Streams,
+    ) -> Answer:
+        if isinstance(command, (forms.ChallengePassed, forms.ChallengeFailed)):
+            outcome = APPROVED if isinstance(command, forms.ChallengePassed) else DECLINED
+            held = self._held.find(command.account, command.transaction_id)
+            by, reason = command.by or "core_banking", command.reason or command.name
+            self._held.resolve(held, outcome, by, reason, seq, now_us, out)
+            return {"transaction_id": held.transaction_id, "outcome": held.outcome}
         restriction = self._meant(command)
-        _demand_in_force(restriction)
-        self._registry.end(restriction, REJECTED, seq, now_us, out)
+        self.touched.append(restriction)
+        if isinstance(command, forms.Acknowledge):
+            self._registry.acknowledge(restriction, command.command_id, now_us, seq)
+            return _state(restriction)
+        _demand(command.by, "by", "who did it is part of the record")
+        _demand(command.reason, "reason", "why it was done is part of the record")
+        is_release = self._registry.reject_release(restriction, command.command_id)
+        if not is_release:
+            _demand_in_force(restriction)
+            self._registry.end(restriction, REJECTED, seq, now_us, out)
         operational_alert(
             out,
-            COMMAND_REJECTED,
-            f"{command.by} rejected {restriction.level} of {restriction.domain} "
-            f"{restriction.entity}: {command.reason}",
+            RELEASE_REJECTED if is_release else COMMAND_REJECTED,
+            f"{command.by} rejected {'the release of ' * is_release}{restriction.level} of "
+            f"{restriction.domain} {restriction.entity}: {command.reason}",
             seq=seq,
             now_us=now_us,
             about={"restriction_id": restriction.id},
         )
         return _state(restriction)
 
-    def _release(self, command: Release, seq: int, now_us: int, out: Streams) -> Answer:
-        restriction = self._meant(command)
-        _demand_in_force(restriction)
-        if restriction.order:
-            _demand(
-                command.order,
-                "order",
-                f"it stands by order {restriction.order} of an authority, and falls by order only",
-            )
-        if command.by in restriction.released_by:
-            raise InputError(
-                f"`{command.by}` has asked for this release already",
-                why="a full freeze is lifted by two different people",
-                fix="have somebody else release it too",
-            )
-        restriction.released_by += (command.by,)
-        if restriction.level == "full_freeze" and len(restriction.released_by) < 2:
-            return _state(restriction) | {"awaiting": "a second person"}
-        self._registry.end(restriction, RELEASED, seq, now_us, out)
-        return _state(restriction)
+    # Restrictions
 
-    def _restrict(self, command: Restrict, seq: int, now_us: int, out: Streams) -> Answer:
+    def _lift(
+        self,
+        command: (
+            forms.Release
+            | forms.Countersign
+            | forms.Appeal
+            | forms.DecideAppeal
+            | forms.ReleaseRule
+        ),
+        seq: int,
+        now_us: int,
+        out: Streams,
+    ) -> Answer:
+        releases = self.releases
+        if isinstance(command, forms.ReleaseRule):
+            self._demand_rule(command.rule, known=not command.token)
+            answer, self.touched = releases.release_rule(command, seq, now_us, out)
+            return answer
+        if isinstance(command, forms.DecideAppeal):
+            answer = releases.decide_appeal(command, seq, now_us, out)
+            named = self._registry.by_id.get(str(answer.get("restriction_id", "")))
+            self.touched = [named] if named is not None else []
+            return answer
+        restriction = self._meant(command)
+        self.touched = [restriction]
+        if isinstance(command, forms.Countersign):
+            return releases.countersign(command, restriction, seq, now_us, out)
+        if isinstance(command, forms.Appeal):
+            return releases.appeal(command, restriction, seq, now_us, out)
+        _demand_in_force(restriction)
+        return releases.release(command, restriction, seq, now_us, out)
+
+    def _restrict(self, command: forms.Restrict, seq: int, now_us: int, out: Streams) -> Answer:
+        self._people.demand(command.by, "restrict_order" if command.order else "restrict")
         field, entity = self._entity(command.entity)
         if bool(command.for_) == bool(command.expires_at):
             raise InputError(
@@ -215,15 +284,17 @@ class Desk:
             author=command.by,
             reason=command.reason,
             order=command.order,
+            legal_basis=command.legal_basis,
             source_seq=seq,
             source=None,
             started_us=now_us,
             expires_us=expires_us,
         )
         self._registry.impose(restriction, out)
+        self.touched.append(restriction)
         return _state(restriction)
 
-    def _amount(self, command: Restrict) -> int:
+    def _amount(self, command: forms.Restrict) -> int:
         if (command.level in WITH_AMOUNT) != (command.amount is not None):
             raise InputError(
                 f"level {command.level} "
@@ -239,7 +310,19 @@ class Desk:
                 f"`amount` was {command.amount}: {error}", fix='write it like "250.00"'
             ) from None
 
-    def _resolve(self, command: Resolve, seq: int, now_us: int, out: Streams) -> Answer:
+    # Transactions and alerts
+
+    def _resolve(self, command: forms.Resolve, seq: int, now_us: int, out: Streams) -> Answer:
+        self._people.demand(command.by, "resolve")
+        if command.transaction_id:
+            if command.outcome not in (APPROVED, DECLINED):
+                raise InputError(
+                    f"`outcome` of a transaction is {APPROVED} or {DECLINED}, was {command.outcome or 'none'}",
+                    fix=f"add outcome: {APPROVED}",
+                )
+            held = self._held.find(command.account, command.transaction_id)
+            self._held.resolve(held, command.outcome, command.by, command.reason, seq, now_us, out)
+            return {"transaction_id": held.transaction_id, "outcome": held.outcome}
         alert = self._book.resolve(command.alert_id)
         if alert is None:
             raise InputError(
@@ -262,13 +345,10 @@ class Desk:
         )
         return {"alert_id": alert.id, "state": "resolved"}
 
-    def _suppress(self, command: Suppress, seq: int, now_us: int) -> Answer:
+    def _suppress(self, command: forms.Suppress, seq: int, now_us: int) -> Answer:
+        self._people.demand(command.by, "suppress")
         field, entity = self._entity(command.entity)
-        if command.rule not in self._rules:
-            raise InputError(
-                f"there is no rule `{command.rule}`",
-                fix="name the rule by its id, such as TRAVEL-001",
-            )
+        self._demand_rule(command.rule)
         until_us = instant_us("until", command.until)
         if until_us <= now_us:
             raise InputError(
@@ -286,9 +366,120 @@ class Desk:
             reason=command.reason,
         )
         self._book.suppress(suppression)
+        self.switched.append(command.rule)
         return {"suppression_id": suppression.id, "state": "in force"}
 
-    def _meant(self, command: Acknowledge | Reject | Release) -> Restriction:
+    # Switches
+
+    def _rule_off(self, command: forms.RuleOff, seq: int, now_us: int, out: Streams) -> Answer:
+        """Withhold a rule from every row, at once and for a day at most."""
+        self._people.demand(command.by, "rule_off")
+        self._demand_rule(command.rule)
+        _demand_clock(now_us)
+        for_us = duration_us(command.for_) if command.for_ else RULE_OFF_MAX_US
+        if not 0 < for_us <= RULE_OFF_MAX_US:
+            raise InputError(
+                f"a rule is off for at most 24h, was {command.for_}",
+                why="an emergency is over, or becomes a change of the pack",
+                fix="write 24h or less, and set mode: off in the pack",
+            )
+        suppression = Suppression(
+            id=short_id("s-", command.rule, "off", seq),
+            rule=command.rule,
+            field="",
+            entity="",
+            until_us=now_us + for_us,
+            author=command.by,
+            reason=command.reason,
+        )
+        self._book.suppress(suppression)
+        self.switched.append(command.rule)
+        until = rfc3339(suppression.until_us)
+        what = f"{command.by} switched {command.rule} off until {until}: {command.reason}"
+        _tell_rule(out, suppression, what, seq, now_us)
+        return {"suppression_id": suppression.id, "rule": command.rule, "until": until}
+
+    def _rule_on(self, command: forms.RuleOn, seq: int, now_us: int, out: Streams) -> Answer:
+        self._people.demand(command.by, "rule_on")
+        off = self._book.switched_off(command.rule)
+        if not off:
+            raise InputError(
+                f"the rule `{command.rule}` is not switched off",
+                why="it never was in an emergency, or its time is over",
+                fix="nothing needs to be done; a pack can hold `mode: off` too",
+            )
+        for suppression in off:
+            self._book.lift(suppression)
+            what = f"{command.by} switched {command.rule} on again: {command.reason}"
+            _tell_rule(out, suppression, what, seq, now_us)
+        self.switched.append(command.rule)
+        return {"rule": command.rule, "lifted": [suppression.id for suppression in off]}
+
+    def end_of(self, suppression: Suppression, seq: int, now_us: int, out: Streams) -> bool:
+        """The time of a suppression is over; whether people hear of it: a rule is on again."""
+        if suppression.field:
+            return False
+        what = f"{suppression.rule} is on again: the time for which {suppression.author} switched it off is over"
+        _tell_rule(out, suppression, what, seq, now_us)
+        return True
+
+    def _mode(self, command: forms.Mode, seq: int, now_us: int, out: Streams) -> Answer:
+        """One person stops what is sent to core banking, at once; two people let it go on."""
+        self._people.demand(command.by, command.effect)
+        if command.effect == "observe":
+            self._enforce_asked = None
+            if self._registry.effect == "observe":
+                return {"effect": "observe"}
+            self._registry.effect = "observe"
+            self._tell_mode(out, f"{command.by}: observe: {command.reason}", seq, now_us)
+            return {"effect": "observe"}
+        if self._effect == "observe":
+            raise InputError(
+                "the settings say `effect: observe`",
+                why="an order never does more than the configuration allows",
+                fix="activate a configuration with effect: enforce",
+            )
+        if self._registry.effect == "enforce":
+            return {"effect": "enforce"}
+        asked = self._enforce_asked
+        if asked is None or asked[1] + ENFORCE_WITHIN_US < now_us or asked[0] == command.by:
+            self._enforce_asked = (command.by, now_us)
+            return {"effect": "observe", "awaiting": "a second person"}
+        self._enforce_asked = None
+        self._registry.effect = "enforce"
+        what = f"{asked[0]} and {command.by}: enforce: {command.reason}"
+        self._tell_mode(out, what, seq, now_us)
+        return {"effect": "enforce"}
+
+    def _tell_mode(self, out: Streams, what: str, seq: int, now_us: int) -> None:
+        about = {"effect": self._registry.effect}
+        operational_alert(
+            out, MODE_SWITCHED, f"Mode switched by {what}", seq=seq, now_us=now_us, about=about
+        )
+
+    # State
+
+    def save(self) -> DeskState:
+        dry_runs, appeals = self.releases.save()
+        return DeskState(
+            is_observing=self._registry.effect != self._effect,
+            enforce_asked=self._enforce_asked,
+            nonces=sorted(self._nonces.items()),
+            dry_runs=dry_runs,
+            appeals=appeals,
+        )
+
+    def restore(self, state: DeskState) -> None:
+        """Take over what `save` gave."""
+        if state.is_observing:
+            self._registry.effect = "observe"
+        self._enforce_asked = state.enforce_asked
+        self._nonces = dict(state.nonces)
+        self.releases.restore(state.dry_runs, state.appeals)
+
+    # What an order names
+
+    def _meant(self, command: forms.Meant) -> Restriction:
         restriction = self._registry.find(command.restriction_id, command.command_id)
         if restriction is None:
             given = command.restriction_id or command.command_id
@@ -298,6 +489,13 @@ class Desk:
                 fix="name a restriction_id or command_id from the stream of commands",
             )
         return restriction
+
+    def _demand_rule(self, rule: str, *, known: bool = True) -> None:
+        if known and rule not in self._rules:
+            raise InputError(
+                f"there is no rule `{rule}`",
+                fix="name the rule by its id, such as TRAVEL-001",
+            )
 
     def _entity(self, entity: Mapping[str, str]) -> tuple[str, str]:
         if len(entity) != 1:
@@ -316,9 +514,9 @@ class Desk:
         return field, text
 
 
-def _demand(value: str, name: str, why: str) -> None:
-    if not value.strip():
-        raise InputError(f"`{name}` is missing", why=why, fix=f"add `{name}`")
+def _tell_rule(out: Streams, suppression: Suppression, what: str, seq: int, now_us: int) -> None:
+    about = {"rule": suppression.rule, "suppression_id": suppression.id}
+    operational_alert(out, RULE_SWITCHED, what, seq=seq, now_us=now_us, about=about)
 
 
 def _demand_in_force(restriction: Restriction) -> None:
@@ -345,4 +543,5 @@ def _time(now_us: int) -> str | None:
 
 
 def _state(restriction: Restriction) -> Answer:
-    return {"restriction_id": restriction.id, "state": restriction.state}
+    told: Answer = {"restriction_id": restriction.id, "state": restriction.state}
+    return told | ({"release": restriction.release_state} if restriction.release_state else {})

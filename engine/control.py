@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.durable.disk import Disk, RealDisk
+from engine.signing import Door, same_order
 
 BYTES_MAX: Final = 1 << 20
 PREFIX: Final = "control/"  # of the positions of such records
@@ -38,8 +39,9 @@ class ControlFile:
 class Control:
     """Poll a folder for commands; write answers beside them."""
 
-    def __init__(self, folder: Path, disk: Disk | None = None) -> None:
+    def __init__(self, folder: Path, disk: Disk | None = None, door: Door | None = None) -> None:
         self.folder = folder
+        self.door = door  # checks signatures; None: there are none to check
         self._disk: Disk = RealDisk() if disk is None else disk
         self._in_hand: set[str] = set()  # read, and not finished yet
         self._refused: set[str] = set()  # and told so
@@ -89,7 +91,8 @@ class Control:
             content = self._disk.read(path, 0, BYTES_MAX + 1)
         except OSError:  # taken back meanwhile, or not for us to read: it stays where it is
             return None
-        return ControlFile(path, content, named(b" ".join(content.split(b"\n")).strip()))
+        line = named(b" ".join(content.split(b"\n")).strip())
+        return ControlFile(path, content, line if self.door is None else self.door.stamp(line))
 
     def finish(self, file: ControlFile, answer: Mapping[str, object]) -> None:
         """Rename a file whose record is durable, and answer it. What was put in its place meanwhile stays."""
@@ -118,7 +121,7 @@ class Control:
         if self._answered(path) == answer["seq"]:
             return
         found = self._read(path)
-        if found is not None and scrub(found.line) == line:
+        if found is not None and same_order(scrub(found.line), line):
             self.finish(found, answer)
         else:
             self._answer(path, answer)

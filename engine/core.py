@@ -30,6 +30,8 @@ from engine.batch import (
     UPDATE,
     Batch,
 )
+from engine.commands import STREAM
+from engine.control import PREFIX
 from engine.decision import NO_DECISION, Decided, DecideInputs, Decider
 from engine.decode import Decoder
 from engine.entities import Attributes, Dictionaries
@@ -43,6 +45,7 @@ from engine.quality import flaws
 from engine.remembered import APPLIED, Remembered
 from engine.scoring import Scoring
 from engine.setup import Setup
+from engine.signing import DOOR
 from engine.state import Arrays, prefixed, under
 from engine.warming import Warming
 from engine.windows.plan import Rows, Windows
@@ -145,7 +148,7 @@ class Core:
         else:
             self.ruleset = Ruleset.compile(pack, schema, self.layout, setup.derived)
         known = _Columns(schema, pack.currency)
-        Decider.add_columns(pack, known, self.layout)
+        Decider.add_columns(pack, known, self.layout, settings.decisions)
         for name in setup.configuration.models.inputs:
             if name in known.columns:
                 self.layout.add(name, known.type_of(name))
@@ -213,6 +216,7 @@ class Core:
             self.dictionaries,
             effect=settings.effect,
             proposals=self.proposals,
+            people=setup.configuration.people,
         )
         self.seq = 0
 
@@ -368,7 +372,7 @@ class Core:
             config=self.config,
             unscorable=unscorable,
             duplicates=duplicates,
-            commands={i: batch.objects[i] for i in np.flatnonzero(batch.kind == COMMAND).tolist()},
+            commands={i: _order(batch, i) for i in np.flatnonzero(batch.kind == COMMAND).tolist()},
         )
 
     def _remember(
@@ -488,6 +492,13 @@ class Core:
         self.decider.load(under(state, "decide"))
         self.proposals.load(under(state, "proposals"))
         self.warming.load(under(state, "warming"))
+
+
+def _order(batch: Batch, row: int) -> Mapping[str, Any]:
+    """A command with what the door says of it; one that did not come through the door says so."""
+    if batch.position[row].startswith(PREFIX):
+        return batch.objects[row]
+    return {**batch.objects[row], DOOR: {"channel": STREAM}}
 
 
 @dataclass(frozen=True, slots=True)

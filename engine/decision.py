@@ -24,20 +24,37 @@ from numpy.typing import NDArray
 from config import reasons
 from config.decisions import (
     APPROVE,
+    CHALLENGE,
     DECISIONS,
+    DECLINE,
+    HOLD,
     RESTRICTABLE,
     REVIEW,
     SEVERITY,
     DecisionSettings,
 )
-from config.errors import StateError
+from config.errors import ConfigError, StateError
 from config.money import exponent
-from engine.actions import Actions
-from engine.agenda import EXPIRE, FORGET, TIME_OUT, Agenda, Entry
+from config.people import People
+from engine.actions import PARTNERS, Actions
+from engine.agenda import (
+    CONFIRM,
+    EXPIRE,
+    FORGET,
+    FORGIVE,
+    LAPSE,
+    OUTLIVE,
+    SIGN,
+    TIME_OUT,
+    Agenda,
+    Entry,
+)
 from engine.alerts import AlertBook, Group, OpenAlert, Suppression, operational_alert
-from engine.batch import ACTIVITY, COMMAND, TRANSACTION
+from engine.batch import ACTIVITY, COMMAND, DUPLICATE, TRANSACTION
+from engine.breakers import Breakers
 from engine.caps import Caps
-from engine.commands import Answer, Desk
+from engine.commands import Answer, Desk, DeskState
+from engine.held import Held, HeldBook
 from engine.outcomes import (
     CHAMPION,
     DecisionParts,
@@ -47,6 +64,8 @@ from engine.outcomes import (
     fired_text,
     model_order,
     quiet_lines,
+    rfc3339,
+    short_id,
 )
 from engine.proposals import Proposals
 from engine.reports import ReportBook, Reported
@@ -62,9 +81,10 @@ from engine.verdict import (
     SchemaLike,
     Verdict,
     Work,
+    combined,
 )
 from rules.columns import Layout
-from rules.definitions import Pack, Rule
+from rules.definitions import Action, Pack, Rule
 
 __all__ = ["FIRES", "NO_DECISION", "DecideInputs", "Decided", "Decider", "Match"]
 
@@ -76,7 +96,8 @@ PATTERNS_MAX = (
     65_536  # undecided patterns kept; beyond that all are made anew, which changes no byte
 )
 BLOCK = 128  # rows written at a time: 60 KB, below what malloc gives back and faults in again (1.1 us a row; 1.5)
-FORMAT = 1  # of the saved state
+FORMAT = 2  # of the saved state
+THEN = ("release", "review", "decline")  # what becomes of a hold, from mild to strict
 FACTS = ("direction", "amount", "type", "channel")  # columns read beside entities
 
 
@@ -101,6 +122,9 @@ class _State(msgspec.Struct, kw_only=True):
     caps: list[tuple[str, list[int]]]
     alarms: list[tuple[str, int]]
     reports: list[Reported] = []
+    held: list[Held] = []
+    breakers: list[tuple[str, list[int]]] = []
+    desk: DeskState = msgspec.field(default_factory=DeskState)
 
 
 class Decider:
@@ -116,6 +140,7 @@ class Decider:
         *,
         effect: str = "observe",
         proposals: Proposals | None = None,
+        people: People | None = None,
     ) -> None:
         self._pack = pack
         self._ruleset = ruleset
@@ -124,6 +149,14 @@ class Decider:
         self._dictionaries = dictionaries
         self._effect = effect
         self._proposals = Proposals("", needs_approval=False) if proposals is None else proposals
+        self._people = People() if people is None else people
+        unknown = [name for name in settings.evidence_lists if name not in pack.lists]
+        if unknown:
+            raise ConfigError(
+                f"`evidence_lists` names `{unknown[0]}`, which is no list of the packs",
+                why="a list that is not there would be no evidence, ever",
+                fix=f"name some of {', '.join(sorted(pack.lists)) or 'none'}, or leave it out",
+            )
         self._digits = exponent(pack.currency)
         judged = [rule for rule in pack.rules if rule.mode != "off"]
         self._plans = [self._plan(k, rule) for k, rule in enumerate(judged)]
@@ -138,15 +171,22 @@ class Decider:
         self._alone = sorted((SEVERITY[d], at) for d, at in settings.models_alone.items())
         self._patterns: dict[tuple[bytes, bytes, bytes], _Pattern] = {}
         self._patterns_of: tuple[str, frozenset[str]] = ("", frozenset())
+        self._missable = {
+            p.rule.id: k for k, p in enumerate(self._plans) if p.rule.if_undecided is not None
+        }
         self._begin((), (), (), ())
 
     @staticmethod
-    def add_columns(pack: Pack, schema: SchemaLike, layout: Layout) -> tuple[str, ...]:
+    def add_columns(
+        pack: Pack, schema: SchemaLike, layout: Layout, settings: DecisionSettings | None = None
+    ) -> tuple[str, ...]:
         """Give a place to every column this stage reads and messages have; return their names."""
         names = [*RESTRICTABLE, *FACTS]
+        names += PARTNERS if settings is not None and settings.evidence_lists else ()
         for rule in pack.rules:
             names += [*rule.dedup_by, *(a.entity for a in rule.actions if a.kind == "restrict")]
             names += [name for action in rule.actions for name in action.by]
+        names += [suppression.field for suppression in pack.suppressions]
         present = tuple(dict.fromkeys(name for name in names if name in schema.columns))
         for name in present:
             if name not in layout:
@@ -156,7 +196,9 @@ class Decider:
     def decide(self, inputs: DecideInputs) -> Decided:
         """Decide a batch: rows in order, each from everything the rows before it have set off."""
         n = len(inputs.kind)
-        work = Work(inputs, n, Streams(), np.full(n, -1, np.int8), {}, [], set(), {}, [], {})
+        decision = np.full(n, -1, np.int8)
+        work = Work(inputs, n, Streams(), decision, {}, [], set(), {}, {}, [], {})
+        self._breakers.see(inputs.core_us, inputs.kind == TRANSACTION)
         assert inputs.judgement.truth.shape == (len(self._plans), n)
         if self._patterns_of != (inputs.config, inputs.warming):
             self._patterns_of = (inputs.config, inputs.warming)
@@ -174,6 +216,7 @@ class Decider:
                     inputs.account[row],
                     first_seq,
                     first,
+                    work.outcomes.get(row),
                 )
             )
         for severity, count in enumerate(np.bincount(work.decision + 1, minlength=6)[1:].tolist()):
@@ -191,7 +234,7 @@ class Decider:
         }
         return Decided(work.decision, streams, work.answers, work.matches, work.counts)
 
-    def save(self) -> dict[str, U1]:
+    def save(self) -> dict[str, NDArray[Any]]:
         """Everything that outlives a batch; the same bytes however batches were cut."""
         groups, alerts, suppressions = self._book.save()
         state = _State(
@@ -203,13 +246,32 @@ class Decider:
             caps=self._caps.taken(),
             alarms=self._caps.alarmed(),
             reports=self._reports.save(),
+            held=self._held.all(),
+            breakers=self._breakers.taken(),
+            desk=self._desk.save(),
         )
-        return {"state": np.frombuffer(msgspec.msgpack.encode(state), np.uint8).copy()}
+        saved = np.frombuffer(msgspec.msgpack.encode(state), np.uint8).copy()
+        return {"state": saved, **self._breakers.save()}
 
     @property
     def restrictions(self) -> list[Restriction]:
         """Every restriction held, by id; to be read only."""
         return self._registry.all()
+
+    @property
+    def held(self) -> list[Held]:
+        """Transactions that wait or waited lately, by seq; to be read only."""
+        return self._held.all()
+
+    @property
+    def suppressions(self) -> list[Suppression]:
+        """What commands withhold, rules that are switched off among them, by id; to be read only."""
+        return self._book.save()[2]
+
+    @property
+    def effect(self) -> str:
+        """Whether new commands are to be sent: observe or enforce."""
+        return self._registry.effect
 
     def load(
         self,
@@ -242,6 +304,9 @@ class Decider:
         self._begin(state.agenda, state.restrictions, caps, alarms)
         self._book.restore(state.groups, state.alerts, state.suppressions)
         self._reports.restore(state.reports)
+        self._held.restore(state.held)
+        self._breakers.restore(saved, state.breakers)
+        self._desk.restore(state.desk)
 
     # Set-up
 
@@ -255,6 +320,11 @@ class Decider:
         self._agenda = Agenda(agenda)
         self._caps = Caps(caps, alarms)
         self._book = AlertBook(self._agenda, self._settings.alerts_kept_us)
+        self._book.stand(_of_pack(self._pack))
+        self._held = HeldBook(self._agenda, self._settings.outcomes_kept_us)
+        settings = self._settings
+        shares = settings.breakers if settings.caps else {}
+        self._breakers = Breakers(shares, settings.breaker_minimum, settings.breaker_window_us)
         self._registry = Registry(self._settings, self._effect, self._dictionaries, self._agenda)
         self._registry.restore(restrictions)
         self._reports = ReportBook()
@@ -264,10 +334,10 @@ class Decider:
             self._settings,
             self._layout,
             self._dictionaries,
-            self._effect,
             self._registry,
             self._book,
             self._caps,
+            self._breakers,
             self._reports,
         )
         domains = {
@@ -276,9 +346,13 @@ class Decider:
         self._desk = Desk(
             self._registry,
             self._book,
+            self._held,
+            self._agenda,
+            self._people,
             {name: domain for name, domain in domains.items() if name in RESTRICTABLE},
             frozenset(rule.id for rule in self._pack.rules),
             self._digits,
+            self._effect,
             self._proposals,
         )
 
@@ -317,6 +391,8 @@ class Decider:
         if self._alone and CHAMPION in inputs.models:
             lowest = min(at for _, at in self._alone)
             loud |= transactions & (inputs.models[CHAMPION] >= lowest)
+        for k in self._withheld():  # what a suppression withholds depends on the row
+            loud |= transactions & (truth[k] != 0)
         touched = np.flatnonzero(truth.any(axis=1))
         self._count_undecided(work, judged & (peak > 0), touched)
         patterns: dict[int, _Pattern] = {}
@@ -331,7 +407,21 @@ class Decider:
         work.enqueue([row for row, p in patterns.items() if p.severity > APPROVE])
         work.enqueue(sorted(map(int, inputs.unscorable)))
         work.enqueue(sorted(map(int, inputs.commands)))
+        work.enqueue(sorted(map(int, inputs.duplicates)))
         return patterns
+
+    def _withheld(self) -> list[int]:
+        """Places of rules that may be withheld although they are undecided."""
+        rules = self._book.withheld
+        return sorted(k for id_, k in self._missable.items() if id_ in rules) if rules else []
+
+    def _look_again_at(self, work: Work, row: int, rule: str) -> None:
+        """Queue the later rows of the batch in which a rule is undecided that is withheld now, or no longer."""
+        k = self._missable.get(rule)
+        if k is not None and row + 1 < work.n:
+            later = work.inputs.judgement.truth[k, row + 1 :] != 0
+            later &= work.inputs.kind[row + 1 :] == TRANSACTION
+            work.enqueue((np.flatnonzero(later) + row + 1).tolist())
 
     def _count_undecided(self, work: Work, rows: B1, touched: I8) -> None:
         """Count for each rule in how many of `rows` it is undecided; others than `touched` never are."""
@@ -382,7 +472,7 @@ class Decider:
             self._miss(
                 verdict, k, state, is_live=self._is_live(k, warming) and inside.get(k, 1) > 0
             )
-        score = self._combine(verdict.scores)
+        score = combined(self._pack.combine, verdict.scores)
         severity = max(self._band(score), verdict.missing_severity)
         parts = DecisionParts(severity, score, undecided=verdict.undecided)
         pattern = _Pattern(severity, parts.head(), parts.tail(config))
@@ -477,22 +567,46 @@ class Decider:
             if kind == EXPIRE:
                 self._registry.expire(id_, seq, work.out)
             elif kind == FORGET:
-                self._registry.forget(id_)
+                self._registry.forget(id_, now_us)
             elif kind == TIME_OUT:
-                restriction = self._registry.time_out(id_)
+                restriction = self._registry.time_out(id_, now_us, seq)
                 if restriction is not None:
+                    self._alarm(work, reasons.NOT_ACKNOWLEDGED, restriction, seq, now_us)
+            elif kind == CONFIRM:
+                restriction = self._registry.confirm(id_, now_us)
+                if restriction is not None:
+                    self._alarm(work, reasons.RELEASE_NOT_ACKNOWLEDGED, restriction, seq, now_us)
+            elif kind == LAPSE:
+                self._held.lapse(id_, seq, work.out)
+            elif kind == OUTLIVE:
+                self._held.outlive(id_)
+            elif kind == SIGN:
+                if self._desk.releases.miss(id_, seq, now_us, work.out):
                     work.count("alerts", "operational")
-                    operational_alert(
-                        work.out,
-                        reasons.NOT_ACKNOWLEDGED,
-                        f"{restriction.level} of {restriction.domain} {restriction.entity} was not "
-                        f"acknowledged within {self._settings.ack_timeout}",
-                        seq=seq,
-                        now_us=now_us,
-                        about={"restriction_id": restriction.id},
-                    )
+            elif kind == FORGIVE:
+                self._desk.releases.forgive(id_)
             else:
-                self._book.due(due_us, kind, id_)
+                suppression = self._book.due(due_us, kind, id_)
+                if suppression is not None:
+                    self._look_again_at(work, row - 1, suppression.rule)
+                    if self._desk.end_of(suppression, seq, now_us, work.out):
+                        work.count("alerts", "operational")
+
+    def _alarm(
+        self, work: Work, reason: str, restriction: Restriction, seq: int, now_us: int
+    ) -> None:
+        """Core banking has not acknowledged a restriction, or its release."""
+        what = f"{restriction.level} of {restriction.domain} {restriction.entity}"
+        if reason == reasons.NOT_ACKNOWLEDGED:
+            title = f"{what} was not acknowledged within {self._settings.ack_timeout}"
+        else:
+            ended = rfc3339(restriction.ended_us)
+            title = (
+                f"the release of {what} at {ended} is not carried out: {restriction.release_state}"
+            )
+        work.count("alerts", "operational")
+        about = {"restriction_id": restriction.id}
+        operational_alert(work.out, reason, title, seq=seq, now_us=now_us, about=about)
 
     def _take(self, work: Work, row: int) -> None:
         inputs = work.inputs
@@ -504,6 +618,10 @@ class Decider:
             self._answer_unscorable(work, row)
         elif kind == TRANSACTION:
             self._decide_row(work, row)
+        elif kind == DUPLICATE:
+            outcome = self._held.outcome_of(inputs.duplicates[row][0])
+            if outcome is not None:
+                work.outcomes[row] = outcome
         else:
             assert kind == ACTIVITY, kind
             verdict = self._judge(work, row)
@@ -516,10 +634,12 @@ class Decider:
             inputs.commands[row], int(inputs.seq[row]), int(inputs.core_us[row]), work.out
         )
         if len(work.out.alerts) > n_alerts:
-            work.count("alerts", "operational")
-        restriction = self._registry.by_id.get(str(answer.get("restriction_id", "")))
-        if restriction is not None:
-            self._actions.look_again(work, row, restriction.domain, restriction.entity)
+            work.count("alerts", "operational", len(work.out.alerts) - n_alerts)
+        touched = dict.fromkeys((r.domain, r.entity) for r in self._desk.touched)
+        for domain, entity in touched:
+            self._actions.look_again(work, row, domain, entity)
+        for rule in self._desk.switched:
+            self._look_again_at(work, row, rule)
         return answer
 
     def _answer_unscorable(self, work: Work, row: int) -> None:
@@ -539,6 +659,7 @@ class Decider:
             severity,
             reasons=_ordered(engine_reasons),
             restrictions=[restriction.id for restriction in in_force],
+            answer=self._hold_back(work, row, severity, ()),
         )
         self._settle(work, row, parts, ())
 
@@ -551,7 +672,7 @@ class Decider:
         )  # before the row restricts anything itself
         verdict = self._judge(work, row)
         self._actions.act(work, row, verdict)
-        score = self._combine(verdict.scores)
+        score = combined(self._pack.combine, verdict.scores)
         asked = max(self._band(score), verdict.missing_severity)
         if verdict.missing_weighs and asked > APPROVE:
             verdict.reasons.add(reasons.UNDECIDED)
@@ -586,10 +707,53 @@ class Decider:
             verdict.alerts,
             verdict.commands,
             bool(inputs.late[row]),
+            self._hold_back(work, row, severity, verdict.asking),
         )
         names = model_order(inputs.models)
         scores = [(name, float(inputs.models[name][row])) for name in names]
         self._settle(work, row, parts, scores)
+
+    def _hold_back(
+        self, work: Work, row: int, severity: int, asking: Sequence[Action]
+    ) -> dict[str, dict[str, str]]:
+        """What a challenge, hold or decline is in detail; the first two begin to wait for their end.
+
+        Of several actions the longest time and the strictest end count, and the first method or code by rule id. What
+        no rule asked for in these words (a band, a model, a restriction in force) lasts as long as settings say.
+        """
+        settings, now_us = self._settings, int(work.inputs.core_us[row])
+        name = DECISIONS[severity]
+        same = [action for action in asking if action.kind == name]
+        if severity == DECLINE:
+            codes = [action.code for action in same if action.code]
+            return {"decline": {"code": codes[0]}} if codes else {}
+        if severity not in (CHALLENGE, HOLD) or now_us < 0:
+            return {}
+        asked_us = max((action.for_us for action in same), default=0)
+        told = {}
+        if severity == CHALLENGE:
+            for_us = asked_us or settings.challenge_for_us
+            then: str = settings.challenge_then
+            methods = [action.method for action in same if action.method]
+            told = {"method": methods[0]} if methods else {}
+        else:
+            for_us = asked_us or settings.hold_for_us
+            thens = [action.then or settings.hold_then for action in same]
+            then = max(thens, key=THEN.index, default=settings.hold_then)
+        until_us = now_us + for_us
+        transaction_id, account = work.inputs.transaction_id[row], work.inputs.account[row]
+        if transaction_id is not None and account is not None:
+            held = Held(
+                seq=int(work.inputs.seq[row]),
+                transaction_id=transaction_id,
+                account=account,
+                decision=severity,
+                since_us=now_us,
+                until_us=until_us,
+                then=then,
+            )
+            self._held.add(held)
+        return {name: told | {"until": rfc3339(until_us), "then": then}}
 
     def _settle(
         self, work: Work, row: int, parts: DecisionParts, models: Sequence[tuple[str, float]]
@@ -612,11 +776,17 @@ class Decider:
         plan = self._plans[k]
         return plan.is_live and plan.rule.id not in warming
 
-    def _miss(self, verdict: Verdict, k: int, state: int, *, is_live: bool) -> None:
-        """Note that rule `k` could not be decided, and what it asks for then."""
+    def _miss(
+        self, verdict: Verdict, k: int, state: int, *, is_live: bool, suppression: str = ""
+    ) -> None:
+        """Note that rule `k` could not be decided, and what it asks for then, unless that is withheld."""
         plan = self._plans[k]
         verdict.undecided.append((plan.rule.id, self._ruleset.because(k, state)))
-        if plan.rule.if_undecided is not None and is_live:
+        if plan.rule.if_undecided is None or not is_live:
+            return
+        if suppression:
+            verdict.suppressed.append((plan.rule.id, suppression))
+        else:
             verdict.scores.append(plan.missing_score)
             verdict.missing_severity = max(verdict.missing_severity, plan.missing_severity)
             verdict.missing_weighs |= plan.missing_score > 0 or plan.missing_severity > APPROVE
@@ -632,7 +802,10 @@ class Decider:
             inside = judgement.in_rollout is None or bool(judgement.in_rollout[k, row])
             is_live = inside and self._is_live(k, inputs.warming)
             if state != FIRES:
-                self._miss(verdict, k, state, is_live=is_live)
+                withheld = ""
+                if is_live and rule.if_undecided is not None:
+                    withheld = self._suppression(work, row, rule.id)
+                self._miss(verdict, k, state, is_live=is_live, suppression=withheld)
                 continue
             exception = int(judgement.excepted[k, row])
             points = float(judgement.score[k, row])
@@ -645,9 +818,7 @@ class Decider:
             elif not is_live:
                 verdict.shadow.append(_fired(rule, points))
                 outcome = "shadow"
-            elif suppression := self._book.suppressed(
-                rule.id, lambda name: self._actions.text_of(work, row, name)
-            ):
+            elif suppression := self._suppression(work, row, rule.id):
                 verdict.suppressed.append((rule.id, suppression))
                 outcome = "suppressed"
             elif plan.only_reports:
@@ -662,24 +833,13 @@ class Decider:
                 work.matches.append(Match(row, k, rule.id, outcome))
         return verdict
 
-    def _combine(self, scores: Sequence[float]) -> float:
-        """One score in 0..1000 of the scores of rules, in order of their ids; rounded half to even at 6 decimals."""
-        combine = self._pack.combine
-        if not scores:
-            return 0.0
-        if combine == "max":
-            total = max(scores)
-        elif combine == "sum":
-            total = 0.0
-            for score in scores:
-                total += score
-        else:
-            assert combine == "noisy_or", combine
-            passes = 1.0
-            for score in scores:
-                passes *= 1.0 - min(max(score, 0.0), 1000.0) / 1000.0
-            total = 1000.0 * (1.0 - passes)
-        return round(min(max(total, 0.0), 1000.0), 6)
+    def _suppression(self, work: Work, row: int, rule: str) -> str:
+        """Id of a suppression that withholds a rule from a row; "" if none does."""
+        return self._book.suppressed(
+            rule,
+            int(work.inputs.event_time_us[row]),
+            lambda name: self._actions.text_of(work, row, name),
+        )
 
     def _band(self, score: float) -> int:
         """Severity of the band that `score` lies in; the last band includes its end."""
@@ -695,6 +855,22 @@ class Decider:
 def _ordered(engine_reasons: set[str]) -> list[str]:
     """The engine's reasons in the order of config/reasons.py."""
     return [code for code in reasons.SENTENCES if code in engine_reasons]
+
+
+def _of_pack(pack: Pack) -> list[Suppression]:
+    """The suppressions that the pack itself declares; they end by event time."""
+    return [
+        Suppression(
+            id=short_id("s-", s.rule, s.field, s.entity, s.pack, s.until_us),
+            rule=s.rule,
+            field=s.field,
+            entity=s.entity,
+            until_us=s.until_us,
+            author=s.by,
+            reason=s.why,
+        )
+        for s in pack.suppressions
+    ]
 
 
 def _fired(rule: Rule, points: float) -> str:

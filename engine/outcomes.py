@@ -192,6 +192,7 @@ class DecisionParts:
     alerts: Sequence[str] = ()
     commands: Sequence[str] = ()
     late: bool = False
+    answer: Mapping[str, Any] = field(default_factory=dict)  # challenge, hold or decline, in detail
 
     def head(self) -> str:
         """From `decision` up to the models."""
@@ -200,13 +201,14 @@ class DecisionParts:
     def tail(self, config: str) -> str:
         """What follows the models, to the end of the line."""
         contributions = ",".join(f"[{quoted(n)},{number_text(c)}]" for n, c in self.contributions)
+        answer = f"{orjson.dumps(self.answer).decode()[1:-1]}," if self.answer else ""
         return (
             f'"fired":[{",".join(self.fired)}],"shadow":[{",".join(self.shadow)}],'
             f'"excepted":[{_pairs(self.excepted)}],"suppressed":[{_pairs(self.suppressed)}],'
             f'"undecided":[{_pairs(self.undecided)}],"reasons":[{_texts(self.reasons)}],'
             f'"contributions":[{contributions}],"restrictions":[{_texts(self.restrictions)}],'
             f'"alerts":[{_texts(self.alerts)}],"commands":[{_texts(self.commands)}],'
-            f'"late":{"true" if self.late else "false"},"config":{quoted(config)}}}\n'
+            f'"late":{"true" if self.late else "false"},{answer}"config":{quoted(config)}}}\n'
         )
 
 
@@ -301,17 +303,20 @@ def duplicate_line(
     account: str | None,
     first_seq: int,
     first_decision: int,
+    outcome: str | None = None,
 ) -> bytes:
-    """One line of `duplicates`; `first_decision` below 0 (a repeated label or update has none) is null."""
-    return line(
-        {
-            "seq": seq,
-            "transaction_id": transaction_id,
-            "account": account,
-            "first_seq": first_seq,
-            "decision": DECISIONS[first_decision] if first_decision >= 0 else None,
-        }
-    )
+    """One line of `duplicates`; `first_decision` below 0 (a repeated label or update has none) is null.
+
+    outcome : what has become of a challenged or held transaction; no key where there is none
+    """
+    record = {
+        "seq": seq,
+        "transaction_id": transaction_id,
+        "account": account,
+        "first_seq": first_seq,
+        "decision": DECISIONS[first_decision] if first_decision >= 0 else None,
+    }
+    return line(record | ({"outcome": outcome} if outcome is not None else {}))
 
 
 def dead_letter_line(seq: int, position: str, dead: Dead, message: bytes) -> bytes:

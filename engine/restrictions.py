@@ -1,14 +1,36 @@
 """Restrictions on entities: who imposed which, how long, what they demand of a transaction, and their whole life.
 
-    proposed -> sent -> active (acknowledged) | rejected | timed_out -> expired | released
+    proposed -> sent -> active (acknowledged) | timed_out (acknowledged late: active) -> expired | released
+                     -> rejected                         any time, by core banking
+    proposed -> observed                                 -> expired | released
 
 One restriction has one id and touches no other. It is in force for our own decisions from the next seq on, acknowledged
 or not, until it is rejected, expires or is released. Core banking lifts it by itself at `expires_at`; we only put on
-record that it ended. When effect is `observe`, nothing is sent and it stays proposed until it ends.
+record that it ended. Under effect `observe` its commands are recorded and never sent: it is `observed` until it ends.
+The effect is that of the moment it was imposed: what was sent is also released for real, whatever the mode is by then.
+
+A release is a command like the imposition, and has to be acknowledged:
+
+    sent -> acknowledged | timed_out (an alarm, again and again) | rejected (an alarm, again and again)
+
+until core banking has lifted the restriction by itself.
+
+Several on one transaction: each that concerns it asks for the `blocked` answer of its type, the strictest answer
+counts, and none changes another. Releasing one leaves the others, and so the answer they demand.
+
+    level                     concerns
+    watch                     nothing; it is named in the decision
+    limit, amount_hold        outgoing amounts above theirs; the smallest of several decides
+    no_debit                  all that goes out
+    no_credit                 all that comes in
+    full_freeze               both; it contains all the others
+    an order of an authority  as its level; it stands beside automation's, outlives their release, and nothing but a
+                              release that names an order lifts it
 """
 
 from bisect import insort
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, Protocol, TypeAlias
 
 import msgspec
@@ -16,7 +38,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.decisions import DecisionSettings
-from engine.agenda import EXPIRE, FORGET, TIME_OUT, Agenda
+from engine.agenda import CONFIRM, EXPIRE, FORGET, TIME_OUT, Agenda
+from engine.caps import HOUR_US
 from engine.outcomes import Streams, rfc3339, short_id
 from rules import texts
 from rules.columns import Frame, Place
@@ -25,13 +48,18 @@ B1: TypeAlias = NDArray[np.bool_]
 U1: TypeAlias = NDArray[np.uint8]
 
 PROPOSED: Final = "proposed"
+OBSERVED: Final = "observed"
 SENT: Final = "sent"
 ACTIVE: Final = "active"
 TIMED_OUT: Final = "timed_out"
 REJECTED: Final = "rejected"
 EXPIRED: Final = "expired"
 RELEASED: Final = "released"
-IN_FORCE: Final = frozenset({PROPOSED, SENT, ACTIVE, TIMED_OUT})
+IN_FORCE: Final = frozenset({PROPOSED, OBSERVED, SENT, ACTIVE, TIMED_OUT})
+ACKNOWLEDGED: Final = "acknowledged"  # of a release
+STUCK: Final = frozenset(
+    {SENT, TIMED_OUT, REJECTED}
+)  # a release that core banking has not carried out
 BLOCKING: Final = frozenset({"no_debit", "no_credit", "full_freeze"})
 WITH_AMOUNT: Final = frozenset({"limit", "amount_hold"})
 
@@ -40,6 +68,17 @@ class DictionaryLike(texts.DictionaryLike, Protocol):
     """Codes and texts of one domain; `find` adds nothing."""
 
     def find(self, text: str) -> int: ...
+
+
+class Statement(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody said who asked for a release."""
+
+    by: str
+    reason: str
+    legal_basis: str
+    discounted: tuple[str, ...] = ()  # rules or alerts that were wrong
+    verdict: str = "unclear"
+    order: str = ""
 
 
 class Restriction(msgspec.Struct, kw_only=True):
@@ -52,6 +91,7 @@ class Restriction(msgspec.Struct, kw_only=True):
     channels: tuple[str, ...] = ()  # none: all channels
     amount_minor: int = 0
     state: str = PROPOSED
+    effect: str = "observe"  # when it was imposed
     rule: str = ""  # none: a person imposed it
     action: int = -1  # which of the rule's actions
     author: str
@@ -64,6 +104,13 @@ class Restriction(msgspec.Struct, kw_only=True):
     ended_us: int = -1
     commands: tuple[str, ...] = ()  # ids of what was put out about it, oldest first
     released_by: tuple[str, ...] = ()
+    statements: tuple[Statement, ...] = ()  # of those who asked for the release
+    release_state: str = ""  # of the release at core banking
+    legal_basis: str = ""
+    edges: tuple[tuple[str, int, int], ...] = ()  # (state, core time, seq) of each step of its life
+    unsigned_since_us: int = -1  # released at night, and still without a second signature
+    verdict: str = ""  # given with the release: justified, mistaken or unclear
+    appeals: int = 0
 
     @property
     def is_in_force(self) -> bool:
@@ -100,6 +147,12 @@ def demands(
     return level in WITH_AMOUNT and not incoming and not amount_minor <= limit_minor
 
 
+def step(restriction: Restriction, state: str, now_us: int, seq: int) -> None:
+    """Take a restriction one step further in its life."""
+    restriction.state = state
+    restriction.edges += ((state, now_us, seq),)
+
+
 class Registry:
     """All restrictions in force, and those that ended within the span over which automation is bounded."""
 
@@ -111,7 +164,7 @@ class Registry:
         agenda: Agenda,
     ) -> None:
         self._settings = settings
-        self._effect = effect
+        self.effect = effect
         self._dictionaries = dictionaries
         self._agenda = agenda
         self.by_id: dict[str, Restriction] = {}
@@ -152,6 +205,15 @@ class Registry:
                 return restriction
         return None
 
+    def is_cooling_down(self, rule: str, domain: str, entity: str, now_us: int) -> bool:
+        """Whether a person has released the entity from this very rule within the cool-down."""
+        since_us = now_us - self._settings.cool_down_us
+        return any(
+            known.rule == rule and known.state == RELEASED and known.ended_us > since_us
+            for _, id_ in self._of_entity.get((domain, entity), ())
+            if (known := self.by_id[id_])
+        )
+
     def exceeds_automation(self, domain: str, entity: str, start_us: int, end_us: int) -> bool:
         """Whether automation would restrict the entity for longer than it may, if it did so from start to end.
 
@@ -182,8 +244,10 @@ class Registry:
         ):  # 48 bits: once in a lifetime, but never two with one id
             n += 1
             restriction.id = short_id("r-", *parts, n)
-        sends = self._effect == "enforce"
-        restriction.state = SENT if sends else PROPOSED
+        restriction.effect = self.effect
+        sends = restriction.effect == "enforce"
+        step(restriction, PROPOSED, restriction.started_us, seq)
+        step(restriction, SENT if sends else OBSERVED, restriction.started_us, seq)
         self._enter(restriction)
         self._command(restriction, "restrict", seq, restriction.started_us, out)
         self._agenda.add(restriction.expires_us, EXPIRE, restriction.id)
@@ -197,17 +261,60 @@ class Registry:
         return self.by_id.get(restriction_id or self._by_command.get(command_id, ""))
 
     def end(
-        self, restriction: Restriction, state: str, seq: int, now_us: int, out: Streams
+        self,
+        restriction: Restriction,
+        state: str,
+        seq: int,
+        now_us: int,
+        out: Streams,
+        told: Mapping[str, object] = MappingProxyType({}),
     ) -> None:
-        """End a restriction: expired, released or rejected. The first two are put out as commands."""
+        """End a restriction: expired, released or rejected. The first two are put out as commands.
+
+        told : what the command of a release says beside who asked for it
+        """
         assert restriction.is_in_force, restriction
-        restriction.state = state
+        step(restriction, state, now_us, seq)
         restriction.ended_us = now_us
         if state != REJECTED:
             verb = "release" if state == RELEASED else "expired"
-            self._command(restriction, verb, seq, now_us, out)
+            self._command(restriction, verb, seq, now_us, out, told)
+        if state == RELEASED and restriction.effect == "enforce":
+            restriction.release_state = SENT
+            self._agenda.add(now_us + self._settings.ack_timeout_us, CONFIRM, restriction.id)
         self._agenda.add(now_us + self._settings.automation_span_us, FORGET, restriction.id)
         self._flag(restriction.domain, restriction.entity)
+
+    def acknowledge(self, restriction: Restriction, command_id: str, now_us: int, seq: int) -> None:
+        """Core banking has carried out a command: the one named, else the newest. Told twice, it changes nothing."""
+        if restriction.release_state and command_id in ("", restriction.commands[-1]):
+            restriction.release_state = ACKNOWLEDGED
+        elif restriction.state in (SENT, TIMED_OUT):
+            step(restriction, ACTIVE, now_us, seq)
+
+    def reject_release(self, restriction: Restriction, command_id: str) -> bool:
+        """Whether core banking's refusal is of a release; it stands until core banking thinks better of it."""
+        if not restriction.release_state or command_id not in ("", restriction.commands[-1]):
+            return False
+        if restriction.release_state != ACKNOWLEDGED:
+            restriction.release_state = REJECTED
+        return True
+
+    def confirm(self, id_: str, now_us: int) -> Restriction | None:
+        """Nobody has acknowledged a release by now; return its restriction if that is so, and ask again later.
+
+        Once core banking has lifted it by itself nobody is stuck any more.
+        """
+        restriction = self.by_id.get(id_)
+        if restriction is None or restriction.release_state not in STUCK:
+            return None
+        if restriction.expires_us <= now_us:
+            return None
+        if restriction.release_state == SENT:
+            restriction.release_state = TIMED_OUT
+        again_us = max(self._settings.ack_timeout_us, HOUR_US)
+        self._agenda.add(now_us + again_us, CONFIRM, restriction.id)
+        return restriction
 
     def expire(self, id_: str, seq: int, out: Streams) -> None:
         """The due time of a restriction has come; its end is that time, whenever a record noticed."""
@@ -215,16 +322,20 @@ class Registry:
         if restriction is not None and restriction.is_in_force:
             self.end(restriction, EXPIRED, seq, restriction.expires_us, out)
 
-    def time_out(self, id_: str) -> Restriction | None:
+    def time_out(self, id_: str, now_us: int, seq: int) -> Restriction | None:
         """Nobody acknowledged in time; return the restriction if that is so. It stays in force for us."""
         restriction = self.by_id.get(id_)
         if restriction is None or restriction.state != SENT:
             return None
-        restriction.state = TIMED_OUT
+        step(restriction, TIMED_OUT, now_us, seq)
         return restriction
 
-    def forget(self, id_: str) -> None:
-        """Drop a restriction that ended longer ago than automation is bounded over."""
+    def forget(self, id_: str, now_us: int) -> None:
+        """Drop a restriction that ended longer ago than automation is bounded over; not while somebody is stuck."""
+        held_until_us = self.by_id[id_].expires_us
+        if self.by_id[id_].release_state in STUCK and held_until_us > now_us:
+            self._agenda.add(held_until_us, FORGET, id_)
+            return
         gone = self.by_id.pop(id_)
         for command_id in gone.commands:
             del self._by_command[command_id]
@@ -269,7 +380,13 @@ class Registry:
         flags[code] = in_force
 
     def _command(
-        self, restriction: Restriction, verb: str, seq: int, now_us: int, out: Streams
+        self,
+        restriction: Restriction,
+        verb: str,
+        seq: int,
+        now_us: int,
+        out: Streams,
+        told: Mapping[str, object] = MappingProxyType({}),
     ) -> None:
         """Give out a command about a restriction, with a key that makes its repetition harmless."""
         key = f"{restriction.id}:{verb}:{len(restriction.commands) + 1}"
@@ -294,8 +411,10 @@ class Registry:
                 "order": restriction.order or None,
                 "released_by": restriction.released_by,
                 "source": restriction.source,
-                "effect": self._effect,
+                "effect": restriction.effect,
                 "seq": seq,
                 "core_time": rfc3339(now_us),
+                **({"legal_basis": restriction.legal_basis} if restriction.legal_basis else {}),
+                **told,
             }
         )

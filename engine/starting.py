@@ -39,6 +39,7 @@ from engine.outcomes import rfc3339
 from engine.ports import Source
 from engine.runner import Ledger, Observer, Runner
 from engine.setup import Setup
+from engine.signing import Door
 from engine.totals import Totals
 
 NOTED: Final = re.compile(  # the note of a snapshot, as a line of the chain has it
@@ -120,7 +121,7 @@ def open_engine(
         metrics = Metrics(clock) if metrics is None else metrics
         keeper = Keeper(disk, root, clock, settings)
         keeper.helper = Helper(root) if helper and durability != NONE else None
-        desk = Control(root / CONTROL, disk)
+        desk = Control(root / CONTROL, disk, Door(setup.configuration.people, clock))
         notes: list[str] = []
         with out.guarded():
             out.prepare()

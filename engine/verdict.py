@@ -16,7 +16,7 @@ from engine.outcomes import (
     Streams,
 )
 from rules.columns import Frame, Place
-from rules.definitions import Rule, Template
+from rules.definitions import Action, Rule, Template
 from rules.texts import DictionaryLike
 from rules.tree import Type
 
@@ -160,6 +160,7 @@ class Work:
     lines: dict[int, str]
     queue: list[int]
     queued: set[int]
+    outcomes: dict[int, str]  # row of a duplicate -> what has become of the transaction by then
     answers: dict[int, Answer]
     matches: list[Match]
     counts: dict[str, dict[str, int]]
@@ -191,7 +192,30 @@ class Verdict:
     missing_severity: int = APPROVE  # asked by if_undecided
     missing_weighs: bool = False  # a rule said what its missing field means
     asked: int = APPROVE  # asked by actions, after their own caps
+    asking: list[Action] = field(default_factory=list)  # actions that asked, in the order of rules
     implied: int = APPROVE  # by what was restricted
     reasons: set[str] = field(default_factory=set)  # the engine's own
     alerts: list[str] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
+
+
+def combined(combine: str, scores: Sequence[float]) -> float:
+    """One score in 0..1000 of the scores of rules, in order of their ids; rounded half to even at 6 decimals.
+
+    combine : sum, max or noisy_or
+    """
+    if not scores:
+        return 0.0
+    if combine == "max":
+        total = max(scores)
+    elif combine == "sum":
+        total = 0.0
+        for score in scores:
+            total += score
+    else:
+        assert combine == "noisy_or", combine
+        passes = 1.0
+        for score in scores:
+            passes *= 1.0 - min(max(score, 0.0), 1000.0) / 1000.0
+        total = 1000.0 * (1.0 - passes)
+    return round(min(max(total, 0.0), 1000.0), 6)

@@ -129,7 +129,16 @@ def report(kind="large_cash", by=("customer",), due_working_days=5, **more):
     )
 
 
-def pack(*rules, combine="sum", bands=BANDS, max_freezes_per_hour=0, timezone="UTC", lists=None):
+def pack(
+    *rules,
+    combine="sum",
+    bands=BANDS,
+    max_freezes_per_hour=0,
+    timezone="UTC",
+    lists=None,
+    reasons=None,
+    suppressions=(),
+):
     return Pack(
         name="core",
         version="1.0.0",
@@ -139,13 +148,19 @@ def pack(*rules, combine="sum", bands=BANDS, max_freezes_per_hour=0, timezone="U
         retention_us=400 * DAY,
         combine=combine,
         bands=bands,
-        reasons={},
+        reasons=reasons or {},
+        suppressions=suppressions,
         features={},
         lists=lists or {},
         tables={},
         rules=tuple(sorted(rules, key=lambda r: r.id)),
         max_freezes_per_hour=max_freezes_per_hour,
     )
+
+
+def loose(**more):
+    """Settings under which a rule without a score may block an account; `more` as it is."""
+    return DecisionSettings(**{"evidence_score": 0.0} | more)
 
 
 class Bench:
@@ -156,7 +171,9 @@ class Bench:
     foreign, command, unscorable (type), first (seq).
     """
 
-    def __init__(self, *rules, settings=None, effect="observe", warming=(), **pack_more):
+    def __init__(
+        self, *rules, settings=None, effect="observe", warming=(), people=None, **pack_more
+    ):
         self.pack = pack(*rules, **pack_more)
         self.rules = [r for r in self.pack.rules if r.mode != "off"]
         self.layout = Layout()
@@ -184,10 +201,11 @@ class Bench:
         self.make = lambda: Decider(
             self.pack,
             Rules(),
-            settings or DecisionSettings(),
+            settings or loose(),
             self.layout,
             self.dictionaries,
             effect=effect,
+            people=people,
         )
         self.decider = self.make()
         self.seq = 0

@@ -215,6 +215,13 @@ class Masking:
             column = self._column(one["field"])
             one["id"] = self.id(one["id"])
             one["entity"] = self.text(column.domain if column else "", one["entity"])
+        account = self.schema.columns["account"].domain
+        for one in state["held"]:
+            one["account"] = self.text(account, one["account"])
+        for one in state["desk"]["dry_runs"]:
+            one["restrictions"] = [self.id(id_) for id_ in one["restrictions"]]
+        for one in state["desk"]["appeals"]:
+            one["restriction_id"] = self.id(one["restriction_id"])
         state["caps"] = [[self._cap(key), times] for key, times in state["caps"]]
         state["alarms"] = [[self._cap(key), time] for key, time in state["alarms"]]
         state["agenda"] = [

@@ -7,7 +7,6 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -15,10 +14,10 @@ from config.pseudonyms import KEY_ENV, is_pseudonym
 from config.settings import BANK
 from engine import cli
 from engine.core import Core
-from engine.decision import Decider
 from engine.durable.disk import RealDisk
 from engine.durable.rederive import Rederivation
 from engine.setup import read_setup
+from engine.verdict import combined as of_the_engine
 from replay.audit import explain, page, prose
 from replay.audit.evidence import Taken
 from replay.audit.ruling import Ruling, combined
@@ -271,8 +270,7 @@ def test_scores_combine_as_in_the_engine(combine):
     rng = random.Random(1)
     for _ in range(50):
         scores = [rng.uniform(-100, 700) for _ in range(rng.randrange(5))]
-        engine = SimpleNamespace(_pack=pack)
-        assert combined(pack, scores) == Decider._combine(engine, scores)
+        assert combined(pack, scores) == of_the_engine(combine, scores)
 
 
 @pytest.mark.parametrize(

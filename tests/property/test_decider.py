@@ -39,7 +39,16 @@ RULES = (
 )  # fmt: skip
 IDS = [r.id for r in RULES if r.mode != "off"]
 SETTINGS = DecisionSettings(
-    max_holds_per_hour=3, automation_max="3h", automation_span="12h", models_alone={"review": 0.9}
+    max_holds_per_hour=3,
+    automation_max="3h",
+    automation_span="12h",
+    models_alone={"review": 0.9},
+    evidence_score=0,
+    cool_down="2h",
+    breaker_minimum=2,
+    breaker_window="2h",
+    hold_for="1h",
+    hold_then="release",
 )
 
 
@@ -93,8 +102,9 @@ def with_commands(seed, rows):
     ]
     alerts = [line["alert_id"] for line in bench.lines("alerts") if "alert_id" in line]
     out = list(rows)
-    for _ in range(10):
-        who = {"by": str(rng.choice(["ann", "bob"])), "reason": "because"}
+    waiting = [line for line in bench.lines("decisions") if "hold" in line or "challenge" in line]
+    for _ in range(20):
+        who = {"by": str(rng.choice(["ann", "bob"])), "reason": "because", "legal_basis": "law"}
         given_ = [
             command(
                 "restrict",
@@ -110,12 +120,23 @@ def with_commands(seed, rows):
                 entity={"account": f"A{rng.integers(4)}"},
                 until="2026-03-02T15:00:00Z",
             ),
+            command("rule_off", **who, rule=str(rng.choice(["R3", "R6"])), **{"for": "2h"}),
+            command("rule_on", **who, rule="R6"),
+            command("mode", **who, effect=str(rng.choice(["observe", "enforce"]))),
+            command("release_rule", **who, rule="R2", since="2026-03-02"),
         ]
         if restrictions:
             id_ = str(rng.choice(restrictions))
             given_ += [
                 command(name, restriction_id=id_, **who)
                 for name in ("acknowledge", "reject", "release", "release")
+            ]
+        if waiting:
+            line = waiting[rng.integers(len(waiting))]
+            about = {key: line[key] for key in ("account", "transaction_id")}
+            given_ += [
+                command(name, **who, **about, outcome="approve")
+                for name in ("challenge_passed", "challenge_failed", "resolve")
             ]
         if alerts:
             given_.append(command("resolve", alert_id=str(rng.choice(alerts)), **who))

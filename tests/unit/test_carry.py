@@ -72,7 +72,8 @@ def configure(tmp_path):
         (folder / "models.yaml").write_text(
             models or "champion: fraud\nmodels: {fraud: {kind: logistic, inputs: [amount, n_1h]}}\n"
         )
-        (folder / "weir.yaml").write_text(f"packs: [pack]\n{settings or 'lateness: 0s'}\n")
+        bare = "" if "decisions" in settings else "decisions: {evidence_score: 0}\n"
+        (folder / "weir.yaml").write_text(f"packs: [pack]\n{bare}{settings or 'lateness: 0s'}\n")
         pack = HEAD.format(
             features=features, rules=rule() if rules is None else rules, currency=currency
         )
@@ -177,12 +178,30 @@ def test_a_longer_lateness_keeps_windows_and_warms_up_for_the_difference(configu
     assert [d["shadow"] for d in decisions(outcome)] == [["FAST-001"]] * 3 + [[]]
 
 
-def test_the_content_of_a_list_belongs_to_the_meaning_of_a_feature(configure):
+def test_texts_written_into_a_condition_belong_to_the_meaning_of_a_feature(configure):
     listed = '  n_1h: count() by account over 1h where counterparty in ["{}"]\n'
     core, carried = carry(Core(configure(listed.format("X"))), configure(listed.format("Y")))
     assert carried.features == {"n_1h": CHANGED}
     assert carried.rules == {"FAST-001": CHANGED}
     assert carry(core, configure(listed.format("Y")))[1].features == {"n_1h": KEPT}
+
+
+def test_another_row_in_a_list_costs_nothing_its_history(configure):
+    """What was counted was in the list when it happened; from the reload on the new rows count."""
+    listed = (
+        "  n_1h: count() by account over 1h where counterparty in @watch\n"
+        "lists:\n  watch: {{values: [{}], type: id, of: account}}\n"
+    )
+    old = Core(configure(listed.format("X")))
+    apply(old, *(paid(k, k, counterparty="XY"[k % 2]) for k in range(4)))
+    core, carried = carry(old, configure(listed.format("Y, {value: Z, valid_until: 2026-03-01}")))
+    assert (carried.features, carried.rules) == ({"n_1h": KEPT}, {"FAST-001": KEPT})
+    assert (carried.models, carried.lists) == ({"fraud": KEPT}, {"watch": CHANGED})
+    assert (carried.empty_logs, carried.fresh, carried.notes) == ((), (), ())
+    seen = apply(core, paid(5, 5, counterparty="X"), paid(6, 6, counterparty="Y"))
+    assert seen.frame.column("n_1h").tolist() == [2.0, 3.0]
+    same = carry(core, configure(listed.format("{value: Z, valid_until: 2026-03-01}, Y")))[1]
+    assert same.lists == {"watch": KEPT}
 
 
 LOGISTIC = "champion: {champion}\nmodels:\n{models}"

@@ -28,6 +28,7 @@ from tests.deciding import (
     action,
     alert,
     fires,
+    loose,
     restrict,
     rule,
 )
@@ -36,14 +37,13 @@ EXAMPLE = (
     '{"seq":17,"transaction_id":"t-17","event_time":"2026-03-02T10:00:09Z","account":"A1","decision":"hold","score":612,'
     '"models":{"champion":0.91,"anomaly":0.77},"fired":[{"rule":"CARD-TEST-001","version":3,"reason":"CARD_TESTING","score":450}],'
     '"shadow":[],"excepted":[],"suppressed":[],"undecided":[["TRAVEL-001","field7"]],"reasons":["CARD_TESTING"],'
-    '"contributions":[["amount_vs_usual_30d",0.41]],"restrictions":[],"alerts":["%s"],"commands":["%s"],"late":false,"config":"'
-    + CONFIG
-    + '"}\n'
+    '"contributions":[["amount_vs_usual_30d",0.41]],"restrictions":[],"alerts":["%s"],"commands":["%s"],"late":false,'
+    '"hold":{"until":"2026-03-03T10:00:09Z","then":"review"},"config":"' + CONFIG + '"}\n'
 )
 
 
 def test_a_decision_line_reads_as_the_design_prints_it():
-    """Key order, spacing, numbers: the example of design.md section 5, but for ids and 162 points of another rule."""
+    """The example of design.md section 5, but for ids, 162 points of another rule, and the end of the hold."""
     bench = Bench(
         rule("CARD-TEST-001", alert(), restrict(), action("hold"), reason="CARD_TESTING"),
         rule("TRAVEL-001", if_undecided=(162.0, "")),
@@ -214,9 +214,7 @@ def test_a_dead_but_readable_transaction_gets_the_fallback_of_its_type():
 
 
 def test_a_dead_transaction_of_a_frozen_account_stays_blocked():
-    bench = Bench(
-        rule("A", restrict("account")), settings=DecisionSettings(fallback_otherwise="approve")
-    )
+    bench = Bench(rule("A", restrict("account")), settings=loose(fallback_otherwise="approve"))
     dead = {"kind": "dead", "account": "A1", "unscorable": "card_auth"}
     bench.batch([fires("A"), dead, dead | {"account": "A2"}])
     assert bench.decisions() == ["hold", "decline", "approve"]
@@ -228,6 +226,7 @@ def test_a_duplicate_is_answered_with_its_first_decision_and_decided_no_more():
     bench.batch([{"kind": "duplicate", "id": "t-0", "account": "A1", "first": 0}])
     assert len(bench.lines("decisions")) == 1
     same = {"transaction_id": "t-0", "account": "A1", "first_seq": 0, "decision": "hold"}
+    same |= {"outcome": "pending"}
     assert bench.lines("duplicates") == [{"seq": 1, **same}, {"seq": 2, **same}]
 
 
