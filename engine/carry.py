@@ -16,6 +16,8 @@ its history (engine/warming.py), unless that is computed from the journal (engin
     proposals        all; that of the new configuration is active with it, the others were meant for the old one
     models           same name, kind, inputs, parameters and seed: what they have learned; else they begin anew
     counters         of fields, by name
+    lists            what they hold is no part of what a rule or feature means; tables over texts are taken over, so
+                     that a list costs what is new in it
 
 So which log a feature stands in depends on the configurations that came before: two engines of one configuration, one
 of which went over to it, decide alike, but their saved bytes differ. Deriving the journal again, configuration records
@@ -27,7 +29,7 @@ entity that is restricted, for the restriction would be void.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from config.decisions import RESTRICTABLE
@@ -65,6 +67,7 @@ class Carried:
 
     empty_logs : (stratum, log) of the event logs that start empty
     fresh      : window features that stand in them
+    lists      : whether each list holds the same rows; no other meaning depends on that
     missing    : what else of the past is not there
     filled_from : seq from which the past was derived again to fill all that; None: it was not
     notes      : what people should know
@@ -79,6 +82,7 @@ class Carried:
     missing: Missing = Missing()
     notes: tuple[str, ...] = ()
     filled_from: int | None = None
+    lists: Said = field(default_factory=dict)
 
     def evidence(self) -> dict[str, object]:
         """The same for a configuration record: names by what became of them, those that were kept only counted."""
@@ -92,6 +96,7 @@ class Carried:
             ("rules", self.rules),
             ("features", self.features),
             ("models", self.models),
+            ("lists", self.lists),
         ):
             named: dict[str, object] = {
                 what: sorted(n for n, w in said.items() if w == what)
@@ -138,6 +143,7 @@ def hand_over(old: Core, new: Core) -> Carried:
     )
     empty = _carry_windows(old, new)
     fresh = _begin_warming(old, new, empty)
+    new.ruleset.adopt_tables(old.ruleset, new.dictionaries)
     new.ruleset.refresh(new.dictionaries)
     return Carried(
         _said({r.id: old.meanings.rule(r) for r in old.setup.pack.rules},
@@ -150,6 +156,8 @@ def hand_over(old: Core, new: Core) -> Carried:
         fresh,
         missing,
         tuple(notes),
+        lists=_said({n: old.meanings.list_content(n) for n in old.setup.pack.lists},
+                    {n: new.meanings.list_content(n) for n in setup.pack.lists}),
     )  # fmt: skip
 
 

@@ -1,8 +1,9 @@
 """What a field, feature, rule or expression means, as a digest: two of one digest mean the same in two configurations.
 
 A name means nothing by itself: a feature is what it aggregates, a condition what the fields and features in it are,
-all the way down; a list is its content. So a feature keeps its state when it is renamed, or when its file is laid out
-anew, and loses it when a list that its condition reads gets another row.
+all the way down. So a feature keeps its state when it is renamed, or when its file is laid out anew. A list is its name
+and type, whatever rows it has today: a condition is evaluated when its event comes, so what was counted was in the list
+then, as with rows that rules add while the engine runs. A list that gets another row costs no feature its history.
 
 Not part of a meaning: descriptions, owners, places in files; and the table of exchange rates, for an amount was what
 it was at the rate of its day.
@@ -47,8 +48,7 @@ class Meanings:
         if node.op == "column":
             value = self.column(str(value))
         elif node.op == "in" and isinstance(value, str):
-            known = self._pack.lists[value.removeprefix("@")]
-            value = (str(known.type), tuple(sorted(known.values)))
+            value = (value, str(self._pack.lists[value.removeprefix("@")].type))
         elif node.op == "lookup":
             table = self._pack.tables[str(value)]
             value = (str(table.type), tuple(sorted(table.values.items())), table.default)
@@ -57,6 +57,13 @@ class Meanings:
         is_local = node.op == "call" or node.type.kind in (TIME_OF_DAY, DATE)
         zone = self._pack.timezone if is_local else ""
         return _digest(node.op, str(node.type), repr(value), zone, *map(self.node, node.args))
+
+    def list_content(self, name: str) -> str:
+        """What a list holds; no part of any other meaning."""
+        of = self._pack.lists[name]
+        rows = [(r.value, r.from_us, r.until_us, *r.texts) for r in of.rows]
+        content = sorted(map(repr, rows)) if rows else sorted(of.values)
+        return _digest(name, str(of.type), *of.columns, *content)
 
     def rule(self, rule: Rule) -> str:
         """The meaning of a rule: everything that may change what it does or says."""

@@ -8,7 +8,7 @@ texts holds, which the interpreter looks up for the few rows that ask about one 
 expressions (rules/compile.py) or batches (rules/ruleset.py).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -55,21 +55,6 @@ def _after(cases: Sequence[str], answer: Answer) -> Answer:
     return lambda text: answer(recased(text, cases))
 
 
-def _few(kind: str, value: Asked, listed: Mapping[str, Listed]) -> Iterable[str] | None:
-    """The texts whose answer can differ from that to a text nobody has named; None where they cannot be listed."""
-    if kind == "==":
-        return (str(value),)
-    if kind == "lookup":
-        assert isinstance(value, tuple)
-        return [key for key, _ in value[0]]
-    if kind != "in":
-        return None
-    if isinstance(value, frozenset):
-        return value
-    of = listed[str(value).removeprefix("@")]
-    return None if of.has_ranges else of.texts
-
-
 @dataclass(slots=True)
 class _Block:
     """Rows of numbers in `reals`, behind how many there are; `ints` says at `at` where that stands."""
@@ -105,7 +90,6 @@ class _Table:
     """One table: where `ints` says it begins, what it says of a text, and of none (`missing`).
 
     asked  : everything that the answers follow from, but for the content of a list
-    few    : where only some texts have an answer of their own: which
     target : of a code table: the dictionary of its answers
     listed : of a question about a list: the list, and when its texts hold that hold at some times only: code, from,
              until (not inside), by code and time
@@ -117,7 +101,6 @@ class _Table:
     missing: float
     asked: tuple[Any, ...]
     cases: tuple[str, ...] = ()
-    few: Callable[[], Iterable[str] | None] = lambda: None
     target: str | None = None
     listed: Listed | None = None
     times: _Block | None = None
@@ -262,7 +245,6 @@ class Tables:
                 missing,
                 key,
                 tuple(cases),
-                lambda: None if cases else _few(kind, value, self.lists),
                 target,
                 of,
             )
@@ -440,7 +422,7 @@ class Tables:
             plane[:] = [code(str(table.answer(text))) for text in new]
             table.filled += len(new)
             return
-        few = table.few() if len(new) > _MANY else None
+        few = self._few(table) if len(new) > _MANY else None
         if few is None:
             plane[:] = [table.answer(text) for text in new]
         else:
@@ -455,6 +437,19 @@ class Tables:
             if rows or first == 0:
                 table.times.append(rows)
                 self._write(table.times)
+
+    def _few(self, table: _Table) -> Iterable[str] | None:
+        """The texts whose answer can differ from that to a text nobody has named; None where they cannot be listed."""
+        _, _, cases, kind, value, *_ = table.asked
+        if table.listed is not None:
+            return None if cases or table.listed.has_ranges else table.listed.texts
+        if cases:
+            return None
+        if kind == "==":
+            return (value,)
+        if kind == "lookup":
+            return [key for key, _ in value[0]]
+        return value if kind == "in" else None
 
     def _answer_few(
         self, watched: _Watched, table: _Table, plane: NDArray[Any], few: Iterable[str]

@@ -9,7 +9,7 @@ so that they cannot say different things. What an expression may say is rules/sy
 that a reader asks for and the table does not know is a mistake of ours and stops it; a test holds the other direction.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from config.decisions import DECISIONS, LEVELS
@@ -111,18 +111,22 @@ class Shape:
     keys: tuple[Key, ...]
     short: str = ""
     open: str = ""
+    _named: dict[str, Key] = field(init=False, repr=False, compare=False)  # asked 100 times a rule
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_named", {key.name: key for key in self.keys})
 
     def key(self, name: str) -> Key:
         """The key of that name; it must be one of the table."""
-        for key in self.keys:
-            if key.name == name:
-                return key
-        raise AssertionError(
-            f"rules/language.py knows no key {name!r} of {self.name}: add it there"
-        )
+        known = self._named.get(name)
+        if known is None:
+            raise AssertionError(
+                f"rules/language.py knows no key {name!r} of {self.name}: add it there"
+            )
+        return known
 
     def __contains__(self, name: object) -> bool:
-        return any(key.name == name for key in self.keys)
+        return name in self._named
 
 
 SENTENCES: Final = Shape(
@@ -199,6 +203,28 @@ DECISION: Final = Shape(
     ),
 )
 
+ROW: Final = Shape(
+    "row",
+    "One row of a list, with what else is known about the value. Rows outside their validity match nothing.",
+    (
+        Key("value", "value", "The value, or a range such as 3000-3299.", "A1", required=True),
+        Key(
+            "valid_from",
+            "date or time",
+            "From which event time on the row holds; a date is its midnight in the pack's zone.",
+            "2026-03-01",
+        ),
+        Key(
+            "valid_until",
+            "date or time",
+            "Up to which event time, that time not included.",
+            "2026-09-01",
+        ),
+    ),
+    short="value",
+    open="column",
+)
+
 LIST_OF: Final = Shape(
     "list",
     "A named list; its content is data and may change without the rules.",
@@ -207,7 +233,8 @@ LIST_OF: Final = Shape(
         Key(
             "file",
             "file",
-            "A CSV file with a heading; the first column is the value.",
+            "A CSV file with a heading; the first column is the value. valid_from and valid_until say when a row "
+            "holds, further columns (source, reference, category) can stand in titles: {@list.reference}.",
             "lists/kiosks.csv",
         ),
         Key(
@@ -216,6 +243,7 @@ LIST_OF: Final = Shape(
             "The values themselves, in place of a file. Codes and numbers may be ranges, 3000-3299.",
             '["branch_cash", "atm_deposit"]',
             form=LIST,
+            shapes=("row",),
         ),
         Key("type", "word", "What the values are.", "id", required=True, words=LIST_TYPES),
         Key(
@@ -927,6 +955,7 @@ SHAPES: Final[dict[str, Shape]] = {
             REASON,
             SENTENCES,
             CUSTOMER_SENTENCES,
+            ROW,
             LIST_OF,
             TABLE,
             FEATURE,

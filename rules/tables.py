@@ -1,24 +1,20 @@
 """Lists and tables of a pack: content is data, read and checked here."""
 
-import csv
-import io
 import re
 from pathlib import Path
 from typing import Final
 
 from config import marks
-from config.errors import ConfigError
-from rules import language
+from rules import language, list_files
 from rules.check.suggest import did_you_mean, nearest
 from rules.definitions import ListDefinition, TableDefinition
+from rules.list_files import VALIDITY, Content, expanded
 from rules.reader import Findings, Reader, Text, place
 from rules.syntax import parse
 from rules.tree import CATEGORY, DURATION, ID, MONEY, NUMBER, TEXT, Node, Type
 from rules.types import UNKNOWN, Checker, Scope
 
-RANGE_MAX: Final = 100_000  # values that one `3000-3299` may stand for
 _RANGE: Final = re.compile(r"([0-9]+)-([0-9]+)")
-_VALIDITY: Final = ("valid_from", "valid_until")
 
 
 def read_list(
@@ -34,8 +30,8 @@ def read_list(
     r.text("description")
     file_node, inline = r.scalar("file"), r.get("values")
     path: Path | None = None
-    values: set[str] = set()
     origin = ""
+    content = Content()
     if (file_node is None) == (inline is None):
         findings.at("WR022", key, f'list {key.value} needs either "file:" or "values:"')
     elif file_node is not None:
@@ -44,15 +40,72 @@ def read_list(
         if path is None:
             findings.at("WR009", file_node, f"there is no file {file_node.value} in the pack")
         else:
-            values = _read_csv(path, file_node, findings, kind)
-    else:
-        for item in r.scalars(inline, "values"):
-            _check_value(item, kind, findings, scope)
-            values |= _expand(item.value, kind, item, findings)
+            content = list_files.read(path, file_node, findings, kind, scope.zone)
+    elif inline is not None:
+        content = _inline(inline, kind, findings, scope)
     r.done()
-    return ListDefinition(
-        key.value, kind, frozenset(values), place(key), origin, owner, review
-    ), path
+    rows = tuple(content.rows) if content.columns or content.is_dated else ()
+    definition = ListDefinition(
+        key.value,
+        kind,
+        frozenset(row.value for row in content.rows),
+        place(key),
+        origin,
+        owner,
+        review,
+        tuple(content.columns),
+        rows,
+        content.is_dated,
+    )
+    return definition, path
+
+
+def _inline(node: marks.Node, kind: Type, findings: Findings, scope: Scope) -> Content:
+    """Read values, and rows such as `{value: A1, valid_until: 2026-05-01, reference: ...}` beside them."""
+    content = Content()
+    if not isinstance(node, marks.ListNode):
+        findings.at("WR027", node, '"values" is a list of values')
+        return content
+    cells: list[tuple[str, int | None, int | None, dict[str, str]]] = []
+    for item in node:
+        if isinstance(item, marks.ListNode):
+            hint = "write a value, or {value: A1, valid_until: 2026-05-01}"
+            findings.at("WR027", item, "a list in a list", hint)
+            continue
+        value, start, end = item, None, None
+        more: dict[str, str] = {}
+        if isinstance(item, marks.MapNode):
+            r = Reader(item, findings, "a row of a list", language.ROW)
+            given = r.scalar("value")
+            start, end = r.instant("valid_from", scope.zone), r.instant("valid_until", scope.zone)
+            if start is not None and end is not None and start >= end:
+                what = '"valid_until" must be later than "valid_from"'
+                findings.at("WR340", r.key("valid_until"), what)
+            for name, cell in item.items():
+                if name.value in ("value", *VALIDITY):
+                    continue
+                if guess := nearest(name.value, VALIDITY):
+                    what = f"{name.value} would be read as plain text"
+                    findings.at("WR340", name, what, f"did you mean {guess}?")
+                elif isinstance(cell, marks.TextNode):
+                    more[name.value] = " ".join(cell.value.split())
+                else:
+                    findings.at("WR027", cell, f'"{name.value}" is a text')
+            if given is None:
+                continue
+            value = given
+        assert isinstance(value, marks.TextNode)
+        _check_value(value, kind, findings, scope)
+        try:
+            written = expanded(value.value, kind)
+        except ValueError as error:
+            findings.at("WR026", value, str(error))
+            continue
+        cells += [(text, start, end, more) for text in written]
+    content.columns = list(dict.fromkeys(name for *_, more in cells for name in more))
+    for text, start, end, more in cells:
+        content.add(text, start, end, tuple(more.get(name, "") for name in content.columns))
+    return content
 
 
 def _list_type(r: Reader, findings: Findings, scope: Scope) -> Type:
@@ -85,53 +138,6 @@ def _find(root: Path, name: str) -> Path | None:
         if path.is_file() and path.resolve().is_relative_to(base.resolve()):
             return path
     return None
-
-
-def _read_csv(path: Path, node: marks.TextNode, findings: Findings, kind: Type) -> set[str]:
-    """Read the first column under its heading."""
-    try:
-        text = marks.read_text(path, node.value)
-    except ConfigError as error:
-        findings.at("WR009", node, f"{node.value} {error.what}", error.fix)
-        return set()
-    rows = csv.reader(io.StringIO(text))
-    heading = [h.strip() for h in next(rows, [])]
-    if not heading:
-        findings.at(
-            "WR007", node, f"{node.value} has no heading", "the first line names the columns"
-        )
-        return set()
-    dated = [i for i, h in enumerate(heading) if h in _VALIDITY]
-    values: set[str] = set()
-    for row in rows:
-        if not row or not row[0].strip():
-            continue
-        if any(i < len(row) and row[i].strip() for i in dated):
-            what = f"{node.value}: rows that hold for a time only are not in this version"
-            findings.at("WR028", node, what, "leave valid_from and valid_until empty")
-            dated = []
-        values |= _expand(row[0].strip(), kind, node, findings)
-    return values
-
-
-def _expand(value: str, kind: Type, node: marks.Node, findings: Findings) -> set[str]:
-    """Write out a range of codes such as 3000-3299, leading zeros kept."""
-    match = _RANGE.fullmatch(value) if kind.kind in (CATEGORY, NUMBER) else None
-    if match is None:
-        if kind.kind == NUMBER and not re.fullmatch(r"-?[0-9][0-9_]*(\.[0-9]+)?", value):
-            findings.at("WR026", node, f'"{value}" is not a number')
-            return set()
-        return {value.replace("_", "") if kind.kind == NUMBER else value}
-    low, high = int(match[1]), int(match[2])
-    if low > high or high - low >= RANGE_MAX:
-        findings.at(
-            "WR026",
-            node,
-            f"{value} is not a range of at most {RANGE_MAX:_} values, the lower first",
-        )
-        return set()
-    width = len(match[1]) if kind.kind == CATEGORY and len(match[1]) == len(match[2]) else 0
-    return {str(n).zfill(width) for n in range(low, high + 1)}
 
 
 def _check_value(item: marks.TextNode, kind: Type, findings: Findings, scope: Scope) -> None:

@@ -199,6 +199,135 @@ PAGES: Final[dict[str, Page]] = {
         "0.5% to 10% can be asked for. With `until`, events younger than the lag are all kept. Everything else is "
         "exact at the cost of a counter.",
     ),
+    "WR010": Page(
+        "warn",
+        "An allow that allows nothing",
+        "The finding that the comment silences is not there, perhaps no longer. Left in, it would silence the "
+        "next one of its kind that somebody makes on this line.",
+    ),
+    "WR011": Page(
+        "warn",
+        "An allow without a reason",
+        "Whoever reads the rule next must know why the finding was accepted. Until a reason stands there the "
+        "finding is reported as before.",
+    ),
+    "WR012": Page(
+        "warn",
+        "An allow that cannot be",
+        "The comment names no code, an unknown one, or that of an error. Errors cannot be allowed: the pack "
+        "would not work.",
+    ),
+    "WR201": Page(
+        "warn",
+        "Always or never true",
+        "No event can make this true, or none can make it anything else: bounds that exclude each other, a "
+        "value that the schema does not allow, an event type that `on` does not name. A rule that never fires "
+        "protects nobody, and looks as if it did.",
+    ),
+    "WR202": Page(
+        "warn",
+        "A condition that another one implies",
+        "Whenever the other condition holds, this one does too, so it changes nothing. Mostly one of the two "
+        "has a wrong bound.",
+    ),
+    "WR203": Page(
+        "warn",
+        "A rule that another one covers",
+        "Each event on which this rule fires makes the other one fire too, which asks for the same actions "
+        "and more. The copy costs time and alerts twice; mostly somebody changed one of them and forgot the "
+        "other.",
+    ),
+    "WR204": Page(
+        "warn",
+        "A negation of what can be missing",
+        'A field that is missing is neither equal nor unequal to anything: `country != "DE"` is undecided '
+        "then, and an undecided rule does not fire. Leaving the field out would be a way around the rule. Say "
+        'what is meant: `(country is missing or country != "DE")`, or `country is present and ...`.',
+    ),
+    "WR205": Page(
+        "warn",
+        "Asking whether something is missing that never is",
+        "The schema demands the field on these event types, or the value is computed so that it is always "
+        "there. The branch for its absence is dead, and readers believe that it can happen.",
+    ),
+    "WR206": Page(
+        "warn",
+        "Easily misread",
+        "A calculated number is hardly ever exactly another one, because calculations round: compare with a "
+        "range. And where `and` and `or` stand side by side, `and` binds closer, which half of all readers "
+        "take the other way: write the brackets.",
+    ),
+    "WR207": Page(
+        "warn",
+        "A baseline that includes the attack",
+        "An average, quantile, deviation or maximum that includes the event in question, or the burst it is "
+        "compared with, is raised by the attack itself: the larger the fraud, the higher the bar. Let the "
+        "window end before: `until 1d ago`, or leave the event out with `prior`.",
+    ),
+    "WR208": Page(
+        "warn",
+        "A count that counts more than it says",
+        "Without `of transaction`, and without a `where` that says what is counted, logins and other "
+        "activities with the same key count too. The name or an alert says payments, so somebody will read it "
+        "as a number of payments.",
+    ),
+    "WR209": Page(
+        "warn",
+        "A missing field is a way around the rule",
+        "The rule holds, declines, challenges or restricts, and cannot be decided without an id that comes "
+        "from the other side, such as a device. Whoever leaves it out is not stopped. Say with `if_undecided` "
+        "what shall happen then, or ask for `device is present` if other rules look at the rest.",
+    ),
+    "WR301": Page(
+        "warn",
+        "Used nowhere",
+        "Nobody reads it. An unused feature costs memory and time for every event, an unused param looks as "
+        "if turning it did something.",
+    ),
+    "WR302": Page(
+        "warn",
+        "A list that was to be reviewed",
+        "The day in `review_by` has passed. Lists of people and accounts grow old: somebody must look whether "
+        "each row still holds.",
+    ),
+    "WR303": Page(
+        "error",
+        "An exception that has expired, or will soon",
+        "An exception past its day does nothing: the rule acts on those it used to let pass. That is an "
+        "error; in the last 14 days before it is a warning. Have it approved again, or take it out.",
+    ),
+    "WR304": Page(
+        "warn",
+        "An exception that matches everything",
+        "The rule is there, is counted as protection, and never acts. Say what is special about those that "
+        "may pass.",
+    ),
+    "WR305": Page(
+        "warn",
+        "A rule that does nothing",
+        "It is over, or one of its exceptions lets every match pass. Set a later day, narrow the exception, "
+        "or move the rule to `retired:`.",
+    ),
+    "WR401": Page(
+        "info",
+        "What a rule costs",
+        "An estimate in nanoseconds an event: the operations of its condition, score and exceptions, each "
+        "divided among the rules that share it. What its windows cost says `weir rules explain FEATURE`. "
+        "Printed with --cost.",
+    ),
+    "WR402": Page(
+        "info",
+        "What the state of a feature takes",
+        "An estimate of memory at the scale that `expected:` in weir.yaml names, divided among the features "
+        "that share it. Printed with --cost.",
+    ),
+    "WR501": Page(
+        "warn",
+        "A rule without tests that tell",
+        "A test that never sees the rule fire does not know whether it can; one that never sees it stay quiet "
+        "does not know whether it fires on everything. Add one event of each kind, the quiet one nearly "
+        "enough to fire.",
+    ),
     "WR306": Page(
         "error", "The rule can never run", "`on` names an event type that the schema does not know."
     ),
@@ -284,6 +413,25 @@ PAGES: Final[dict[str, Page]] = {
         "warn",
         "A suppression is over",
         "It does nothing any more, and makes it harder to see which are in force. Remove or renew it.",
+    ),
+    "WR340": Page(
+        "error",
+        "A row of a list is wrong",
+        "Each row has a value in its first column; valid_from and valid_until are empty, a date (its midnight in the "
+        "pack's zone) or a time with offset, valid_until later than valid_from. A row that is wrong is not left out in "
+        "silence: somebody relies on it. Correct the row at the place shown, in the CSV file itself.",
+    ),
+    "WR341": Page(
+        "error",
+        "A title asks a list for a column that it has not",
+        "`{@police_accounts.reference}` shows the column `reference` of the row that matched. The columns of a list are "
+        "those of its file beside the value; rows that rules or people add at runtime have `source` and `reference`.",
+    ),
+    "WR342": Page(
+        "error",
+        "It is not clear which row of a list a title means",
+        "`{@list.column}` shows the row for the field that the rule's own condition compares by `in @list`. Where the "
+        "condition compares none, or several, say which: `{@list.column of counterparty}`.",
     ),
 }
 

@@ -23,7 +23,7 @@ reasons:
   R: {analyst: {en: a}, customer: {en: b}}
 lists:
   days: {type: text, values: [2026-01-01]}
-  kiosks: {type: id, of: device, values: [D1]}
+  kiosks: {type: id, of: device, values: [D1, {value: D2, valid_until: 2026-01-01, source: s}]}
 tables:
   sure: {key: channel, values: {web: 1}, default: 2}
 features:

@@ -385,7 +385,11 @@ lists:
         ("x: {values: [inn], type: category, of: direction}", "WR123", 'direction is never "inn" by the schema'),
         ("x: {values: [a], type: number}", "WR026", '"a" is not a number'),
         ("X: {values: [a], type: text}", "WR023", '"X" is not a name'),
-        ("x: {file: v.csv, type: id, of: card}", "WR028", "v.csv: rows that hold for a time only are not in this version"),
+        ("x: {file: v.csv, type: id, of: card}", "WR340", 'valid_until "soon" is not a date or time with offset'),
+        ("x: {values: [{valid_from: 2026-01-01}], type: id, of: card}", "WR022", 'a row of a list needs "value:"'),
+        ("x: {values: [{value: C1, valid_untl: 2026-01-01}], type: id, of: card}", "WR340", "valid_untl would be read as plain text"),
+        ("x: {values: [{value: C1, valid_from: 2026-01-01, valid_until: 2026-01-01}], type: id, of: card}", "WR340", '"valid_until" must be later than "valid_from"'),
+        ("x: {values: [5-3], type: number}", "WR026", "5-3 is not a range: the lower number comes first"),
     ],
 )  # fmt: skip
 def test_a_wrong_list_is_reported(tmp_path, text, code, message):
@@ -393,7 +397,7 @@ def test_a_wrong_list_is_reported(tmp_path, text, code, message):
     files = {
         "r.yaml": RULE,
         "l.yaml": f"lists:\n  {text}\n",
-        "v.csv": "card,valid_until\nC1,2026-01-01\n",
+        "v.csv": "card,valid_until\nC1,soon\n",
     }
     assert (code, message) in [(f.code, f.message) for f in load(tmp_path, files).findings]
 

@@ -1,0 +1,134 @@
+"""Lists from files and from the pack: validity, ranges, columns, and every faulty row at its own place."""
+
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from rules.definitions import ListRow
+from rules.list_files import cell_span
+from rules.reader import instant_us
+from tests.ruling import load, said
+from tests.unit.test_pack import rule
+
+RULES = rule(when="card in @watch")
+
+
+def read(folder, csv, more="type: id, of: card"):
+    files = {"l.yaml": f"lists:\n  watch: {{file: w.csv, {more}}}\n", "r.yaml": RULES, "w.csv": csv}
+    return load(folder, files)
+
+
+def us(text):
+    return instant_us(text, ZoneInfo("Europe/Berlin"))
+
+
+def test_rows_hold_for_a_time_and_keep_their_columns(tmp_path):
+    """A date is its midnight in the pack's zone, a time has its offset; one value may have several rows."""
+    loaded = read(
+        tmp_path,
+        "card,valid_from,valid_until,source,reference,category\n"
+        "C1,2026-03-01,2026-05-01,police,PD-1,mule\n"
+        " C1 ,2026-06-01T00:00:00Z,,police,PD-2\n"
+        ",,,\n"
+        'C2,,,"bank, Frankfurt",,\n',
+    )
+    of = loaded.pack.lists["watch"]
+    assert (of.columns, of.is_dated) == (("source", "reference", "category"), True)
+    assert of.values == {"C1", "C2"}
+    assert of.rows == (
+        ListRow("C1", us("2026-03-01"), us("2026-05-01"), ("police", "PD-1", "mule")),
+        ListRow("C1", us("2026-06-01T00:00:00Z"), None, ("police", "PD-2", "")),
+        ListRow("C2", None, None, ("bank, Frankfurt", "", "")),
+    )
+    assert us("2026-03-01") == us("2026-02-28T23:00:00Z")
+
+
+def test_a_list_of_values_alone_stays_a_set(tmp_path):
+    of = read(tmp_path, "card\nC1\nC2\nC1\n").pack.lists["watch"]
+    assert (of.values, of.rows, of.is_dated, of.columns) == ({"C1", "C2"}, (), False, ())
+
+
+def test_columns_alone_do_not_make_a_list_dated(tmp_path):
+    of = read(tmp_path, "card,source,valid_until\nC1,police,\n").pack.lists["watch"]
+    assert (of.rows, of.is_dated) == ((ListRow("C1", None, None, ("police",)),), False)
+
+
+def test_ranges_of_codes_are_written_out_and_ranges_of_numbers_stay(tmp_path):
+    """Each code of a range has the row's dates and columns; a number list also holds what lies between."""
+    lists = """
+lists:
+  travel: {type: category, of: mcc, values: [{value: 0998-1001, valid_until: 2026-05-01, source: s}, 7995]}
+  few: {type: number, values: [1_000-2_000, {value: -3, valid_from: 2026-01-01}]}
+"""
+    when = "mcc in @travel or n_items in @few"
+    loaded = load(tmp_path, {"l.yaml": lists, "r.yaml": rule(when=when)})
+    assert not loaded.findings
+    travel, few = loaded.pack.lists["travel"], loaded.pack.lists["few"]
+    until = us("2026-05-01")
+    assert travel.rows == (
+        *(ListRow(c, None, until, ("s",)) for c in ("0998", "0999", "1000", "1001")),
+        ListRow("7995", None, None, ("",)),
+    )
+    assert few.rows == (ListRow("1000-2000"), ListRow("-3", us("2026-01-01")))
+
+
+def test_every_faulty_row_is_a_finding_at_its_place_in_the_file(tmp_path):
+    """File, line and column of the cell, quotes and lines inside quotes counted; the good rows are read all the same."""
+    loaded = read(
+        tmp_path,
+        "card,valid_from,valid_until,note\r\n"
+        "C1,2026-13-01,,a\r\n"
+        'C2,,soon,"two\r\nlines"\r\n'
+        ",2026-01-01,,x\r\n"
+        'C3,"2026-05-01",2026-05-01,\r\n'
+        "C4,,,a,b\r\n"
+        "C5,2026-01-01T10:00,,\r\n"
+        "C6,,,fine,,\r\n",
+    )
+    assert said(loaded) == [
+        ("WR340", 2, 4, 'valid_from "2026-13-01" is not a date or time with offset'),
+        ("WR340", 3, 5, 'valid_until "soon" is not a date or time with offset'),
+        ("WR340", 5, 1, "the row has no card"),
+        ("WR340", 6, 17, "valid_until 2026-05-01 is not later than valid_from 2026-05-01"),
+        ("WR340", 7, 8, "the row has 5 cells, the heading names 4"),
+        ("WR340", 8, 4, 'valid_from "2026-01-01T10:00" is not a date or time with offset'),
+    ]
+    first = loaded.findings[0]
+    assert not loaded.pack
+    assert (first.place.file, first.line) == ("w.csv", "C1,2026-13-01,,a")
+    assert first.hint == "write 2026-03-02 or 2026-03-02T10:00:00Z"
+    assert first.end.column == 14
+
+
+@pytest.mark.parametrize(
+    ("csv", "column", "message"),
+    [
+        ("card,valid_form\nC1,\n", 6, "valid_form would be read as plain text"),
+        ("card,source,source\nC1,,\n", 13, "two columns are named source"),
+        ("card,,source\nC1,,\n", 6, "a column without a name"),
+        ("valid_from,card\n,C1\n", 1, "the first column is the value, not valid_from"),
+    ],
+)
+def test_a_heading_that_would_mislead_is_refused(tmp_path, csv, column, message):
+    """A validity column with a slip in its name would make every row hold for ever."""
+    assert ("WR340", 1, column, message) in said(read(tmp_path, csv))
+
+
+def test_a_row_with_an_open_quote_and_a_wrong_number_are_found(tmp_path):
+    found = said(read(tmp_path / "a", 'card,note\nC1,"open\nC2,\n'))
+    assert [(code, line) for code, line, *_ in found] == [("WR340", 2)]
+    numbers = {
+        "l.yaml": "lists:\n  few: {file: w.csv, type: number}\n",
+        "r.yaml": rule(when="n_items in @few"),
+        "w.csv": "n\n1\nmany\n9-2\n",
+    }
+    assert said(load(tmp_path / "b", numbers)) == [
+        ("WR340", 3, 1, '"many" is not a number'),
+        ("WR340", 4, 1, "9-2 is not a range: the lower number comes first"),
+    ]
+
+
+def test_cells_are_found_behind_quotes():
+    text = 'x\n"a ""b"", c",d,"e\nf",g\n'
+    cells = [text[slice(*cell_span(text, 2, k))] for k in range(4)]
+    assert cells == ['"a ""b"", c"', "d", '"e\nf"', "g"]
