@@ -186,8 +186,9 @@ class Tests:
 
     def _expected_features(self, r: Reader) -> dict[str, Entry]:
         found: dict[str, Entry] = {}
-        known = tuple(self.scope.known())
-        for key, value in r.entries("expect_features"):
+        entries = r.entries("expect_features")
+        known = tuple(self.scope.known()) if entries else ()  # 300 names, and most events expect none
+        for key, value in entries:
             if key.value not in known:
                 hint = did_you_mean(key.value, known, "")
                 self.findings.at("WR101", key, f'unknown feature "{key.value}"', hint)
