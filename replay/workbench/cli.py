@@ -5,12 +5,19 @@ Only argparse is imported at the top, so that `weir --help` is quick; each verb 
 
 from typing import TYPE_CHECKING
 
-from replay.workbench import backtest, checking, describing, explaining, testing
+from replay.workbench import backtest, checking, describing, explaining, formatting, testing
 
 if TYPE_CHECKING:
     import argparse
 
-VERBS = (checking, testing, backtest, explaining, describing)  # in the order of `weir rules --help`
+VERBS = (
+    checking,
+    testing,
+    formatting,
+    backtest,
+    explaining,
+    describing,
+)  # in the order of `weir rules --help`
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
