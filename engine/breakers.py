@@ -129,12 +129,12 @@ class Breakers:
 
     def save(self) -> dict[str, I8]:
         """The transactions of the newest window, as (k,) times and how many there were at each."""
-        time, count = self._time[self._first : self._end], self._count[self._first : self._end]
+        times, count = self._time[self._first : self._end], self._count[self._first : self._end]
         at = np.diff(count, prepend=self._before)
-        if len(time):
-            kept = time > time[-1] - self._window_us
-            time, at = time[kept], at[kept]
-        return {"breaker_time_us": time.copy(), "breaker_count": at.astype(np.int64)}
+        if len(times):
+            kept = times > times[-1] - self._window_us
+            times, at = times[kept], at[kept]
+        return {"breaker_time_us": times.copy(), "breaker_count": at.astype(np.int64)}
 
     def taken(self) -> list[tuple[str, list[int]]]:
         return [(verb, list(times)) for verb, times in sorted(self._taken.items())]
@@ -144,7 +144,7 @@ class Breakers:
     ) -> None:
         """Take over what `save` and `taken` gave."""
         self._taken = {verb: deque(times) for verb, times in taken}
-        time, at = saved["breaker_time_us"], saved["breaker_count"]
-        self._time, self._count = time.astype(np.int64), np.cumsum(at, dtype=np.int64)
-        self._first, self._end, self._before = 0, len(time), 0
-        self._total = int(self._count[-1]) if len(time) else 0
+        times, at = saved["breaker_time_us"], saved["breaker_count"]
+        self._time, self._count = times.astype(np.int64), np.cumsum(at, dtype=np.int64)
+        self._first, self._end, self._before = 0, len(times), 0
+        self._total = int(self._count[-1]) if len(times) else 0
