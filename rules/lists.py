@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 from config.errors import ConfigError
 from config.money import exponent, minor_units
 from rules.definitions import ListDefinition, ListRow
-from rules.tree import CATEGORY, MONEY
+from rules.tree import CATEGORY, MONEY, Node
 
 Span: TypeAlias = tuple[float, float]  # half-open, microseconds UTC
 
@@ -110,6 +110,15 @@ def _about(of: ListDefinition, rows: Sequence[ListRow], value: str | float) -> I
             of.by_value.get(value, ()) if rows is of.rows else (r for r in rows if r.value == value)
         )
     return (r for r in rows if (ends := _ends(r.value, of))[0] <= value <= ends[1])
+
+
+def compared(when: Node) -> dict[str, tuple[Node, ...]]:
+    """What a condition compares with each list by `in`, in the order of the text."""
+    found: dict[str, dict[Node, None]] = {}
+    for node in when.walk():
+        if node.op == "in" and isinstance(node.value, str):
+            found.setdefault(node.value.removeprefix("@"), {})[node.args[0]] = None
+    return {name: tuple(nodes) for name, nodes in found.items()}
 
 
 def spans(rows: Iterable[ListRow]) -> tuple[Span, ...]:

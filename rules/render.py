@@ -98,6 +98,8 @@ def _text(node: Node, zone: str) -> tuple[str, int]:
         return str(node.value), WHOLE
     if op == "call":
         return f"{node.value}({', '.join(_text(a, zone)[0] for a in args)})", WHOLE
+    if op == "row":
+        return f"@{node.value} of {_text(args[0], zone)[0]}", WHOLE
     if op == "lookup":
         return f"{node.value}[{_text(args[0], zone)[0]}]", WHOLE
     if op == "at_least":

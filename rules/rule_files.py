@@ -14,6 +14,7 @@ from rules.definitions import ExceptionClause, Param, Reason, Rule, Undecided
 from rules.embedded_tests import Tests
 from rules.features import Names, Source, literal_tree, scope_of
 from rules.keys import key_field
+from rules.lists import compared
 from rules.reader import ID, Findings, Reader, Text, place
 from rules.syntax import parse
 from rules.tree import BOOL, NUMBER, TEXT, Node, Span, Type
@@ -192,7 +193,8 @@ def finish(part: Draft, head: Head) -> Rule:
     )
     score = _score(r, findings, scope, wanted=not only_reports)
     known = severity if isinstance(severity_node, marks.TextNode) and severity else None
-    actions = Actions(findings, scope, known).read(items)
+    with_rows = replace(scope, compared=compared(when))
+    actions = Actions(findings, with_rows, known).read(items)
     effective = _effective(r, findings, scope)
     rollout_percent, rollout_by = _rollout(r, findings, scope)
     dedup_by, dedup_for = _dedup(r, findings, scope)

@@ -22,7 +22,7 @@ from config.schema import DECIMALS, Schema
 from rules import kernels as k
 from rules.code_tables import Tables
 from rules.columns import Frame, Layout, Place, conversion
-from rules.compile import Builder, Context, Program
+from rules.compile import EVENT_TIME, Builder, Context, Program
 from rules.definitions import Aggregate, Feature, ListRow, Pack, Rule, Template
 from rules.texts import BATCH_LOCAL, OWN, DictionaryLike
 from rules.titles import MISSING, shown_number, shown_text
@@ -113,12 +113,16 @@ class _Rollout:
 
 @dataclass(frozen=True, slots=True)
 class _Hole:
-    """A hole of a template: a column, if need be one that a program writes."""
+    """A hole of a template: a column, if need be one that a program writes.
+
+    row : (list, column) where not the value is shown, but what the list's row for it says in that column
+    """
 
     name: str
     place: Place
     form: str
     program: Program | None
+    row: tuple[str, str] | None = None
 
 
 class Ruleset:
@@ -317,15 +321,43 @@ class Ruleset:
         if hole.program is not None:
             hole.program.run(frame)
         place = hole.place
+        if hole.row is not None:
+            return self._shown_row(hole, hole.row, frame, dictionaries)
         if not place.is_code:
             value = float(frame.number[place.row, 0])
             return shown_number(value, place.type, hole.form, self.pack.timezone)
+        text = self._text_at(place, frame, dictionaries)
+        return MISSING if text is None else shown_text(text, hole.form)
+
+    def _text_at(
+        self, place: Place, frame: Frame, dictionaries: Mapping[str, DictionaryLike]
+    ) -> str | None:
         code = int(frame.code[place.row, 0])
-        if code < 0:
-            return MISSING
         own = place.dictionary not in dictionaries
         texts = self._tables.own.texts if own else dictionaries[place.dictionary].texts
-        return shown_text(texts[code], hole.form)
+        return texts[code] if code >= 0 else None
+
+    def _shown_row(
+        self,
+        hole: "_Hole",
+        row: tuple[str, str],
+        frame: Frame,
+        dictionaries: Mapping[str, DictionaryLike],
+    ) -> str:
+        """What stands in a column of the row of a list that holds for a value at the time of the event."""
+        place, (name, column) = hole.place, row
+        value: str | float | None
+        if place.is_code:
+            value = self._text_at(place, frame, dictionaries)
+        else:
+            number = float(frame.number[place.row, 0])
+            value = None if np.isnan(number) else number
+        time_us = float(frame.column(EVENT_TIME)[0])
+        if value is None:
+            return MISSING
+        found = self._tables.lists[name].row_at(value, None if np.isnan(time_us) else time_us)
+        text = found[1].get(column, "") if found is not None else ""
+        return shown_text(text, hole.form) if text else MISSING
 
     # While compiling
 
@@ -530,19 +562,24 @@ class Ruleset:
                 holes.append(None)
                 continue
             e, form = part
+            row = None
+            if e.op == "row":
+                listed, _, column = str(e.value).partition(".")
+                self._place(EVENT_TIME)
+                row, e = (listed, column), e.args[0]
             name = str(e.value) if e.op == "column" else ""
             if name == _TOP_REASONS:
                 holes.append(_Hole(name, Place(True, -1, e.type), form, None))
                 continue
             if name:
-                holes.append(_Hole(name, self._place(name), form, None))
+                holes.append(_Hole(name, self._place(name), form, None, row))
                 continue
             builder = Builder(self._context)
             count = self.layout.n_code if e.type.is_coded else self.layout.n_number
             place = self.layout.add(f"~title {count}", e.type, builder.dictionary(e))
             builder.begin([e])
             builder.store(e, place)
-            holes.append(_Hole("", place, form, builder.build()))
+            holes.append(_Hole("", place, form, builder.build(), row))
         return tuple(holes)
 
 

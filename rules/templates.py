@@ -1,18 +1,25 @@
 """Texts with holes: `{expr}` and `{expr|format}` of alert titles and notes to typed templates.
 
-`{{` and `}}` are braces. Columns of lists (`{@list.column}`) are not in this version.
+`{{` and `}}` are braces. `{@list.column}` shows what stands in a column of the row of a list that holds at the event's
+time: for the field that the rule's own condition compares by `in @list`, or for another, `{@list.column of field}`.
 """
 
+import re
 from collections.abc import Callable
 from typing import Final
 
 from rules.check.suggest import did_you_mean
-from rules.definitions import Template
+from rules.definitions import ListDefinition, Template
+from rules.lists import ADDED_COLUMNS
+from rules.render import text_of
 from rules.syntax import Problem, Tree, parse
-from rules.tree import CODED, DURATION, GEO, MONEY, NUMBER, Node, Span, Type
+from rules.tree import CODED, DURATION, GEO, MONEY, NUMBER, TEXT, Node, Span, Type
 from rules.types import UNKNOWN, Checker, Report, Scope
 
 FORMATS: Final = ("round", "percent", "last4")
+_ROW: Final = re.compile(
+    r"\s*@(?P<list>[A-Za-z0-9_]+)\.(?P<column>[^\s{}|]+)(?:\s+of\s+(?P<of>\S.*?))?\s*", re.DOTALL
+)
 _FITS: Final = {
     "round": frozenset({NUMBER, GEO, MONEY, DURATION}),
     "percent": frozenset({NUMBER}),
@@ -80,8 +87,7 @@ def _hole(
         report("WR126", Span(start - 1, end + 1), "a hole needs an expression", "write {amount}")
         return unknown, ""
     if body.lstrip().startswith("@"):
-        report("WR119", Span(start, end), "columns of lists are not in this version")
-        return unknown, ""
+        return _row(text, Span(start, end), body, form, scope, report, problems)
     # The text in front becomes blanks, so that every span of the hole is one of the template.
     padded = " " * start + body
     tree, found = parse(padded)
@@ -93,6 +99,76 @@ def _hole(
     if bar:
         form = _format(form, Span(end - len(inner.rpartition("|")[2]), end), tree, node, checker)
     return node, form
+
+
+def _row(
+    text: str,
+    span: Span,
+    body: str,
+    form: str,
+    scope: Scope,
+    report: Report,
+    problems: Callable[[list[Problem], Checker], None],
+) -> tuple[Node, str]:
+    """Read `@list.column` or `@list.column of field`."""
+    unknown = Node("const", Type(UNKNOWN), span=span)
+    checker = Checker(text, scope, report)
+    match = _ROW.fullmatch(body)
+    if match is None:
+        what = f'"{body.strip()}" names no column of a list'
+        report("WR341", span, what, "write for instance {@police_accounts.reference}")
+        return unknown, ""
+    name, column = match["list"], match["column"]
+    found = checker.known_list(name, _part(span, match, "list"))
+    if found is None:
+        return unknown, ""
+    known = dict.fromkeys((*found.columns, *ADDED_COLUMNS))
+    if column not in known:
+        hint = did_you_mean(column, known, "") or f"known: {', '.join(known)}"
+        report("WR341", _part(span, match, "column"), f'@{name} has no column "{column}"', hint)
+        return unknown, ""
+    if match["of"] is not None:
+        at = span.start + match.start("of")
+        padded = " " * at + match["of"]
+        tree, wrong = parse(padded)
+        inner = Checker(padded, scope, report)
+        problems(wrong, inner)
+        node = inner.check(tree)
+        if node.type.kind == UNKNOWN or not inner.fits_list(tree, tree, node, found):
+            return unknown, ""
+    else:
+        looked_up = scope.compared.get(name, ())
+        if len(looked_up) != 1:
+            what = f"the condition of the rule compares nothing with @{name}"
+            if looked_up:
+                what = f"the condition compares {_several(looked_up)} with @{name}"
+            of = text_of(looked_up[0]) if looked_up else _example(found, scope)
+            report("WR342", span, what, f"say which: {{@{name}.{column} of {of}}}")
+            return unknown, ""
+        node = looked_up[0]
+    shown = Node("row", Type(TEXT), (node,), f"{name}.{column}", span)
+    if form and form not in FORMATS:
+        what = f'"{form}" is not a format; there are {", ".join(FORMATS)}'
+        report("WR126", span, what, did_you_mean(form, FORMATS))
+    elif form and form != "last4":
+        report("WR126", span, f"@{name}.{column} is text, which has no format {form}")
+    return shown, form if form == "last4" else ""
+
+
+def _part(span: Span, match: re.Match[str], group: str) -> Span:
+    return Span(span.start + match.start(group), span.start + match.end(group))
+
+
+def _several(nodes: tuple[Node, ...]) -> str:
+    texts = list(map(text_of, nodes))
+    return f"{', '.join(texts[:-1])} and {texts[-1]}"
+
+
+def _example(found: ListDefinition, scope: Scope) -> str:
+    """A field that could be in the list."""
+    columns = scope.schema.columns.values()
+    fits = (c.name for c in columns if (c.kind, c.domain) == (found.type.kind, found.type.detail))
+    return next(fits, "counterparty")
 
 
 def _format(form: str, span: Span, tree: Tree, node: Node, checker: Checker) -> str:

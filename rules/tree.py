@@ -22,6 +22,8 @@ nothing is evaluated.
     call                         the args      function name, see rules/functions.py
     lookup                       key           table name
     at_least                     the args      how many must be true
+    row                          x             "list.column", in templates only: what stands in that column of the row
+                                               that holds for x at the time of the event
 """
 
 from collections.abc import Iterator

@@ -153,6 +153,7 @@ class Scope:
     params    : of the rule; None where there are none
     reads     : what may be read beside event fields: "models", "labels", "reasons" (texts for templates)
     currencies: that the configuration has rates for; what `convert` may name
+    compared  : list -> what the rule's condition compares with it by `in`; for templates
     """
 
     schema: SchemaLike
@@ -167,6 +168,7 @@ class Scope:
     params: Mapping[str, Node] | None = None
     reads: frozenset[str] = frozenset()
     currencies: frozenset[str] = frozenset()
+    compared: Mapping[str, tuple[Node, ...]] = field(default_factory=dict)
 
 
 class Checker:
@@ -680,17 +682,27 @@ class Checker:
         return Node("in", _BOOL, (x,), values, span)
 
     def in_list(self, tree: Tree, word: Tree, x: Node, member: Tree) -> Node:
-        name, scope = member.value, self.scope
+        name = member.value
+        found = self.known_list(name, member.span)
+        if found is None or x.type.kind == UNKNOWN or not self.fits_list(tree, word, x, found):
+            return self.doubtful(tree)
+        # A written text stays a question too: what the list holds is data, and changes while the engine runs.
+        return self.lift(x, lambda n: Node("in", _BOOL, (n,), f"@{name}", tree.span))
+
+    def known_list(self, name: str, span: Span) -> ListDefinition | None:
+        """A list by name, or None after a report."""
+        scope = self.scope
         found = scope.lists.get(name)
         if found is None:
             guess = nearest(name, scope.lists)
             where = scope.list_places.get(guess, "")
             near = f"did you mean @{guess}{f' ({where})' if where else ''}?" if guess else ""
             hint = near or "lists are defined under lists:"
-            self.report("WR103", member.span, f"unknown list @{name}", hint)
-            return self.doubtful(tree)
-        if x.type.kind == UNKNOWN:
-            return self.doubtful(tree)
+            self.report("WR103", span, f"unknown list @{name}", hint)
+        return found
+
+    def fits_list(self, tree: Tree, word: Tree, x: Node, found: ListDefinition) -> bool:
+        """Tell whether a value can be in a list, or report at `tree` why it cannot."""
         free = {x.type.kind, found.type.kind} <= {TEXT, CATEGORY} and TEXT in (
             x.type.kind,
             found.type.kind,
@@ -702,11 +714,10 @@ class Checker:
                 found.type.kind, "numbers"
             )
             code = "WR121" if x.type.kind == found.type.kind == ID else "WR120"
-            what = f"{self.says(word, x)}, @{name} is a list of {theirs}"
+            what = f"{self.says(word, x)}, @{found.name} is a list of {theirs}"
             self.report(code, tree.span, what)
-            return self.doubtful(tree)
-        # A written text stays a question too: what the list holds is data, and changes while the engine runs.
-        return self.lift(x, lambda n: Node("in", _BOOL, (n,), f"@{name}", tree.span))
+            return False
+        return True
 
     def between(self, tree: Tree) -> Node:
         word, *bounds = tree.args
