@@ -5,7 +5,15 @@ Only argparse is imported at the top, so that `weir --help` is quick; each verb 
 
 from typing import TYPE_CHECKING
 
-from replay.workbench import backtest, checking, describing, explaining, formatting, testing
+from replay.workbench import (
+    backtest,
+    checking,
+    describing,
+    explaining,
+    formatting,
+    locking,
+    testing,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -15,6 +23,7 @@ VERBS = (
     testing,
     formatting,
     backtest,
+    locking,
     explaining,
     describing,
 )  # in the order of `weir rules --help`
