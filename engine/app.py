@@ -24,6 +24,7 @@ from engine.metrics import Metrics
 from engine.ports import Source
 from engine.progress import Progress
 from engine.quality import FLAWS, of_run, table
+from engine.reload.process import Beside
 from engine.runner import Observer, StopRequest
 from engine.setup import Setup
 from engine.starting import open_engine
@@ -90,6 +91,10 @@ class Job:
     metrics_port: int = 0
     quiet: bool = False  # no progress bar, no notes
     total: int | None = None  # records, for the progress bar
+    reload_helper: str = (
+        ""  # module whose process checks configurations that are proposed while the engine runs
+    )
+    watched: str = ""  # folder whose changes are proposed
 
 
 def execute(
@@ -136,12 +141,22 @@ def execute(
             rewinds=job.rewinds,
             rows_max=job.rows_max,
             observe=observe,
+            helps=(lambda _: Beside(["-m", job.reload_helper, str(job.out)]))
+            if job.reload_helper
+            else None,
+            watched=job.watched,
         )
         stack.callback(engine.close)
         runner = engine.runner
-        guard = MemoryGuard(runner.core, job.setup.configuration.settings.memory_budget_bytes)
+        guard = MemoryGuard(runner.core, engine.setup.configuration.settings.memory_budget_bytes)
         runner.watchers = (guard,)
         metrics.show_memory(runner.core, guard)
+
+        def follow(core: Core) -> None:
+            guard.core, guard.budget = core, core.setup.configuration.settings.memory_budget_bytes
+            metrics.show_memory(core, guard)
+
+        runner.followers += (follow,)
         for note in () if job.quiet else (*engine.notes, *_from_where(job, runner.position)):
             print(note, file=sys.stderr)
         runner.core.warm_up()
@@ -151,8 +166,9 @@ def execute(
         with StopRequest() as stop, Progress(job.total, "msg", quiet=job.quiet) as progress:
             guard.stop = stop
             runner.run(progress, stop)
+        setup = runner.core.setup  # another one may have become active
         summary = summarise(
-            job.setup,
+            setup,
             runner.totals.counts,
             runner.resumed_from.counts,
             seconds=(clock.monotonic_ns() - warm_ns) / 1e9,
@@ -161,8 +177,8 @@ def execute(
             inputs=job.inputs,
         )
         summary["quality"] = of_run(
-            job.setup.feed.name,
-            job.setup.schema,
+            setup.feed.name,
+            setup.schema,
             runner.core.decoder.quality,
             runner.totals.counts,
         )
@@ -172,6 +188,8 @@ def execute(
         if stop.is_set:
             by = "by the memory budget" if guard.is_over else "by a signal"
             summary["stopped"] = f"{by}, before the end of the input"
+        elif runner.reloader is not None and runner.reloader.needs_restart:
+            summary["stopped"] = "for another way to read messages; start it again"
         engine.summarise(summary)
         guard.check()
     return summary

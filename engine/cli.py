@@ -93,6 +93,11 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         metavar="PORT",
         help="serve Prometheus metrics on 127.0.0.1",
     )
+    run.add_argument(
+        "--watch",
+        action="store_true",
+        help="propose what is saved in the configuration folder while the engine runs",
+    )
     run.set_defaults(command=_run)
 
 
@@ -128,7 +133,7 @@ def _add_backup(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 def _run(arguments: argparse.Namespace) -> int:
     from engine import live
 
-    return live.run(arguments)
+    return live.run(arguments, replay_cli.RELOAD_HELPER)
 
 
 def _backup(arguments: argparse.Namespace) -> int:

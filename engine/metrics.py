@@ -281,6 +281,30 @@ CATALOGUE: Final[tuple[Definition, ...]] = (
         "Times that memory rose to 80 % of `memory_budget`; at 100 % the engine stops in order.",
     ),
     Definition(
+        "weir_reloads_total",
+        COUNTER,
+        "configurations",
+        "Configurations that became active while the engine ran.",
+    ),
+    Definition(
+        "weir_reloads_refused_total",
+        COUNTER,
+        "configurations",
+        "Configurations that were proposed or saved and did not pass; why stands in control/active.status.",
+    ),
+    Definition(
+        "weir_reload_seconds",
+        GAUGE,
+        "seconds",
+        "Time from the end of its checks (or its approval) until the last configuration was active.",
+    ),
+    Definition(
+        "weir_proposals",
+        GAUGE,
+        "configurations",
+        "Configurations that are being checked, wait for approval, or are on their way in.",
+    ),
+    Definition(
         "weir_journal_lag_records",
         GAUGE,
         "records",
@@ -469,6 +493,17 @@ class Keeps(Protocol):
     def age_s(self) -> float: ...
 
 
+class Reloads(Protocol):
+    """The part of what brings configurations in that is shown."""
+
+    n_reloads: int
+    n_refused: int
+    last_s: float
+
+    @property
+    def n_waiting(self) -> int: ...
+
+
 class Metrics:
     """The numbers of one process. The engine's thread writes; the thread that serves the page only reads copies."""
 
@@ -580,6 +615,13 @@ class Metrics:
         self.mirror("weir_snapshot_age_seconds", lambda: {"": shown.age_s})
         self.mirror("weir_snapshot_failures_total", lambda: {"": shown.failures})
         self.mirror("weir_rederived_differences_total", lambda: {"": shown.differences})
+
+    def show_reloads(self, shown: "Reloads") -> None:
+        """Show what became of configurations that were proposed to the running engine."""
+        self.mirror("weir_reloads_total", lambda: {"": shown.n_reloads})
+        self.mirror("weir_reloads_refused_total", lambda: {"": shown.n_refused})
+        self.mirror("weir_reload_seconds", lambda: {"": shown.last_s})
+        self.mirror("weir_proposals", lambda: {"": shown.n_waiting})
 
     def show_memory(self, core: "Shown", guard: "Remembers") -> None:
         """Show what the process holds beside what it may."""

@@ -10,16 +10,18 @@ Nothing leaves before its input is durable, and the next batch is decided meanwh
 round is finished at once. A batch never crosses a multiple of `GRID`: there the chain of seals has its links.
 """
 
+import json
 import signal
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any, Self, TypeAlias
+from typing import Any, Protocol, Self, TypeAlias
 
 import numpy as np
 
 from config.errors import WeirError
+from engine.carry import Carried, hand_over
 from engine.clock import Clock
 from engine.control import Control, ControlFile
 from engine.core import Core, Outcome
@@ -31,6 +33,7 @@ from engine.durable.output import JOURNAL, OutputFolder
 from engine.durable.sealing import GRID, Sealing
 from engine.durable.snapshots import Snapshot
 from engine.metrics import Metrics, Watch
+from engine.outcomes import rfc3339
 from engine.ports import Link, Messages, Source
 from engine.progress import Progress
 from engine.totals import Totals, answer_of
@@ -45,6 +48,27 @@ CONTROL_EVERY_US = 200_000
 COMMANDS_MAX = 32  # taken at once: each is renamed and answered with 5 ms of syncing, and transactions wait meanwhile
 
 Observer: TypeAlias = Callable[[Outcome], None]
+Follower: TypeAlias = Callable[[Core], None]
+
+
+class Steps(Protocol):
+    """What brings other configurations in (engine/reload/controller.py)."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it wants to be asked again at once."""
+        ...
+
+    @property
+    def needs_restart(self) -> bool:
+        """Whether the engine has to stop, because messages must be read otherwise from now on."""
+        ...
+
+    def step(self, runner: "Runner") -> None:
+        """Do a little, between two batches."""
+        ...
+
+    def stop(self) -> None: ...
 
 
 class StopRequest:
@@ -108,6 +132,8 @@ class Runner:
     observers : look at each outcome after it was written (feature files, evaluation); never change it. With them a
                 round is finished before the next is decided, for texts live as long as their batch
     watchers  : told of each outcome after it was written; the next batch may be decided by then
+    reloader  : brings other configurations in; None: the configuration stays what it is
+    followers : told of the core that takes the place of `core`: whoever holds on to it must be among them
     """
 
     core: Core
@@ -121,6 +147,8 @@ class Runner:
     control: Control | None = None
     observers: tuple[Observer, ...] = ()
     watchers: tuple[Observer, ...] = ()
+    reloader: Steps | None = None
+    followers: tuple[Follower, ...] = ()
     totals: Totals = field(default_factory=Totals)
     resumed_from: Totals = field(default_factory=Totals)
     records: int = 0
@@ -130,6 +158,7 @@ class Runner:
     _pending: Round | None = None
     # seconds of each batch, read to written
     _took_s: "array[float]" = field(default_factory=lambda: array("d"))
+    _progress: Progress = field(default_factory=lambda: Progress(None, "msg", quiet=True))
 
     @property
     def lag_records(self) -> int:
@@ -160,6 +189,7 @@ class Runner:
         Raises `StateError` when something cannot be made durable (a full disk); nothing has left then that the journal
         does not hold, and the next start goes on.
         """
+        self._progress = progress
         last_seen_ns = last_control_ns = self.clock.monotonic_ns()
         while not stop.is_set:
             messages = self._poll(progress)
@@ -179,11 +209,46 @@ class Runner:
                 last_control_ns = now_ns
                 self._take_commands(progress)
             self._keep(progress, now_ns)
+            if self.reloader is not None:
+                self.reloader.step(self)
+                if self.reloader.needs_restart:
+                    break
         while self.control and self._take_commands(progress):
             pass
         self._finish(progress)
         with self.out.guarded():
             self.keeper.stop(self.out.sync, lambda: self.snapshot(orderly=True))
+
+    @property
+    def _is_reloading(self) -> bool:
+        return self.reloader is not None and self.reloader.is_busy
+
+    def inject(self, command: Mapping[str, Any], position: str) -> None:
+        """Have a command of the engine itself become a record; it is durable, and done, when this returns."""
+        line = json.dumps({"kind": "command", **command}, sort_keys=True).encode()
+        now_us = np.array([self.clock.now_us()], np.int64)
+        self._take(Messages([line], [position], now_us), self._progress)
+        self._finish(self._progress)
+
+    def go_over(self, core: Core, about: Mapping[str, Any]) -> Carried:
+        """Go on with `core`, which is empty and has the shapes of the present one, after a configuration record.
+
+        about : what the record says beside the configuration and what became of its parts (engine/carry.py)
+
+        The one place where a run changes its core. `StateError` if the record cannot be written: then nothing has been
+        decided under the new configuration, and the next start goes on under the old one.
+        """
+        assert self.ledger is not None, "without a journal nobody could tell what decided what"
+        self._finish(self._progress)
+        carried = hand_over(self.core, core)
+        self.core = core
+        with self.out.guarded():
+            write_config(self.ledger, core, self.clock, about, carried.evidence())
+        self.written_seq += 1
+        self.keeper.settings = core.setup.configuration.settings
+        for follow in self.followers:
+            follow(core)
+        return carried
 
     def snapshot(self, *, orderly: bool) -> Snapshot:
         """The state of everything at this moment, when no round is on its way."""
@@ -202,7 +267,8 @@ class Runner:
     def _poll(self, progress: Progress) -> Messages | None:
         """The next messages; while a round is on its way only those that are there already."""
         try:
-            return self.source.poll(self._room(), 0 if self._pending is not None else WAIT_US)
+            hurries = self._pending is not None or self._is_reloading
+            return self.source.poll(self._room(), 0 if hurries else WAIT_US)
         except WeirError:  # the source ends here, but what came before it counts
             self._finish(progress)
             raise
@@ -334,3 +400,33 @@ class Runner:
         self._take(messages, progress, files)
         self._finish(progress)  # people wait for the answer
         return True
+
+
+def write_config(
+    ledger: Ledger,
+    core: Core,
+    clock: Clock,
+    about: Mapping[str, Any],
+    evidence: Mapping[str, object],
+) -> None:
+    """Make durable that `core`, which has taken this one record in and no other since, decides from here on."""
+    now_us = clock.now_us()
+    told = dict(about)
+    found = {**told.pop("evidence", {}), **evidence}
+    record = {
+        "kind": "config",
+        "config": core.config,
+        "at": rfc3339(now_us),
+        **told,
+        "evidence": found,
+    }
+    seq = core.seq - 1
+    link = ledger.journal.append_config(seq, json.dumps(record, sort_keys=True).encode())
+    ledger.journal.begin_sync()
+    ledger.journal.wait()
+    done_us = clock.now_us()
+    line = ledger.delivery.note(
+        seq, 1, arrived_us=now_us, decided_us=now_us, durable_us=done_us, published_us=done_us
+    )
+    ledger.sealing.config = core.config
+    ledger.sealing.add(link, {DELIVERY: line}, core.core_us)

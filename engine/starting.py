@@ -6,7 +6,6 @@ the disk that it is given, every time comes from the clock, and without `threade
 
 import contextlib
 import getpass
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from config.errors import InputError, StateError
-from config.settings import NONE, SYNC, Settings
+from config.settings import NONE, REQUIRED, SYNC, Settings
 from engine.backfill import reconfigure
 from engine.clock import Clock
 from engine.control import Control
@@ -37,7 +36,10 @@ from engine.durable.snapshots import Snapshot
 from engine.metrics import Metrics
 from engine.outcomes import rfc3339
 from engine.ports import Source
-from engine.runner import Ledger, Observer, Runner
+from engine.reload.board import Board
+from engine.reload.controller import Reloader
+from engine.reload.process import Helps
+from engine.runner import Ledger, Observer, Runner, write_config
 from engine.setup import Setup
 from engine.signing import Door
 from engine.totals import Totals
@@ -74,6 +76,8 @@ class Engine:
         """Let go of everything; an orderly stop has been written by `runner.run` already."""
         if self.runner.keeper.helper is not None:
             self.runner.keeper.helper.stop()
+        if self.runner.reloader is not None:
+            self.runner.reloader.stop()
         if self.runner.ledger is not None:
             self.runner.ledger.close()
         self.out.close()
@@ -95,6 +99,8 @@ def open_engine(
     may_reconfigure: bool = True,
     rewinds: bool = True,
     rows_max: int = 0,
+    helps: Callable[[Disk], Helps] | None = None,
+    watched: str = "",
     observe: Callable[[Core], Sequence[Observer]] = lambda _core: (),
 ) -> Engine:
     """Open the output folder `root` with `setup`, go on where it stands, and return an engine that can be run.
@@ -106,6 +112,12 @@ def open_engine(
     may_reconfigure : another configuration than the folder's is adopted; without it, `StateError`
     rewinds         : the source can give again what came before; matters only where no journal is kept
     rows_max        : in place of the setting
+    helps           : gives what checks and compiles configurations that are proposed while the engine runs; None:
+                      proposals stay open. Needs a journal
+    watched         : a folder; what is saved there is proposed
+
+    Where the active configuration asks for approval, another one in `setup` is not adopted: `Engine.setup` is what the
+    engine goes on with, and a note says that a proposal is needed.
 
     Raises `StateError` if what is on disk cannot be gone on with; nothing was changed then but torn tails.
     """
@@ -136,9 +148,19 @@ def open_engine(
             _go_on(source, found, ledger)
         with out.guarded():
             if found.setup.sha256 != setup.sha256:
-                into = ledger if may_reconfigure else None
-                _reconfigure(out, found, setup, clock, into, notes)
+                if ledger is not None and may_reconfigure and needs_approval(found.setup):
+                    notes.append(needs_a_proposal(root, found.setup, setup))
+                    setup = found.setup
+                    keeper.settings = setup.configuration.settings
+                else:
+                    into = ledger if may_reconfigure else None
+                    _reconfigure(out, found, setup, clock, into, notes)
             out.open(found.lengths)
+        reloader = None
+        if helps is not None and ledger is not None:
+            reloader = Reloader(helps(disk), clock, Board(disk, root), watched=watched)
+            metrics.show_reloads(reloader)
+            found.core.compiled()  # what everything means is worked out now, not while messages wait
         runner = Runner(
             core=found.core,
             source=source,
@@ -150,6 +172,8 @@ def open_engine(
             ledger=ledger,
             control=desk if control else None,
             observers=tuple(observe(found.core)),
+            reloader=reloader,
+            followers=(metrics.show,),
             totals=found.totals,
             resumed_from=Totals.copy_of(found.totals.counts),
             records=found.records,
@@ -167,6 +191,21 @@ def open_engine(
     if ledger is not None:
         metrics.show_durability(runner)
     return Engine(setup, runner, out, notes)
+
+
+def needs_approval(setup: Setup) -> bool:
+    """Whether another configuration than `setup` goes live only with the approval of a second person."""
+    return setup.configuration.settings.approval == REQUIRED
+
+
+def needs_a_proposal(root: Path, active: Setup, given: Setup) -> str:
+    """What to tell whoever starts an engine with another configuration than the active one, which asks for approval."""
+    folder = given.configuration.folder
+    return (
+        f"warning: the configuration in {folder} is not the active one ({active.sha256[:19]}...), which asks for "
+        f"approval: the engine goes on with the active one. To bring the other in: weir rules activate {root} "
+        f"{folder} --by NAME, and somebody else approves it"
+    )
 
 
 def _check_kind(out: OutputFolder, durability: str) -> None:
@@ -373,27 +412,11 @@ def _reconfigure(
     before = found.core.config
     key = key_of(setup.configuration.settings)
     core, carried = reconfigure(out.disk, out.root, found.core, setup, key=key)
-    record = {
-        "kind": "config",
-        "config": setup.sha256,
-        "by": getpass.getuser(),
-        "at": rfc3339(clock.now_us()),
-        "evidence": carried.evidence(),
-    }
-    seq = core.seq - 1
-    journal = ledger.journal
-    link = journal.append_config(seq, json.dumps(record, sort_keys=True).encode())
-    journal.sync()
-    now_us = clock.now_us()
-    line = ledger.delivery.note(
-        seq, 1, arrived_us=now_us, decided_us=now_us, durable_us=now_us, published_us=now_us
-    )
-    ledger.sealing.config = setup.sha256
-    ledger.sealing.add(link, {DELIVERY: line}, core.core_us)
+    write_config(ledger, core, clock, {"by": getpass.getuser()}, carried.evidence())
     found.core, found.setup = core, setup
     notes += [f"note: {note}" for note in carried.notes]
     notes.append(
-        f"note: the configuration changes from {before[:19]}... to {setup.sha256[:19]}... at seq {seq}"
+        f"note: the configuration changes from {before[:19]}... to {setup.sha256[:19]}... at seq {core.seq - 1}"
     )
 
 

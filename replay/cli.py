@@ -13,6 +13,9 @@ from config.settings import BANK
 from replay.audit import cli as audit_cli
 from replay.workbench import cli as workbench_cli
 
+RELOAD_HELPER = (
+    "replay.workbench.reloading"  # checks what is proposed to a running engine; knows rule tests
+)
 Parsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
 
 

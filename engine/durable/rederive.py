@@ -32,7 +32,8 @@ from engine.setup import Setup
 class ConfigRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A configuration record of the journal: from the record after it on, `config` decides.
 
-    by, at   : who brought it (user of the operating system), and when (wall clock)
+    by, at   : who brought it (who proposed it, else the user of the operating system), and when (wall clock)
+    approved_by, reason : who approved it, where somebody did, and what it was proposed for
     evidence : what became of rules, features and models (engine/carry.py), and `filled`: whether what is new was
                computed from the journal (engine/backfill.py)
     """
@@ -40,7 +41,9 @@ class ConfigRecord(msgspec.Struct, frozen=True, kw_only=True):
     kind: str = "config"
     config: str
     by: str = ""
+    approved_by: str = ""
     at: str = ""
+    reason: str = ""
     evidence: dict[str, Any] = {}
 
 

@@ -6,6 +6,7 @@ Only argparse is imported at the top, so that `weir --help` is quick; each verb 
 from typing import TYPE_CHECKING
 
 from replay.workbench import (
+    activating,
     backtest,
     checking,
     describing,
@@ -26,6 +27,7 @@ VERBS = (
     locking,
     explaining,
     describing,
+    activating,
 )  # in the order of `weir rules --help`
 
 

@@ -1,0 +1,329 @@
+"""Bring what was proposed into a running engine, a few milliseconds between two batches at a time.
+
+    proposed (a record)  ->  check, beside  ->  approved (a record, where needed)  ->  send, receive, put together
+      ->  hand over the state, write the configuration record  ->  active
+
+What was proposed, approved and rejected is state of the core (engine/proposals.py), so a kill at any moment loses
+nothing: the next start finds the same proposals, and does what is left to do. What does not pass is rejected by the
+engine itself, with a record that says why. Until the configuration record stands in the journal the old configuration
+decides, and from the next record on the new one: there is nothing between.
+
+The controller reads no file and decides nothing about transactions. Its steps are small on purpose: while it works, the
+runner goes round without waiting for messages, and between two batches it may take `SLICE_NS`.
+"""
+
+import gc
+import getpass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from config.errors import StateError
+from engine.carry import Carried, refuse
+from engine.clock import Clock
+from engine.core import Compiled, Core
+from engine.proposals import APPROVED, ENGINE, Proposal
+from engine.reload.board import Board
+from engine.reload.parcel import Receiver
+from engine.reload.process import Helps, Told
+from engine.reload.workshop import shapes_of
+
+SLICE_NS: Final = 2_000_000  # of work between two batches
+LOOK_EVERY_NS: Final = 20_000_000  # at the process beside, while nothing is under way
+TRIES: Final = 3  # of a process that dies over a configuration
+CHECKING, READY, SENDING = "checking", "ready to go live", "going live"
+
+
+class Runs(Protocol):
+    """The part of a runner that is needed: a place to put records, and the one place where cores change."""
+
+    core: Core
+
+    def inject(self, command: Mapping[str, Any], position: str) -> None:
+        """Have a command of the engine itself become a record."""
+        ...
+
+    def go_over(self, core: Core, about: Mapping[str, Any]) -> Carried:
+        """Write the configuration record, and go on with `core`, which is empty, where the present one stands."""
+        ...
+
+
+@dataclass(slots=True)
+class _Work:
+    """What is being done about one proposal."""
+
+    config: str
+    seq: int
+    phase: str = CHECKING
+    told: Told = field(default_factory=dict)  # what the check has found
+    tries: int = 0
+    asked_ns: int = 0
+    ready_ns: int = 0
+    receiver: Receiver | None = None
+    assembling: Iterator[Core | None] | None = None
+
+
+class Reloader:
+    """Goes from proposals to configuration records; `step` between any two batches.
+
+    is_busy : whether the runner should come round at once
+    needs_restart : the engine has to stop, because messages are read otherwise from now on
+    slices  : ns of every step that did something for the last configuration that went live, for whoever measures
+    """
+
+    def __init__(self, helper: Helps, clock: Clock, board: Board, *, watched: str = "") -> None:
+        """`watched`: a folder whose changes are proposed by the user who runs the engine."""
+        self._helper, self._clock, self._board = helper, clock, board
+        self._watched = watched
+        self._is_watching = False
+        self._version = -1
+        self._work: dict[str, _Work] = {}
+        self._looked_ns = 0
+        self._collected = True
+        self.is_busy = False
+        self.needs_restart = False
+        self.slices: list[int] = []
+        self.n_reloads = self.n_refused = 0
+        self.last_s = 0.0
+
+    @property
+    def n_waiting(self) -> int:
+        """Proposals that are neither active nor refused yet."""
+        return len(self._work)
+
+    def step(self, runner: Runs) -> None:
+        """Do a little of what is to be done."""
+        now_ns = self._clock.monotonic_ns()
+        core = runner.core
+        if core.proposals.version != self._version:
+            self._version = core.proposals.version
+            self._look_at(core)
+        if not self.is_busy:
+            if now_ns - self._looked_ns < LOOK_EVERY_NS or not (self._work or self._watched):
+                return
+            self._looked_ns = now_ns
+        self._watch(core)
+        self._advance(runner, now_ns)
+
+    def stop(self) -> None:
+        """Let go of the process beside."""
+        self._helper.stop()
+        self._calm_down()
+
+    # What is to be done
+
+    def _look_at(self, core: Core) -> None:
+        """Compare what is proposed with what is being done."""
+        live = {p.config: p for p in core.proposals.live}
+        for config in [c for c in self._work if c not in live]:
+            del self._work[config]
+            if self._helper.is_running:
+                self._helper.ask({"do": "forget", "config": config})
+        for config, proposal in live.items():
+            work = self._work.get(config)
+            if work is None:
+                work = self._work[config] = _Work(config, proposal.seq)
+                self._check(core, proposal, work)
+        self.is_busy = any(work.phase == SENDING for work in self._work.values())
+        if not self.is_busy:
+            self._calm_down()
+        self._show(core)
+
+    def _check(self, core: Core, proposal: Proposal, work: _Work) -> None:
+        work.phase, work.asked_ns = CHECKING, self._clock.monotonic_ns()
+        work.tries += 1
+        self._helper.ask(
+            {
+                "do": "check",
+                "config": proposal.config,
+                "folder": proposal.folder,
+                "active": core.config,
+                "overrides": dict(core.setup.configuration.overrides),
+                "shapes": shapes_of(core),
+            }
+        )
+
+    def _watch(self, core: Core) -> None:
+        if self._watched and not (self._is_watching and self._helper.is_running):
+            self._is_watching = True
+            overrides = dict(core.setup.configuration.overrides)
+            request = {"do": "watch", "folder": self._watched, "overrides": overrides}
+            self._helper.ask({**request, "config": core.config})
+
+    # What has come back
+
+    def _advance(self, runner: Runs, began_ns: int) -> None:
+        while True:
+            frame = self._helper.take()
+            if frame is None:
+                break
+            if isinstance(frame, bytes):
+                self._take_piece(frame)
+            else:
+                self._hear(runner, frame)
+            if self._clock.monotonic_ns() - began_ns >= SLICE_NS:
+                self._measure(began_ns)
+                return
+        if self._work and not self._helper.is_running:
+            self._start_again(runner)
+        for work in list(self._work.values()):
+            if work.assembling is not None:
+                self._assemble(runner, work, began_ns)
+            elif work.phase == READY and self._is_approved(runner.core, work):
+                self._ask_to_send(work)
+        self._measure(began_ns)
+
+    def _measure(self, began_ns: int) -> None:
+        if self.is_busy:
+            self.slices.append(self._clock.monotonic_ns() - began_ns)
+
+    def _hear(self, runner: Runs, told: Told) -> None:
+        """Take an answer of the process beside."""
+        if "found" in told:
+            self._propose(runner, told)
+            return
+        if "broken" in told:
+            self.n_refused += 1
+            self._board.note(f"the watched folder cannot be read: {told['broken']}")
+            self._show(runner.core)
+            return
+        work = self._work.get(str(told["about"]))
+        if work is None:
+            return
+        if "sent" in told:
+            if (
+                work.assembling is None and work.phase == SENDING
+            ):  # it had none: compiled for another core
+                self._again(runner.core, work)
+        elif told["ok"]:
+            work.phase, work.told, work.ready_ns = READY, told, self._clock.monotonic_ns()
+            self._show(runner.core)
+        else:
+            self._reject(runner, work, told)
+
+    def _propose(self, runner: Runs, told: Told) -> None:
+        """Somebody has saved something in the watched folder."""
+        if told["found"] == runner.core.proposals.active:
+            return
+        command = {
+            "command": "activate",
+            "config": told["found"],
+            "folder": told["folder"],
+            "by": getpass.getuser(),
+            "reason": f"saved in {told['folder']}",
+        }
+        runner.inject(command, "watched")
+
+    def _reject(self, runner: Runs, work: _Work, told: Told) -> None:
+        """Keep the old configuration, and say why."""
+        why = "; ".join(str(told[part]) for part in ("what", "why", "fix") if told.get(part))
+        self.n_refused += 1
+        self._board.note(f"configuration {work.config[:19]}... does not go live: {why}")
+        command = {"command": "reject_proposal", "config": work.config, "by": ENGINE, "reason": why}
+        runner.inject(command, "reload")
+
+    def _start_again(self, runner: Runs) -> None:
+        """The process beside has died."""
+        for work in list(self._work.values()):
+            if work.tries >= TRIES:
+                told = {
+                    "what": f"the process that checks it has died {work.tries} times",
+                    "fix": "look at its messages on standard error; memory may be short",
+                }
+                self._reject(runner, work, told)
+            else:
+                self._again(runner.core, work)
+
+    def _again(self, core: Core, work: _Work) -> None:
+        proposal = core.proposals.find(work.config)
+        work.receiver = work.assembling = None
+        if proposal is not None:
+            self._check(core, proposal, work)
+        self._look_whether_busy()
+
+    # Going live
+
+    @staticmethod
+    def _is_approved(core: Core, work: _Work) -> bool:
+        proposal = core.proposals.find(work.config)
+        return proposal is not None and proposal.state == APPROVED
+
+    def _ask_to_send(self, work: _Work) -> None:
+        work.phase, work.receiver = SENDING, Receiver()
+        self._look_whether_busy()
+        self.slices = []
+        gc.disable()  # what arrives stays: looking it through for garbage would hold a batch up
+        self._collected = False
+        self._helper.ask({"do": "send", "config": work.config})
+
+    def _take_piece(self, piece: bytes) -> None:
+        work = next((w for w in self._work.values() if w.phase == SENDING), None)
+        if work is None or work.receiver is None:
+            return
+        found = work.receiver.take(piece)
+        if isinstance(found, Compiled):
+            work.receiver, work.told["compiled"] = None, found
+            work.assembling = iter(())
+
+    def _assemble(self, runner: Runs, work: _Work, began_ns: int) -> None:
+        """Put the new core together; with the last step, go over."""
+        compiled = work.told.get("compiled")
+        if compiled is not None:
+            shapes = [windows.shape for windows in runner.core.windows]
+            work.assembling = Core.in_steps(compiled, shapes)
+            del work.told["compiled"]
+        assert work.assembling is not None
+        for core in work.assembling:
+            if core is not None:
+                self._go_live(runner, work, core)
+                return
+            if self._clock.monotonic_ns() - began_ns >= SLICE_NS:
+                return
+
+    def _go_live(self, runner: Runs, work: _Work, core: Core) -> None:
+        proposal = runner.core.proposals.find(work.config)
+        assert proposal is not None, work.config
+        try:
+            refuse(runner.core, core.setup)
+        except StateError as error:
+            self._reject(runner, work, {"what": error.what, "why": error.why, "fix": error.fix})
+            return
+        told = work.told
+        about = {
+            "by": proposal.by,
+            "approved_by": proposal.approved_by,
+            "reason": proposal.reason,
+            "proposed": proposal.seq,
+            "evidence": {name: told[name] for name in ("tests", "tested", "untested")},
+        }
+        old = runner.core
+        carried = runner.go_over(core, about)
+        gc.freeze()
+        self._calm_down()
+        del self._work[work.config]
+        self._look_whether_busy()
+        self.n_reloads += 1
+        self.last_s = (self._clock.monotonic_ns() - work.ready_ns) / 1e9
+        for note in (*told.get("notes", ()), *carried.notes):
+            self._board.note(note)
+        self._board.note(
+            f"the configuration changes from {old.config[:19]}... to {core.config[:19]}... at seq {core.seq - 1}"
+        )
+        if told.get("restart"):
+            self.needs_restart = True
+            self._board.note(
+                "messages are mapped otherwise from here on: the engine stops, start it again"
+            )
+
+    def _look_whether_busy(self) -> None:
+        self.is_busy = any(work.phase == SENDING for work in self._work.values())
+
+    def _calm_down(self) -> None:
+        if not self._collected:
+            self._collected = True
+            gc.enable()
+
+    def _show(self, core: Core) -> None:
+        """Let people see where things stand."""
+        phases = {config: work.phase for config, work in self._work.items()}
+        self._board.show(core, phases)

@@ -1,0 +1,178 @@
+"""The process beside a running engine: both ends of the pipes between them.
+
+`Beside` is the engine's end. It never blocks: what does not fit into a pipe waits, and only whole frames are given out.
+`serve` is the other end, the main loop of the process; it ends when the engine does. A frame is its length, its kind
+(a piece, or a JSON object) and its bytes. Between requests the process looks at the watched folder (watching.py).
+"""
+
+import contextlib
+import json
+import os
+import select
+import struct
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeAlias
+
+from engine.clock import SystemClock
+from engine.durable.disk import RealDisk
+from engine.reload.watching import LOOK_EVERY_US, Watcher
+from engine.reload.workshop import RunTests, Workshop, frames
+
+Told: TypeAlias = dict[str, Any]
+
+HEAD: Final = struct.Struct(">IB")
+PIECE, TOLD = 0, 1
+READ_BYTES: Final = 1 << 16
+PIPE_BYTES: Final = 1 << 20
+NICENESS: Final = 5
+
+
+class Helps(Protocol):
+    """The engine's end: a process, or in tests the workshop itself."""
+
+    @property
+    def is_running(self) -> bool: ...
+
+    def ask(self, request: Mapping[str, Any]) -> None:
+        """Send a request; the answers come in order."""
+        ...
+
+    def take(self) -> bytes | Told | None:
+        """The next piece or answer that has arrived; None if nothing has, yet or ever."""
+        ...
+
+    def stop(self) -> None: ...
+
+
+class Beside:
+    """A process that helps; started with the first request, and again after it has died."""
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        """Arguments of the interpreter: `-m`, a module, what it needs."""
+        self._arguments = list(arguments)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._unsent = bytearray()
+        self._arrived = bytearray()
+        self._frames: deque[bytes | Told] = deque()
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and (bool(self._frames) or self._process.poll() is None)
+
+    def ask(self, request: Mapping[str, Any]) -> None:
+        if self._process is None or self._process.poll() is not None:
+            self._start()
+        self._unsent += json.dumps(request).encode() + b"\n"
+        self._send()
+
+    def take(self) -> bytes | Told | None:
+        if self._process is None:
+            return None
+        if self._unsent:
+            self._send()
+        if not self._frames:
+            self._receive()
+        return self._frames.popleft() if self._frames else None
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            for pipe in (self._process.stdin, self._process.stdout):
+                if pipe is not None:
+                    with contextlib.suppress(BrokenPipeError):
+                        pipe.close()
+            self._process = None
+
+    def _start(self) -> None:
+        self.stop()
+        self._unsent, self._arrived = bytearray(), bytearray()
+        self._frames.clear()
+        self._process = subprocess.Popen(  # noqa: S603 - our own module
+            [sys.executable, *self._arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+        )
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            os.set_blocking(pipe.fileno(), False)
+
+    def _send(self) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        try:
+            n = os.write(self._process.stdin.fileno(), self._unsent)
+        except (BlockingIOError, BrokenPipeError):  # full, or gone: `is_running` tells
+            return
+        del self._unsent[:n]
+
+    def _receive(self) -> None:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        try:
+            self._arrived += os.read(self._process.stdout.fileno(), READ_BYTES)
+        except BlockingIOError:
+            return
+        at = 0
+        while len(self._arrived) - at >= HEAD.size:
+            n, kind = HEAD.unpack_from(self._arrived, at)
+            if len(self._arrived) - at < HEAD.size + n:
+                break
+            content = bytes(self._arrived[at + HEAD.size : at + HEAD.size + n])
+            self._frames.append(content if kind == PIECE else json.loads(content))
+            at += HEAD.size + n
+        del self._arrived[:at]
+
+
+def serve(root: Path, run_tests: RunTests) -> int:
+    """Answer requests on standard input until it ends; returns the exit status."""
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
+    out = os.dup(1)
+    os.dup2(2, 1)  # what anybody prints is for people
+    _widen(out)
+    workshop, clock = Workshop(RealDisk(), root, run_tests), SystemClock()
+    watcher: Watcher | None = None
+    pending = bytearray()
+    while True:
+        wait_s = LOOK_EVERY_US / 1e6 if watcher is not None else None
+        readable, _, _ = select.select([0], [], [], wait_s)
+        if readable:
+            data = os.read(0, READ_BYTES)
+            if not data:
+                return 0
+            pending += data
+        while (end := pending.find(b"\n")) >= 0:
+            request = json.loads(pending[:end])
+            del pending[: end + 1]
+            if request["do"] == "watch":
+                watcher = Watcher(Path(request["folder"]), request["overrides"], request["config"])
+            for frame in frames(workshop, request):
+                _write(out, frame)
+        if watcher is not None:
+            found = watcher.look(clock.monotonic_ns() // 1_000)
+            if found is not None:
+                _write(out, found)
+
+
+def _write(out: int, frame: bytes | Told) -> None:
+    kind, content = (
+        (PIECE, frame) if isinstance(frame, bytes) else (TOLD, json.dumps(frame).encode())
+    )
+    rest = memoryview(HEAD.pack(len(content), kind) + content)
+    while rest:
+        rest = rest[os.write(out, rest) :]
+
+
+def _widen(pipe: int) -> None:
+    """Give a pipe room, so that pieces wait in it and not in their sender, where the system can."""
+    if sys.platform == "linux":
+        import fcntl
+
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)

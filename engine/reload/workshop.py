@@ -1,0 +1,202 @@
+"""What the process beside a running engine does with a configuration: read, check, try, keep, compile.
+
+`Workshop` is plain code without a process around it, so that the simulator can run it on its own disk;
+engine/reload/process.py puts it into one. Requests and answers are JSON objects:
+
+    {"do": "check", "config": H, "folder": F, "active": H0, "overrides": {...}, "shapes": [...]}
+        -> {"about": H, "ok": true, "tests": n, "tested": [rules], "warnings": n, ...}   it can go live
+        -> {"about": H, "ok": false, "what": ..., "why": ..., "fix": ...}                and why it cannot
+    {"do": "send", "config": H}     -> its pieces (engine/reload/parcel.py), then {"about": H, "sent": n}
+
+A configuration is read from its folder, kept in the configuration store, and read again from there: what is checked and
+compiled is what stands in the store, whatever is being saved in the folder meanwhile.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from config import settings as configs
+from config.errors import ConfigError, StateError, WeirError
+from engine.core import Core
+from engine.durable import config_store
+from engine.durable.disk import Disk
+from engine.meanings import Meanings
+from engine.reload.parcel import Sender, for_running
+from engine.setup import Setup, read_setup
+from engine.windows import budget
+from engine.windows.shape import Shape
+from rules.definitions import Rule
+
+Told: TypeAlias = dict[str, Any]
+# Runs the embedded tests of some rules of a configuration: how many ran, and what failed, a line each.
+RunTests: TypeAlias = Callable[[Setup, Sequence[Rule]], tuple[int, list[str]]]
+
+FAILURES_SHOWN: Final = 3
+FOLDER_FIXED: Final = ("durability", "encryption")  # an output folder is begun with them
+AT_START: Final = ("root_copy", "segment_bytes", "message_bytes_max")  # read when an engine starts
+
+
+class Workshop:
+    """Checks and compiles configurations for the engine that writes the output folder `root`."""
+
+    def __init__(self, disk: Disk, root: Path, run_tests: RunTests) -> None:
+        self._disk, self._root, self._run_tests = disk, root, run_tests
+        self._setups: dict[str, Setup] = {}
+        self._pieces: dict[str, list[bytes]] = {}
+
+    def check(self, request: Mapping[str, Any]) -> Told:
+        """Answer a request to check; what is wrong is an answer, never an exception."""
+        config = str(request["config"])
+        try:
+            told = self._check(config, request)
+        except (WeirError, OSError, MemoryError) as error:
+            return {"about": config, "ok": False, **_said(error)}
+        return {"about": config, "ok": True, **told}
+
+    def pieces(self, config: str) -> list[bytes]:
+        """The pieces of a configuration that was checked; they are not kept any longer."""
+        return self._pieces.pop(config, [])
+
+    def forget(self, config: str) -> None:
+        """Let go of a configuration that will not go live."""
+        self._pieces.pop(config, None)
+        self._setups.pop(config, None)
+
+    def _check(self, config: str, request: Mapping[str, Any]) -> Told:
+        setup = self._kept(config, request)
+        active = self._stored(str(request["active"]))
+        _refuse(active, setup)
+        budget.refuse(setup)
+        before, now = Meanings(active), Meanings(setup)
+        known = {rule.id: before.rule(rule) for rule in active.pack.rules}
+        changed = [rule for rule in setup.pack.rules if known.get(rule.id) != now.rule(rule)]
+        n_tests, failures = self._run_tests(setup, changed)
+        if failures:
+            more = len(failures) - FAILURES_SHOWN
+            raise ConfigError(
+                f"{len(failures)} of {n_tests} tests of rules that are new or changed fail",
+                why="\n       ".join(
+                    [*failures[:FAILURES_SHOWN], *([f"and {more} more"] if more > 0 else [])]
+                ),
+                fix="see them in full with: weir rules test",
+            )
+        shapes = msgspec.convert(request.get("shapes", []), list[Shape])
+        core = Core(for_running(setup), shapes=shapes)
+        self._pieces[config] = list(Sender().pieces(core.compiled()))
+        self._setups[config] = setup
+        return {
+            "tests": n_tests,
+            "tested": [rule.id for rule in changed if rule.tests],
+            "untested": [rule.id for rule in changed if not rule.tests],
+            "notes": list(setup.notes) + _at_next_start(active, setup),
+            "restart": _reads_otherwise(active, setup),
+        }
+
+    def _kept(self, config: str, request: Mapping[str, Any]) -> Setup:
+        """The configuration as the store has it, after it was put there from its folder if need be."""
+        folder = str(request.get("folder", ""))
+        stored = self._root / config_store.FOLDER / config.removeprefix("sha256:")
+        if folder and self._disk.size(stored / "overrides.json") < 0:
+            overrides = request.get("overrides", {})
+            given = read_setup(
+                Path(folder),
+                feed=overrides.get("feed", ""),
+                lateness=overrides.get("lateness", ""),
+            )
+            if given.sha256 != config:
+                raise _has_changed(config, given.sha256, folder)
+            config_store.keep(self._disk, self._root, given.configuration)
+        try:
+            return self._stored(config)
+        except StateError:
+            if not folder:
+                raise
+            self._disk.remove(stored)  # saved anew while it was copied
+            raise _has_changed(config, "", folder) from None
+
+    def _stored(self, config: str) -> Setup:
+        found = self._setups.get(config)
+        if found is None:
+            found = self._setups[config] = config_store.stored(self._disk, self._root, config)
+        return found
+
+
+def hash_of(folder: Path, overrides: Mapping[str, str]) -> str:
+    """The hash that the configuration in `folder` would be active under: `sha256:...`; `ConfigError` if it has none."""
+    found = configs.load(
+        folder, feed=overrides.get("feed", ""), lateness=overrides.get("lateness", "")
+    )
+    return f"sha256:{found.sha256}"
+
+
+def _refuse(active: Setup, setup: Setup) -> None:
+    """Raise `ConfigError` where a running engine cannot go over, whatever its state."""
+    before, now = active.configuration.settings, setup.configuration.settings
+    for name in FOLDER_FIXED:
+        if getattr(before, name) != getattr(now, name):
+            raise ConfigError(
+                f"`{name}` cannot be changed while the engine runs",
+                "weir.yaml",
+                why="an output folder is written with it from its first record on",
+                fix="leave it as it is, or begin another output folder",
+            )
+    if active.pack.currency != setup.pack.currency:
+        raise ConfigError(
+            f"the packs are in {setup.pack.currency}, the running engine in {active.pack.currency}",
+            why="every amount it holds, from windows to restrictions, would mean other money",
+            fix="start the new configuration in another output folder",
+        )
+
+
+def _reads_otherwise(active: Setup, setup: Setup) -> bool:
+    """Whether the source must be opened anew, because messages are mapped by the feed and the schema."""
+    if active.feed.is_canonical and setup.feed.is_canonical:
+        return False
+    return active.feed != setup.feed or active.schema != setup.schema
+
+
+def _at_next_start(active: Setup, setup: Setup) -> list[str]:
+    before, now = active.configuration.settings, setup.configuration.settings
+    return [
+        f"`{name}` takes effect at the next start"
+        for name in AT_START
+        if getattr(before, name) != getattr(now, name)
+    ]
+
+
+def _has_changed(config: str, found: str, folder: str) -> ConfigError:
+    return ConfigError(
+        f"the files are no longer those that were proposed ({config[:19]}...)",
+        folder,
+        why=f"they are {found[:19]}... now" if found else "they were saved anew in this moment",
+        fix="propose them again",
+    )
+
+
+def _said(error: BaseException) -> Told:
+    if isinstance(error, WeirError):
+        what = f"{error.where}: {error.what}" if error.where else error.what
+        return {"what": what, "why": error.why, "fix": error.fix}
+    return {"what": f"{type(error).__name__}: {error}", "why": "", "fix": ""}
+
+
+def frames(workshop: Workshop, request: Mapping[str, Any]) -> Iterator[bytes | Told]:
+    """Everything there is to answer to one request: pieces as bytes, else what is told."""
+    config = str(request.get("config", ""))
+    if request["do"] == "check":
+        yield workshop.check(request)
+    elif request["do"] == "send":
+        pieces = workshop.pieces(config)
+        yield from pieces
+        yield {"about": config, "sent": len(pieces)}
+    elif request["do"] == "forget":
+        workshop.forget(config)
+
+
+def shapes_of(core: Core) -> Any:
+    """The shapes of the windows of `core`, as a request carries them."""
+    return json.loads(msgspec.json.encode([windows.shape for windows in core.windows]))

@@ -1,0 +1,283 @@
+"""What a running engine decides with: the verbs activate, approve, reject, rollback, off, on, active, versions.
+
+The first six ask the engine (engine/asking.py), and what they ask becomes a record of its journal; the last two read
+the output folder, whether an engine is running or not.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from engine.clock import Clock
+
+SHORT: Final = 12  # digits of a hash, for people
+WAIT_S: Final = 120.0
+LOOK_EVERY_US: Final = 20_000
+OFF_FOR: Final = "24h"  # as long as an emergency may last
+
+
+def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    activate = _verb(verbs, "activate", _activate, "propose a configuration to a running engine")
+    activate.add_argument("folder", type=Path, metavar="CONFIG_DIR")
+    _who(activate, reason=False)
+    _waiting(activate)
+    rollback = _verb(verbs, "rollback", _rollback, "go back to a configuration that was active")
+    rollback.add_argument("--to", default="", metavar="HASH", help="else the one before")
+    _who(rollback, reason=False)
+    _waiting(rollback)
+    approve = _verb(verbs, "approve", _approve, "let what somebody else proposed go live")
+    approve.add_argument("config", metavar="HASH", help="as `weir rules active` shows it")
+    _who(approve, reason=False)
+    _waiting(approve)
+    reject = _verb(verbs, "reject", _reject, "refuse what was proposed")
+    reject.add_argument("config", metavar="HASH", help="as `weir rules active` shows it")
+    _who(reject)
+    off = _verb(verbs, "off", _off, "withhold a rule at once, in an emergency")
+    off.add_argument("rule", metavar="RULE")
+    _who(off)
+    off.add_argument("--for", dest="for_", default=OFF_FOR, metavar="24h", help="at most 24h")
+    on = _verb(verbs, "on", _on, "let a rule act again that was switched off")
+    on.add_argument("rule", metavar="RULE")
+    _who(on)
+    _verb(verbs, "active", _active, "which configuration decides, and what waits")
+    versions = _verb(verbs, "versions", _versions, "every configuration that was ever active")
+    versions.add_argument("--json", action="store_true")
+
+
+def _verb(
+    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, command: Any, text: str
+) -> argparse.ArgumentParser:
+    verb = verbs.add_parser(name, help=text)
+    verb.add_argument("out", type=Path, metavar="OUT", help="output folder of the engine")
+    verb.set_defaults(command=command)
+    return verb
+
+
+def _who(verb: argparse.ArgumentParser, *, reason: bool = True) -> None:
+    verb.add_argument("--by", required=True, metavar="NAME", help="who asks; is on record")
+    verb.add_argument("--reason", required=reason, default="", help="why; is on record")
+
+
+def _waiting(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--wait", action="store_true", help="until it is active or refused, or waits for approval"
+    )
+
+
+# ------------------------------------------------------------ asking the engine
+
+
+def _activate(arguments: argparse.Namespace) -> int:
+    from engine.reload.workshop import hash_of
+
+    folder = arguments.folder.resolve()
+    config = hash_of(folder, _overrides(arguments.out))
+    return _propose(arguments, config, str(folder), arguments.reason)
+
+
+def _rollback(arguments: argparse.Namespace) -> int:
+    from config.errors import InputError
+
+    known = versions(arguments.out)
+    active = known[-1]["config"] if known else ""
+    older = [v["config"] for v in known if v["config"] != active]
+    wanted = arguments.to.removeprefix("sha256:")
+    found = [c for c in dict.fromkeys(older) if c.removeprefix("sha256:").startswith(wanted)]
+    if (wanted and len(found) != 1) or not found:
+        raise InputError(
+            f"`{arguments.to}` does not name one configuration that was active before"
+            if wanted
+            else "no other configuration was active before",
+            str(arguments.out),
+            fix="see them all: weir rules versions " + str(arguments.out),
+        )
+    config = found[0] if wanted else older[-1]
+    reason = arguments.reason or f"rollback from {_short(active)}"
+    return _propose(arguments, config, "", reason)
+
+
+def _propose(arguments: argparse.Namespace, config: str, folder: str, reason: str) -> int:
+    command = {"command": "activate", "config": config, "folder": folder, "reason": reason}
+    return _ask(arguments, command)
+
+
+def _approve(arguments: argparse.Namespace) -> int:
+    command = {"command": "approve", "config": arguments.config, "reason": arguments.reason}
+    return _ask(arguments, command)
+
+
+def _reject(arguments: argparse.Namespace) -> int:
+    command = {"command": "reject_proposal", "config": arguments.config, "reason": arguments.reason}
+    return _ask(arguments, command)
+
+
+def _off(arguments: argparse.Namespace) -> int:
+    command = {"command": "rule_off", "rule": arguments.rule, "reason": arguments.reason}
+    return _ask(arguments, {**command, "for": arguments.for_})
+
+
+def _on(arguments: argparse.Namespace) -> int:
+    return _ask(
+        arguments, {"command": "rule_on", "rule": arguments.rule, "reason": arguments.reason}
+    )
+
+
+def _ask(arguments: argparse.Namespace, command: Mapping[str, object]) -> int:
+    """Ask, print the answer, and wait for what follows from it where that is asked for; the exit status."""
+    from engine.asking import ask
+    from engine.clock import SystemClock
+
+    answer = ask(arguments.out, {**command, "by": arguments.by})
+    if not answer.get("ok"):
+        _refused(str(answer.get("what")), str(answer.get("why")), str(answer.get("fix")))
+        return 1
+    config = str(answer.get("config", ""))
+    if config and getattr(arguments, "wait", False) and "awaiting" not in answer:
+        return _wait(arguments.out, config, SystemClock())
+    told = {k: v for k, v in answer.items() if k not in ("ok", "command")}
+    print(json.dumps(told, sort_keys=True))
+    return 0
+
+
+def _wait(root: Path, config: str, clock: "Clock") -> int:
+    """Wait until a proposal has become active, or was refused; print which."""
+    from config.errors import StateError
+
+    until_ns = clock.monotonic_ns() + round(WAIT_S * 1e9)
+    while clock.monotonic_ns() < until_ns:
+        status = _status(root)
+        if status.get("active") == config:
+            print(json.dumps({"config": config, "state": "active"}, sort_keys=True))
+            return 0
+        ended = [p for p in status.get("ended", []) if p["config"] == config]
+        waiting = [p for p in status.get("proposals", []) if p["config"] == config]
+        if ended and not waiting and ended[-1]["state"] == "rejected":
+            _refused(f"{_short(config)} does not go live: {ended[-1].get('why', '')}", "", "")
+            return 1
+        clock.sleep_us(LOOK_EVERY_US)
+    raise StateError(
+        f"the proposal is still under way after {WAIT_S:g} s",
+        str(root),
+        fix="look again with: weir rules active " + str(root),
+    )
+
+
+def _refused(what: str, why: str, fix: str) -> None:
+    print(f"refused: {what}", file=sys.stderr)
+    for name, text in (("why", why), ("fix", fix)):
+        if text and text != "None":
+            print(f"  {name}: {text}", file=sys.stderr)
+
+
+# ------------------------------------------------------------ looking into the folder
+
+
+def _active(arguments: argparse.Namespace) -> int:
+    from engine.durable.holding import is_being_written
+
+    known = versions(arguments.out)
+    status = _status(arguments.out)
+    running = is_being_written(arguments.out)
+    last = known[-1] if known else {}
+    rows = [
+        ("active", _short(str(last.get("config", "")))),
+        ("since seq", str(last.get("seq", ""))),
+        ("at", str(last.get("at", ""))),
+        ("by", str(last.get("by", ""))),
+        ("approved by", str(last.get("approved_by", ""))),
+        ("engine", "running" if running else "not running"),
+        ("approval", str(status.get("approval", ""))),
+        ("warming", ", ".join(status.get("warming", []))),
+    ]
+    for proposal in status.get("proposals", []):
+        state = proposal.get("phase", proposal["state"])
+        if proposal["state"] == "open" and state != "checking":
+            state = "waits for approval"
+        about = f"{state}, by {proposal['by']}, seq {proposal['seq']}"
+        rows.append(("proposed", f"{_short(proposal['config'])}  {about}"))
+    refusal = status.get("last_refusal")
+    if refusal:
+        by, why = refusal.get("rejected_by"), refusal.get("why", "")
+        rows.append(("last refusal", f"{_short(refusal['config'])}  by {by}: {why}"))
+    print("\n".join(f"{name:13s} {text}" for name, text in rows if text))
+    return 0
+
+
+def _versions(arguments: argparse.Namespace) -> int:
+    known = versions(arguments.out)
+    if arguments.json:
+        print(json.dumps(known, indent=1, sort_keys=True))
+        return 0
+    print(
+        f"{'from seq':>12s}  {'config':{SHORT}s}  {'at':20s}  {'by':16s}  {'approved by':16s}  reason"
+    )
+    for v in known:
+        at = str(v["at"])[:19] + "Z" if v["at"] else ""
+        who = f"{v['by']:16s}  {v['approved_by']:16s}"
+        print(f"{v['seq']:>12,}  {_short(v['config'])}  {at:20s}  {who}  {v['reason']}".rstrip())
+    return 0
+
+
+def versions(root: Path) -> list[dict[str, Any]]:
+    """Every configuration that was ever active in an output folder, oldest first, as far as its journal reaches.
+
+    Each with `seq` from which it decided, `config`, `at`, `by`, `approved_by` and `reason`.
+    """
+    from config.errors import InputError
+    from engine.durable import config_store
+    from engine.durable.disk import RealDisk
+    from engine.durable.journal import read_journal
+    from engine.durable.journal.frames import CONFIG
+    from engine.durable.output import JOURNAL
+    from engine.starting import key_of
+
+    disk = RealDisk()
+    if not disk.names(root / JOURNAL):
+        raise InputError(
+            "there is no journal in this folder",
+            str(root),
+            why="which configuration decided when stands in the journal",
+            fix="name the output folder of a run",
+        )
+    journal = read_journal(disk, root / JOURNAL)
+    first = journal.segments[0].header.config if journal.segments else ""
+    found = [_version(journal.first_seq, {"config": first})] if first else []
+    if journal.segments and journal.segments[-1].header.salt:
+        setup = config_store.stored(disk, root, journal.segments[-1].header.config)
+        journal = read_journal(disk, root / JOURNAL, key_of(setup.configuration.settings))
+    for segment, frame in journal.frames(journal.first_seq):
+        if frame.kind == CONFIG:
+            payload, _ = journal.decode(segment, frame)
+            told = json.loads(payload.lines[0])
+            if not found or told["config"] != found[-1]["config"]:
+                found.append(_version(frame.seq0 + 1, told))
+    return found
+
+
+def _version(seq: int, told: Mapping[str, Any]) -> dict[str, Any]:
+    known = {name: told.get(name) or "" for name in ("config", "at", "by", "approved_by", "reason")}
+    return {"seq": seq, **known}
+
+
+def _status(root: Path) -> dict[str, Any]:
+    """What the engine last said about itself; nothing if it never did."""
+    from engine.reload.board import FILE, FOLDER
+
+    try:
+        told = json.loads((root / FOLDER / FILE).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return dict(told)
+
+
+def _overrides(root: Path) -> dict[str, str]:
+    """Options of the command line that the running engine was started with, which enter its hash."""
+    return dict(_status(root).get("overrides", {}))
+
+
+def _short(config: str) -> str:
+    return config.removeprefix("sha256:")[:SHORT]
