@@ -154,9 +154,8 @@ class _Maker:
 
     def message(self) -> Json:
         """What a message in a test may have, each a value or a list of values to go through."""
-        named: dict[str, Column | None] = dict.fromkeys(sorted(ENVELOPE))
-        named.update(self.schema.columns)
-        return {name: self.field(column) for name, column in named.items()}
+        envelope = {name: self.field(None) for name in sorted(ENVELOPE)}
+        return envelope | {name: self.field(c) for name, c in self.schema.columns.items()}
 
     def field(self, column: Column | None) -> Json:
         one: Json = {"type": _SCALAR}

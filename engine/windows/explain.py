@@ -20,7 +20,7 @@ from engine.windows.tables import DECAYED, UPDATES_US
 from rules.check.suggest import did_you_mean
 from rules.columns import Layout
 from rules.definitions import Aggregate, Feature, Rule
-from rules.render import declaration, in_words, text_of
+from rules.render import declaration, in_words
 from rules.ruleset import Ruleset
 from rules.tree import Node
 
@@ -296,6 +296,14 @@ class Explainer:
         what = "window" if longest.window.width_us is not None else "lag"
         return f"{duration_text(length)} {what} + {late}"
 
+    def share_ns(self, name: str) -> float:
+        """A feature's share of the time of one event; 0 where another one of the same meaning has the state."""
+        feature = self.setup.pack.features[name]
+        if feature.expression is not None:
+            return float(self._cost_of_expression(feature.expression)["ns"])
+        state, plan = self._home(name)
+        return plan.share_ns(state) if state == name else 0.0
+
     # All
 
     def everything(self) -> list[dict[str, Any]]:
@@ -321,18 +329,6 @@ class Explainer:
                 row |= {"ns": 0, "bytes": 0}
             rows.append(row)
         return sorted(rows, key=lambda row: (-row["bytes"], -row["ns"], row["feature"]))
-
-    def rule(self, rule: Rule) -> dict[str, Any]:
-        """What a rule reads, so that its name leads to its features."""
-        features = self.setup.pack.features
-        read = [name for name in _read_by_rule(rule) if name in features]
-        return {
-            "rule": rule.id,
-            "name": rule.name,
-            "place": str(rule.place),
-            "when": text_of(rule.when, self.setup.pack.timezone),
-            "features": {name: in_words(features[name], self.setup.pack.timezone) for name in read},
-        }
 
 
 def _tip(aggregate: Aggregate, cost: Mapping[str, Any]) -> str:
@@ -374,24 +370,8 @@ def _read_by_rule(rule: Rule) -> dict[str, None]:
 # ---------------------------------------------------------------- text
 
 
-def explained(explainer: Explainer, name: str) -> dict[str, Any]:
-    """What there is to say about a feature, or about a rule and what it reads."""
-    rule = next((r for r in explainer.setup.pack.rules if r.id == name), None)
-    return explainer.rule(rule) if rule is not None else explainer.feature(name)
-
-
 def as_text(told: Mapping[str, Any]) -> str:
-    """`explained` for people."""
-    if "rule" in told:
-        lines = [
-            f"{told['rule']}  {told['name']}  ({told['place']})",
-            "",
-            "Fires when",
-            f"  {told['when']}",
-        ]
-        lines += ["", "Features that it reads (weir rules explain NAME says more)"]
-        lines += [f"  {name}: {words}" for name, words in told["features"].items()] or ["  none"]
-        return "\n".join(lines) + "\n"
+    """What `Explainer.feature` says, for people."""
     lines = [f"{told['feature']}  ({told['type']}, {told['place']})"]
     lines += [f"  {told['text']}"] if told["text"] else []
     lines += [f"  {told['description']}"] if told["description"] else []

@@ -29,6 +29,7 @@ from replay.audit.ruling import FIRED, NO, OFF_TYPE, UNDECIDED, Ruled, Ruling
 from replay.audit.veil import PLAIN, Veil
 from rules.explain import JUNCTIONS, Clause, Evaluator, Flip, frame_reader
 from rules.render import text_of
+from rules.words import action_text
 
 Json: TypeAlias = dict[str, Any]
 FORMAT: Final = 1  # of the document; raised when the meaning of a key changes
@@ -299,7 +300,7 @@ def _rule(ruled: Ruled, timezone: str) -> Json:
         "gates": [_clause(gate) for gate in explained.gates],
         "clauses": [_clause(part) for part in _top(explained.when)],
         "joins": "or" if explained.when.op == "or" else "and",
-        "actions": [_action(action) for action in rule.actions],
+        "actions": [action_text(action) for action in rule.actions],
         "flips": [_flip(flip) for flip in sorted(explained.flips, key=_is_hidden)[:3]],
     }
     if explained.because:
@@ -365,22 +366,6 @@ def _change(change: ruling.Change) -> Json:
         "turns": list(change.turns),
         "distance": change.distance,
     }
-
-
-def _action(action: Any) -> str:
-    """An action in a few words."""
-    if action.kind == "restrict":
-        return f"restrict {action.entity} to {action.level} for {action.for_us // 3_600_000_000}h"
-    more = {
-        "alert": action.queue,
-        "challenge": action.method,
-        "decline": action.code,
-        "notify": action.template,
-        "tag": action.tag,
-        "list_add": action.list_name,
-        "report": action.report,
-    }
-    return f"{action.kind} {more.get(action.kind, '')}".strip()
 
 
 def _left_out(every: Iterable[Ruled], shown: Sequence[Ruled]) -> Json:

@@ -20,11 +20,11 @@ def as_text(answer: Json) -> str:
     sections = (
         _head(answer),
         _section("How it came about", _how(answer)),
-        *(_rule(rule) for rule in answer["rules"]),
+        *(rule_text(rule) for rule in answer["rules"]),
         _left_out(answer),
         _section("What would have had to be different", _changes(answer)),
         _section("Restrictions in force", _restrictions(answer)),
-        _section("Features, with the newest events inside their windows", _features(answer)),
+        features_text(answer["features"]),
         _section("Rows of lists that matched", _lists(answer)),
         _section("Models", _models(answer)),
         _section("Fields", _fields(answer)),
@@ -96,7 +96,8 @@ def _how(answer: Json) -> Iterator[str]:
         yield "  which is less than was asked for: a limit on automatic actions took part"
 
 
-def _rule(rule: Json) -> str:
+def rule_text(rule: Json) -> str:
+    """One rule of the document, with its clauses and what would turn it."""
     points = f", {rule['score']:+g}" if rule["outcome"] == "fired" and rule["score"] else ""
     head = f"{rule['id']} v{rule['version']}  {rule['outcome'].upper()}{points}"
     if "because" in rule:
@@ -195,8 +196,13 @@ def _restrictions(answer: Json) -> Iterator[str]:
         yield f"  {one['id']}  {one['level']} on {entity} by {by}, until {one['expires_at']}: {asked}"
 
 
-def _features(answer: Json) -> Iterator[str]:
-    for feature in answer["features"]:
+def features_text(features: Sequence[Json]) -> str:
+    """The features of the document; "" for none."""
+    return _section("Features, with the newest events inside their windows", _features(features))
+
+
+def _features(features: Sequence[Json]) -> Iterator[str]:
+    for feature in features:
         yield f"  {feature['name']} = {feature['value']}"
         yield f"      {feature['words']}"
         if "note" in feature:

@@ -1,21 +1,27 @@
-"""`weir rules explain`: what a feature is, shares and costs; which features a rule reads."""
+"""`weir rules explain`: a rule in plain words, what it said of one transaction; what a feature shares and costs."""
 
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from config.errors import ConfigError
+from config.errors import ConfigError, InputError
 from config.settings import BANK
+
+if TYPE_CHECKING:
+    from engine.windows.explain import Explainer
 
 
 def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     explain = verbs.add_parser(
         "explain",
-        help="say what a feature is, shares and costs",
-        description="Say in plain words what a feature is, what it shares with which others, who reads it, what it "
-        "costs in time and memory, and what taking it out would save. Of a rule: which features it reads.",
+        help="say in plain words what a rule or a feature does, and what a rule said of a transaction",
+        description="Of a rule: what it looks for in plain words, what it does then, its exceptions, values, tests and "
+        "costs. With --event and --out: each clause with the value it had, and what would have turned the rule. Of a "
+        "feature: what it is, what it shares with which others, who reads it, what it costs in time and memory, and "
+        "what taking it out would save.",
     )
-    explain.add_argument("name", nargs="?", metavar="FEATURE", help="a feature, or a rule")
+    explain.add_argument("name", nargs="?", metavar="NAME", help="a rule, or a feature")
     explain.add_argument(
         "packs", nargs="*", type=Path, metavar="PACK", help="in place of the configuration's packs"
     )
@@ -26,6 +32,16 @@ def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     explain.add_argument(
         "--format", choices=("text", "json"), default="text", help="json for machines"
     )
+    event = explain.add_argument_group("one transaction, by the rules as they were then")
+    event.add_argument("--event", default="", metavar="TRANSACTION", help="its id")
+    event.add_argument("--seq", type=int, default=-1, metavar="N", help="its record instead")
+    event.add_argument("--account", default="", metavar="A", help="whose leg it is")
+    event.add_argument("--out", type=Path, metavar="OUT", help="output folder of run or replay")
+    event.add_argument("--by", default="", metavar="NAME", help="who asks; the call is recorded")
+    key = event.add_mutually_exclusive_group()
+    key.add_argument("--key-env", default="", metavar="NAME", help="variable with the folder's key")
+    key.add_argument("--key-file", default="", metavar="FILE", help="file with the folder's key")
+    event.add_argument("--reveal", action="store_true", help="show personal values as they are")
     explain.set_defaults(command=_explain)
 
 
@@ -38,8 +54,8 @@ def _explain(arguments: argparse.Namespace) -> int:
         packs = [Path(name), *packs]
     elif not arguments.all and not name:
         raise ConfigError(
-            "no feature was named",
-            fix="write weir rules explain FEATURE, or --all for a table of all of them",
+            "no rule or feature was named",
+            fix="write weir rules explain NAME, or --all for a table of all features",
         )
     explainer = explain.Explainer(read_setup(arguments.config, pack_paths=packs))
     as_json = arguments.format == "json"
@@ -47,8 +63,57 @@ def _explain(arguments: argparse.Namespace) -> int:
         rows = explainer.everything()
         print(json.dumps(rows) if as_json else explain.as_table(rows, explainer), end="")
     else:
-        told = explain.explained(explainer, name)
-        print(json.dumps(told) if as_json else explain.as_text(told), end="")
+        told, text = _told(arguments, explainer)
+        print(json.dumps(told, ensure_ascii=False) if as_json else text, end="")
     if as_json:
         print()
     return 0
+
+
+def _told(arguments: argparse.Namespace, explainer: "Explainer") -> tuple[dict[str, Any], str]:
+    """The answer about one name, as a document and as text."""
+    from engine.windows import explain
+    from replay.workbench import plainly
+
+    name = arguments.name
+    rule = next((r for r in explainer.setup.pack.rules if r.id == name), None)
+    told = plainly.document(explainer, rule) if rule is not None else None
+    if arguments.event or arguments.seq >= 0 or arguments.out is not None:
+        answer = plainly.decided(told, _case(arguments))
+        return answer, plainly.decided_text(answer)
+    if told is not None:
+        return told, plainly.as_text(told)
+    feature = explainer.feature(name)
+    return feature, explain.as_text(feature)
+
+
+def _case(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What `weir audit explain` says of the transaction and the rule; the call is recorded as one of it."""
+    from replay.audit import case, cli, records
+
+    if arguments.out is None or not (arguments.event or arguments.seq >= 0):
+        raise InputError(
+            "a transaction is looked up in an output folder",
+            fix="write --event TRANSACTION (or --seq N) and --out OUT",
+        )
+    parser = argparse.ArgumentParser()
+    cli.add_commands(parser.add_subparsers())
+    given = ["audit", "explain", "--rule", arguments.name, str(arguments.out)]
+    given += [arguments.event] if arguments.event else ["--seq", str(arguments.seq)]
+    for option in ("account", "by", "key_env", "key_file"):
+        if value := getattr(arguments, option):
+            given.append(f"--{option.replace('_', '-')}={value}")
+    given += ["--reveal"] if arguments.reveal else []
+    asked = parser.parse_args(given)
+    cli.record_call("explain", asked)
+    key = cli.journal_key(asked)
+    with records.reading_with(key):
+        report = case.explain(asked, key)
+    assert isinstance(report, case.Explanation)
+    if not report.document["rules"]:
+        raise InputError(
+            f"there was no rule `{arguments.name}` when this was decided",
+            str(arguments.out),
+            fix="see the rules of that time with: weir audit explain",
+        )
+    return report.document
