@@ -15,6 +15,10 @@ ESTIMATE: Final = (
 )
 NAME: Final = 30  # characters of the first column
 MILLION: Final = 1_000_000
+_WITHHELD: Final = {
+    "evidence": "too little evidence to block an account or customer (decisions.evidence_score of weir.yaml)",
+    "automation": "automation had blocked the entity for as long as it may (decisions.automation_max)",
+}
 FEW: Final = 5  # segments and overlaps shown in a line
 
 
@@ -149,7 +153,13 @@ def _acts(figures: Figures) -> list[str]:
 
 
 def _pack_caps(together: Figures) -> list[str]:
-    return [
+    """What was withheld by limits that belong to no single rule."""
+    withheld = [
+        f"! {together.capped[key]:,} restrictions withheld: {why}"
+        for key, why in _WITHHELD.items()
+        if together.capped.get(key)
+    ]
+    return withheld + [
         f"! {key}: the limit of all rules together was reached in {hours} hours, "
         f"{together.capped.get(key, 0):,} withheld"
         for key, hours in together.cap_hours.items()

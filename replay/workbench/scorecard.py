@@ -291,7 +291,7 @@ def _actions(context: _Context, matches: Matches, fired: B1, rule: Rule) -> dict
     told = Counter({what: many for (id_, what), many in counts.imposed.items() if id_ == rule.id})
     n_payments = int((fired & matches.is_payment).sum())
     for place, action in enumerate(rule.actions):
-        if action.kind in ASKING:
+        if action.kind in ASKING and rule.mode == "live":  # as it ran
             told[action.kind] += n_payments - counts.capped.get(f"{rule.id}:{place}", 0)
     return {what: many for what, many in sorted(told.items()) if many}
 
