@@ -213,7 +213,7 @@ def _load(paths: Sequence[Path], schema: SchemaLike, rates: Rates | None) -> Loa
         places=content.places,
         sources=tuple(f.reader.node.source for f in files if f.reader is not None),
     )
-    if not content.rules:
+    if not content.rules and all(f.reader is not None for f in files):
         by_head = sorted(files, key=lambda f: f.relative != HEAD_FILE)
         read = [f.reader.node.source for f in by_head if f.reader is not None]
         place = read[0] if read else marks.Source.of("", str(paths[0] / HEAD_FILE))

@@ -208,8 +208,8 @@ PAGES: Final[dict[str, Page]] = {
     "WR011": Page(
         "warn",
         "An allow without a reason",
-        "Whoever reads the rule next must know why the finding was accepted. Until a reason stands there the "
-        "finding is reported as before.",
+        "Whoever reads the rule next must know why the finding was accepted, and "
+        "when it can be mended after all.",
     ),
     "WR012": Page(
         "warn",

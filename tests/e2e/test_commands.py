@@ -340,13 +340,13 @@ def broken(tmp_path):
 def test_rules_check_is_content_finds_or_cannot_run(weir, broken, tmp_path):
     status, out, err = weir("rules", "check", BANK / "packs" / "core")
     assert (status, err) == (0, "")
-    assert out.splitlines()[-1].endswith(": 0 errors, 0 warnings.")
+    assert ": 0 errors, 0 warnings." in out.splitlines()[-1]
     status, out, err = weir("rules", "check", broken)
     assert (status, err) == (1, "")
     lines = (broken / "features.yaml").read_text().splitlines()
     line = next(n for n, text in enumerate(lines, 1) if "cuont()" in text)
     assert f"TMP/bank/packs/core/features.yaml:{line}:25 error WR124" in out
-    assert out.splitlines()[-1].endswith(": 1 errors, 0 warnings.")
+    assert ": 1 error, 0 warnings." in out.splitlines()[-1]
     status, out, err = weir(
         "rules", "check", BANK / "packs" / "core", "--config", tmp_path / "none"
     )
