@@ -57,7 +57,7 @@ replay: $(VENV)/.weir-run  ## replay INPUT=file FEED=name into OUT=folder (shipp
 lock: $(VENV)/.weir-run  ## resolve every dependency anew and rewrite constraints.txt
 	$(BIN)/python -m venv $(VENV)/lock
 	$(VENV)/lock/bin/python -m pip --disable-pip-version-check --quiet install --dry-run --ignore-installed \
-		--report $(VENV)/lock/report.json -e '.[adapters,kafka,redis,plots,dev]' hatchling editables
+		--report $(VENV)/lock/report.json -e '.[adapters,kafka,peers,redis,plots,dev]' hatchling editables
 	{ sed '/^[^#]/,$$d' constraints.txt; $(BIN)/python -c 'import json, re, sys; \
 		found = (r["metadata"] for r in json.load(open(sys.argv[1]))["install"]); \
 		pins = {re.sub("[-_.]+", "-", m["name"]).lower(): m["version"] for m in found}; \
@@ -88,7 +88,7 @@ $(VENV)/.weir-dev: $(VENV)/.weir-run
 # The peers that models are timed beside.
 $(VENV)/.weir-bench: $(VENV)/.weir-dev
 	@echo "installing what benchmarks compare with into $(VENV) ..."
-	$(PIP) install --constraint constraints.txt --no-build-isolation --editable '.[adapters,plots,dev]'
+	$(PIP) install --constraint constraints.txt --no-build-isolation --editable '.[adapters,peers,plots,dev]'
 	@touch $@
 
 $(BIN)/python:

@@ -5,7 +5,8 @@
 Microseconds per event, the quickest chunk of a millisecond; 6 % of all values are missing. "plain" are three
 comparisons of a number with a constant, about half of them true; "mixed" has a list, an `or`, a missing test and
 arithmetic in each rule, and `on` for one of four event types. `refresh` is the call that every
-batch makes when no dictionary has grown. The hash is over the truth of all rules at 4,096 rows.
+batch makes when no dictionary has grown. The hash is over the truth of all rules at 4,096 rows. Other expression
+engines get the plain rules (rule_peers.py), and stand beside ours in the same run.
 """
 
 import hashlib
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import measuring
+from benchmarks import measuring, rule_peers
 from config.schema import Column, Schema
 from engine.entities import Dictionaries
 from rules.columns import Frame, Layout
@@ -156,6 +157,40 @@ def measure(name, make, on, sizes, naive_rows):
     return out
 
 
+def beside(rows, peers):
+    """Each engine in its quicker form, beside ours at every size of a batch."""
+    best = {}
+    for peer in peers:
+        key = (peer["engine"], peer["form"])
+        if peer["job"] == "three values":
+            best[key] = peer["us_per_event"]
+    return [
+        {
+            "engine": engine,
+            "form": form,
+            "batch": row["rows"],
+            "peer_us": us,
+            "ours_us": row["us_per_event"],
+            "times": round(us / row["us_per_event"], 1),
+        }
+        for (engine, form), us in best.items()
+        for row in rows
+        if row["rules"] == "plain"
+    ]
+
+
+def peers_of(n):
+    """What other engines take for the plain rules, and whether they agree with ours; of `n` rows."""
+    pack_ = pack(random.Random(3), plain, [()])
+    layout, dictionaries = Layout(), Dictionaries()
+    ruleset = Ruleset.compile(pack_, schema(), layout)
+    rows = list(rows_of(n, n))
+    frame = frame_of(layout, dictionaries, rows)
+    ruleset.refresh(dictionaries)
+    truth = ruleset.judge(frame).truth
+    return rule_peers.compare(pack_.rules, rows, truth, TRUE, 0)
+
+
 def main(argv=None):
     given = measuring.arguments(__doc__, argv, real=4_096, smoke=64, of="rows in the largest batch")
     sizes = [n for n in BATCHES if n <= given.n]
@@ -165,8 +200,9 @@ def main(argv=None):
         for name, make, on in (("plain", plain, [()]), ("mixed", mixed, types))
         for row in measure(name, make, on, sizes, 4 if given.is_smoke else 64)
     ]
+    peers = peers_of(4 if given.is_smoke else 16)
     workload = f"{N_RULES} rules of 3 clauses over 48 columns, 6 % of values missing, seeded"
-    return measuring.report(given, workload, rows)
+    return measuring.report(given, workload, rows, beside=beside(rows, peers), peers=peers)
 
 
 if __name__ == "__main__":

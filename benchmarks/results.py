@@ -185,7 +185,11 @@ SECTIONS = {
         "Microseconds an event for all rules together, the quickest of many chunks of a millisecond, beside the naive"
         " walk over the trees that the tests use as oracle. Plain are three comparisons with a constant; mixed has a "
         "list, an `or`, a missing test and arithmetic in each rule, and `on` for one of four types of event. Refresh "
-        "is the call of every batch that brought no new text. The result is the hash of the truth of all rules.",
+        "is the call of every batch that brought no new text. The result is the hash of the truth of all rules.\n\n"
+        "Other engines take one row at a time, so one figure stands for every batch, and convert the row from Python "
+        "at every call. Three values: a rule is true, false, or undecided for want of a column, which is spelt out "
+        "for them; they do not say which column. Singly is one expression a rule, called with the columns it reads; "
+        "together is one expression that lists all rules, where a mistake in one takes all of them down.",
         {
             "rows": (
                 Column("rules", "rules"),
@@ -195,7 +199,23 @@ SECTIONS = {
                 Column("refresh_us_per_batch", "refresh, us a batch", "{:.2f}"),
                 Column("compile_ms", "compile, ms", "{:.1f}"),
                 HASH,
-            )
+            ),
+            "beside": (
+                Column("engine", "the plain rules in"),
+                Column("form", "compiled"),
+                Column("batch", "batch", "{:,}"),
+                Column("peer_us", "us an event", "{:,.1f}"),
+                Column("ours_us", "ours, us", "{:.3f}"),
+                Column("times", "times", "{:,.1f}"),
+            ),
+            "peers": (
+                Column("engine", "engine"),
+                Column("version", "version"),
+                Column("job", "asked for"),
+                Column("form", "compiled"),
+                Column("us_per_event", "us an event", "{:,.1f}"),
+                Column("agrees", "same answers"),
+            ),
         },
     ),
     "windows": Section(
@@ -582,6 +602,17 @@ def of_rules(result):
         " and ".join(few(row["us_per_event"]) for row in rows) + " us an event",
         "naive walk: " + " and ".join(few(row["naive_us_per_event"]) for row in rows) + " us",
     ]
+    for form in ("singly", "together"):
+        asked = [row for row in result.get("beside", ()) if row["form"] == form]
+        if asked:
+            first = [row for row in asked if row["batch"] == asked[0]["batch"]]
+            peer = min(first, key=lambda row: row["peer_us"])
+            times = [row["times"] for row in asked if row["engine"] == peer["engine"]]
+            yield [
+                f"the quickest other engine, rules compiled {form}; batches of {sizes}",
+                f"{few(times[0])} and {few(times[-1])} times as quick",
+                f"{peer['engine']}: {few(peer['peer_us'])} us an event",
+            ]
 
 
 def of_windows(result):
