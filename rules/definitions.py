@@ -318,6 +318,11 @@ class Rule:
     origins: dict[str, Origin] = field(default_factory=dict, hash=False)
 
     @property
+    def packs(self) -> frozenset[str]:
+        """The pack it stands in, and those that have changed something about it."""
+        return frozenset({self.pack, *(origin.pack for origin in self.origins.values())})
+
+    @property
     def only_reports(self) -> bool:
         """Whether it reports and does nothing else: then it has no part in any decision."""
         weighs = self.score.op != "const" or self.score.value != 0.0

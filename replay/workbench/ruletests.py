@@ -87,7 +87,7 @@ def run(
 
 
 def chosen(setup: Setup, packs: Sequence[Path], only: Collection[str] = ()) -> list[Rule]:
-    """The rules named `only`, else those of the packs named, not of packs that these extend."""
+    """The rules named `only`, else those of the packs named, not of packs that these extend unless overridden."""
     unknown = sorted(set(only) - {rule.id for rule in setup.pack.rules})
     if unknown:
         raise ConfigError(
@@ -95,7 +95,7 @@ def chosen(setup: Setup, packs: Sequence[Path], only: Collection[str] = ()) -> l
         )
     given = {path.resolve() for path in packs}
     named = {member.name for member in setup.pack.members if member.root.resolve() in given}
-    return [rule for rule in setup.pack.rules if (rule.id in only if only else rule.pack in named)]
+    return [r for r in setup.pack.rules if (r.id in only if only else not named.isdisjoint(r.packs))]
 
 
 def run_test(setup: Setup, rule: Rule, test: RuleTest, look: Look | None = None) -> Result:

@@ -1,7 +1,12 @@
 """What a pack changes in the rules of the packs it extends: by name and tree, never twice, and always to be found again."""
 
+from dataclasses import replace
+
 import pytest
 
+from config.settings import BANK
+from engine.setup import read_setup
+from replay.workbench import ruletests
 from rules import behaviour, overrides, pack
 from rules.check import findings
 from rules.numbers import numbers_of
@@ -394,3 +399,12 @@ def test_spans_are_moved_as_one(tmp_path):
 
     assert all(span.start >= begin for span in spans(rule(loaded).when.args[-1]))
     assert all(span.end < begin for part in rule(loaded).when.args[:-1] for span in spans(part))
+
+
+def test_the_tests_of_an_override_run_with_its_pack(tmp_path):
+    """A rule that the pack below owns is tested here too, once something about it was changed here."""
+    setup = read_setup(BANK)
+    loaded = read(tmp_path, override("set: {mode: shadow}"))
+    setup = replace(setup, pack=loaded.pack)
+    assert [r.id for r in ruletests.chosen(setup, [tmp_path / "uk"])] == ["R-1"]
+    assert [r.id for r in ruletests.chosen(setup, [tmp_path / "core"])] == ["R-1", "R-2"]
