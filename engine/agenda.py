@@ -19,6 +19,7 @@ CONFIRM: Final = 6  # a release that nobody acknowledged
 LAPSE: Final = 7  # a challenge or hold
 OUTLIVE: Final = 8  # the outcome of one
 SIGN: Final = 9  # a second signature that is missing
+AGE: Final = 11  # a case that nobody closed
 FORGIVE: Final = 10  # a request, dry run or nonce that no longer counts
 
 Entry = tuple[int, int, str]  # due time in microseconds UTC, kind, id
