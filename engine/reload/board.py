@@ -31,6 +31,7 @@ class Board:
     ) -> None:
         self._disk, self._folder, self._say = disk, root / FOLDER, say
         self._notes: list[str] = []
+        self.last: dict[str, float] = {}  # how the last configuration went in
 
     def note(self, text: str) -> None:
         """Tell whoever looks after the engine."""
@@ -39,7 +40,9 @@ class Board:
 
     def show(self, core: Core, phases: Mapping[str, str]) -> None:
         """Write what `core` knows, and what is being done about each proposal."""
-        content = json.dumps(view(core, phases, self._notes), indent=1, sort_keys=True) + "\n"
+        content = (
+            json.dumps(view(core, phases, self._notes, self.last), indent=1, sort_keys=True) + "\n"
+        )
         temporary = self._folder / f"{FILE}.new"
         file = self._disk.create(temporary)
         file.write(content.encode())
@@ -47,7 +50,9 @@ class Board:
         self._disk.rename(temporary, self._folder / FILE)
 
 
-def view(core: Core, phases: Mapping[str, str], notes: list[str]) -> dict[str, Any]:
+def view(
+    core: Core, phases: Mapping[str, str], notes: list[str], last: Mapping[str, float]
+) -> dict[str, Any]:
     """The same as an object."""
     book = core.proposals
     ended = [p.facts() for p in book.ended]
@@ -66,4 +71,5 @@ def view(core: Core, phases: Mapping[str, str], notes: list[str]) -> dict[str, A
         "last_refusal": refused[-1] if refused else None,
         "warming": sorted(core.warming.since_us),
         "notes": notes,
+        "last": dict(last),
     }

@@ -297,13 +297,21 @@ class Reloader:
             "evidence": {name: told[name] for name in ("tests", "tested", "untested")},
         }
         old = runner.core
+        began_ns = self._clock.monotonic_ns()
         carried = runner.go_over(core, about)
+        went_ns = self._clock.monotonic_ns()
         gc.freeze()
         self._calm_down()
         del self._work[work.config]
         self._look_whether_busy()
         self.n_reloads += 1
         self.last_s = (self._clock.monotonic_ns() - work.ready_ns) / 1e9
+        self._board.last = {
+            "steps": len(self.slices),
+            "longest_step_ms": round(max(self.slices, default=0) / 1e6, 3),
+            "swap_ms": round((went_ns - began_ns) / 1e6, 3),
+            "since_accepted_ms": round(self.last_s * 1e3, 3),
+        }
         for note in (*told.get("notes", ()), *carried.notes):
             self._board.note(note)
         self._board.note(

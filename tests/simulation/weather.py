@@ -8,6 +8,7 @@ engine under it is the real one, on the disk of tests/simulation/disk.py and wit
 import copy
 import functools
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -190,6 +191,7 @@ class World:
     n_messages: int = 120
     is_calm: bool = False  # nothing breaks, and a recording is read at full speed
     lives: list[str] = field(default_factory=list)  # how each life of the engine ended
+    helps: Callable | None = None  # what checks configurations that are proposed while it runs
 
     def __post_init__(self):
         self.rng = np.random.default_rng(self.seed)
@@ -257,6 +259,7 @@ class World:
                 threaded=False,
                 control=self.is_live,
                 rows_max=int(rng.choice([1, 7, 64])),
+                helps=self.helps,
             )
             try:
                 engine.runner.run(Progress(None, "msg", quiet=True), NeverStop(rounds))
