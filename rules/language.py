@@ -817,10 +817,17 @@ RETIRED: Final = Shape(
 
 SUPPRESSION: Final = Shape(
     "suppression",
-    "A rule is silenced for one entity, or altogether, for a time; matches stay on record.",
+    "A rule is silenced for one entity for a time; matches stay on record.",
     (
         Key("rule", "id", "Which rule.", "TRAVEL-001", required=True),
-        Key("entity", "text", "For whom only.", "{card: C7}", form=NAMES),
+        Key(
+            "entity",
+            "text",
+            "For whom: one field and its value.",
+            "{card: C7}",
+            required=True,
+            form=NAMES,
+        ),
         Key("until", "date or time", "Until when.", "2026-04-01", required=True),
         Key("why", "text", "Why.", "the customer is known to travel", required=True),
         Key("by", "text", "Who did it.", "m.keller", required=True),
