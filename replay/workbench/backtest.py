@@ -77,6 +77,12 @@ def add_traffic(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--out", type=Path, metavar="OUT", help="an output folder of run or replay: its journal"
     )
+    add_period(verb)
+    add_key(verb)
+
+
+def add_period(verb: argparse.ArgumentParser) -> None:
+    """Add the options that name a period, and labels."""
     verb.add_argument(
         "--from", dest="from_", default="", metavar="T", help="count events from T on; before, warm"
     )
@@ -87,6 +93,10 @@ def add_traffic(verb: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="more verdicts (.parquet, .csv, .ndjson: account, transaction_id, label), for measuring only",
     )
+
+
+def add_key(verb: argparse.ArgumentParser) -> None:
+    """Add the options that name the key of an encrypted output folder."""
     key = verb.add_mutually_exclusive_group()
     key.add_argument("--key-env", default="", metavar="NAME", help="variable with the folder's key")
     key.add_argument("--key-file", type=Path, metavar="FILE", help="file with the folder's key")

@@ -136,13 +136,22 @@ class Tally:
 
     tested  : ids of the rules that the question is about; all are gathered
     segment : a column of codes by which matches are split, "" for none
+    keeps_ids : `transaction_ids` tells the id of each match, by seq
     """
 
     def __init__(
-        self, core: Core, tested: Collection[str], *, from_us: int | None = None, segment: str = ""
+        self,
+        core: Core,
+        tested: Collection[str],
+        *,
+        from_us: int | None = None,
+        segment: str = "",
+        keeps_ids: bool = False,
     ) -> None:
         self.rules: tuple[Rule, ...] = core.ruleset.rules
         self.counts = Counts()
+        self.transaction_ids: dict[int, str] = {}
+        self._keeps_ids = keeps_ids
         self._core = core
         self._tested = np.array([rule.id in tested for rule in self.rules], np.bool_)
         self._from_us = from_us
@@ -321,6 +330,10 @@ class Tally:
         batch, frame = outcome.batch, outcome.frame
         is_payment = batch.kind[rows] == TRANSACTION
         accounts, ids = batch.account, batch.transaction_id
+        if self._keeps_ids:
+            for i in rows.tolist():
+                if (id_ := ids[i]) is not None:
+                    self.transaction_ids[batch.seq0 + i] = id_
         segment = np.full(len(rows), -1, np.int64)
         if self._segment:
             segment = frame.column(self._segment)[rows].astype(np.int64)

@@ -123,6 +123,11 @@ class LabelBook:
         typical_us = int(delay_us[max(0, int(np.ceil(MATURE * len(delay_us))) - 1)])
         return Verdicts(is_fraud, len(keys), max(end_us, self._newest_us) - max(0, typical_us))
 
+    def are_frauds(self, identities: I8) -> B1:
+        """Which of these transactions were frauds."""
+        keys = [key for key, (is_fraud, _) in self._verdict.items() if is_fraud]
+        return np.isin(identities, np.array(keys, np.int64))
+
     def _note(self, label: _Label, *, is_newest: bool) -> None:
         key = identity(str(label.account), str(label.transaction_id))
         is_fraud = label.label == FRAUD
