@@ -26,9 +26,7 @@ def write(folder: Path, files: dict[str, str]) -> list[Path]:
     return list(dict.fromkeys(folder / name.split("/")[0] for name in files))
 
 
-def found(
-    folders: list[Path], *, schema=ANOTHER, as_of_us: int = AS_OF_US, **more
-) -> list[Finding]:
+def found(folders: list[Path], *, schema=ANOTHER, as_of_us=AS_OF_US, **more):
     """Everything but the note that there is no lock."""
     loaded = pack.load(folders, schema)
     return [f for f in lint(loaded, schema, as_of_us, **more) if f.code != NO_LOCK]

@@ -33,10 +33,12 @@ def check(view: PackView) -> Iterator[Finding]:
 
 def _contaminated(text: Text, node: Node, view: PackView) -> Iterator[Finding]:
     """A value of the event, or of a burst, against a baseline that includes it."""
-    for k, side in enumerate(node.args):
-        others = [a for i, a in enumerate(node.args) if i != k]
-        fields = {str(n.value) for o in others for n in o.walk() if n.op == "column"}
-        bursts = [b for f in fields if (b := _aggregate(f, view)) is not None]
+    named = {str(n.value) for n in node.walk() if n.op == "column"}
+    for side in node.args:
+        fields = {n for n in named if n not in view.features}
+        beside = [a for a in node.args if a is not side]
+        others = {str(n.value) for a in beside for n in a.walk() if n.op == "column"}
+        bursts = [b for name in others if (b := _aggregate(name, view)) is not None]
         for part in side.walk():
             if part.op != "column":
                 continue

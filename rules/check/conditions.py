@@ -27,7 +27,7 @@ def check(view: PackView) -> Iterator[Finding]:
         yield from mixed(text)
         if text.what == "macro" and not text.on:
             continue  # used nowhere, which is a finding of its own
-        logic = view.logic(text.on)
+        logic = view.logic(text.on, only_on=text.what != "macro")
         if text.what in CONDITIONS and text.tree.type.kind == BOOL:
             is_clean = not view.has_error(text.node)  # what stands in for a mistake decides nothing
             sure = list(decided(text, logic)) if is_clean else []
@@ -69,6 +69,10 @@ def decided(text: Text, logic: Logic) -> Iterator[Finding]:
             elif logic.always_true(part):
                 what = f'"{_short(text, part)}" is always true'
                 yield text.at("WR201", part, what, "leave it out, or correct it")
+            elif logic.is_never(logic.form(part, "false")):
+                what = f'"{_short(text, part)}" is true whatever the value'
+                hint = "write: is present, if only that is meant"
+                yield text.at("WR201", part, what, hint)
 
 
 def _fires(text: Text) -> bool:

@@ -48,8 +48,19 @@ def at_span(
 ) -> Finding:
     """Make a finding about a part of the text that a YAML scalar holds."""
     start = node.offset(span.start)
-    end = node.offset(span.end - 1) + 1 if span.end > span.start else start + 1
+    end = start + 1
+    if span.end > span.start:
+        last = node.offset(span.end - 1)
+        end = last + _width(node, last)
     return at_range(code, node.source, start, end, message, hint, severity=severity)
+
+
+def _width(node: marks.TextNode, at: int) -> int:
+    """How many characters of the file one character of a scalar takes there: an escape several."""
+    text = node.source.text
+    if node.style == '"' and text[at] == "\\":
+        return {"x": 4, "u": 6, "U": 10}.get(text[at + 1 : at + 2], 2)
+    return 2 if node.style == "'" and text.startswith("''", at) else 1
 
 
 def at_range(

@@ -176,7 +176,10 @@ def relation(
 
 
 class Logic:
-    """Answers about the conditions of one pack, on events of the types `on` (any, when empty)."""
+    """Answers about the conditions of one pack, on events of the types `on` (any, when empty).
+
+    only_on : `type` is known to be one of them; else that only says which fields are there
+    """
 
     def __init__(
         self,
@@ -184,8 +187,10 @@ class Logic:
         on: Collection[str] = (),
         features: Mapping[str, Feature] | None = None,
         tables: Mapping[str, TableDefinition] | None = None,
+        *,
+        only_on: bool = False,
     ) -> None:
-        self.schema, self.on = schema, tuple(on)
+        self.schema, self.on, self.only_on = schema, tuple(on), only_on
         self.features, self.tables = features or {}, tables or {}
         self._forms: dict[tuple[Node, Mode], Formula] = {}
         self._ranges: dict[Subject, Values] = {}
@@ -432,6 +437,8 @@ class Logic:
             positive = function in _OF_ARGUMENT and argument is not None
             if positive and argument is not None and self._is_positive(argument):
                 return NOT_NEGATIVE
+        if name == "type" and self.only_on and self.on:
+            return Words(frozenset(self.on))
         column = self.schema.columns.get(name)
         kind = node.type.kind
         if kind == FLAG:

@@ -172,10 +172,12 @@ class PackView:
         pairs = zip(self.workshop.rules, self.workshop.drafts, strict=True)
         self.rules = [self._view(rule, part) for rule, part in pairs]
 
-    def logic(self, on: tuple[str, ...]) -> Logic:
-        if on not in self._logics:
-            self._logics[on] = Logic(self.schema, on, self.features, self.tables)
-        return self._logics[on]
+    def logic(self, on: tuple[str, ...], *, only_on: bool = True) -> Logic:
+        """Answers about conditions on events of some types; `only_on` where nothing else comes to them."""
+        key = (*on, "" if only_on else "(any)")
+        if key not in self._logics:
+            self._logics[key] = Logic(self.schema, on, self.features, self.tables, only_on=only_on)
+        return self._logics[key]
 
     def has_error(self, node: marks.Node) -> bool:
         lines = self._errors.get(node.source.file)
