@@ -287,11 +287,8 @@ def _varied(pack: Pack, loaded: packs.Loaded, sweeps: Sequence[Sweep]) -> tuple[
                 continue
             number = sum(len(v) for _, v in swept) + len(variants) + 1
             id_ = f"{rule.id}{MARK}{number}"
-            renamed = {
-                name: f"{name}{MARK}{number}"
-                for name, f in own.items()
-                if pack.features.get(name) != f
-            }
+            differs = any(pack.features.get(name) != f for name, f in own.items())
+            renamed = {name: f"{name}{MARK}{number}" for name in own} if differs else {}
             for name, new_name in renamed.items():
                 features[new_name] = replace(_renamed_feature(own[name], renamed), name=new_name)
             rules.append(

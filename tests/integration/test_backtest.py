@@ -212,6 +212,29 @@ def test_a_sweep_is_as_many_backtests_side_by_side(ran, answered):
     assert asdict(figures(swept)["BIG-001"]) == asdict(figures(answered)["BIG-001"])
 
 
+def test_a_swept_param_may_stand_in_features_over_features(ran):
+    """Each variant has its own features, with those that they read."""
+    folder, _, _, _, question = ran
+    text = slow.RULES.replace(
+        "features: {fast_1h: count() by account over 1h}",
+        "features: {large_1h: count() by account over 1h where amount > $floor, fast_1h: large_1h + 1}",
+    ).replace("params: {n: 3}", "params: {n: 3, floor: 100 CNY}")
+    swept = ask(
+        question,
+        packs=(slow.pack(folder / "chained", text),),
+        sweeps=(Sweep.of("FAST-003.params.floor=100 CNY,300 CNY,600 CNY"),),
+    )
+    told = []
+    for variant in swept.sweeps[0][1]:
+        floor = text.replace("floor: 100 CNY", f"floor: {variant.value}")
+        pack = slow.pack(folder / f"chained-{variant.value[0]}", floor)
+        alone = figures(ask(question, packs=(pack,)))["FAST-003"]
+        assert variant.figures.matches == alone.matches
+        assert variant.figures.alerts == alone.alerts
+        told.append(alone.matches)
+    assert told[0] > told[1] > told[2]
+
+
 def test_a_param_of_another_kind_is_refused(ran):
     """With the file's own words: a sweep is checked like a rule."""
     *_, question = ran
