@@ -276,7 +276,12 @@ def _shape(shape: Shape) -> Iterator[str]:
     if shape is language.PACK:
         keys = [key for key in keys if key.name not in language.SECTIONS]
     rows = [
-        (_name(key), _takes(key), key.doc, f"`{key.example}`" if key.example else "")
+        (
+            _name(key),
+            _takes(key),
+            key.doc,
+            f"`{key.example}`" if key.example not in ("", "{}", "[]") else "",
+        )
         for key in keys
     ]
     yield from _table(("key", "takes", "meaning", "example"), rows)

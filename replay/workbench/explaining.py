@@ -110,10 +110,4 @@ def _case(arguments: argparse.Namespace) -> dict[str, Any]:
     with records.reading_with(key):
         report = case.explain(asked, key)
     assert isinstance(report, case.Explanation)
-    if not report.document["rules"]:
-        raise InputError(
-            f"there was no rule `{arguments.name}` when this was decided",
-            str(arguments.out),
-            fix="see the rules of that time with: weir audit explain",
-        )
     return report.document
