@@ -9,9 +9,15 @@ import pytest
 
 from config.errors import ConfigError, InputError, StateError
 from engine import cli
+from engine.brokers.files import FileSource
+from engine.clock import SystemClock
+from engine.durable.disk import RealDisk
 from engine.outcomes import rfc3339
 from engine.ports import Messages
+from engine.progress import Progress
+from engine.runner import StopRequest
 from engine.setup import read_setup
+from engine.starting import open_engine
 from replay.workbench import backtesting, manifests, traffic
 from replay.workbench.backtesting import Question, Sweep
 from replay.workbench.scorecard import card
@@ -374,6 +380,38 @@ def test_lists_are_those_of_the_time(ran):
             if message["amount"] != "a lot" and message["transaction_id"] not in wanted:
                 wanted[message["transaction_id"]] = message["account"] in watched
         assert fired == {id_ for id_, is_watched in wanted.items() if is_watched}
+
+
+def run_on(out, recording, config):
+    """Run what the file has by now, under a configuration."""
+    setup = read_setup(config)
+    source = FileSource([recording], setup.feed, setup.schema)
+    engine = open_engine(RealDisk(), out, source, setup, SystemClock())
+    with StopRequest() as stop, Progress(None, "records", quiet=True) as progress:
+        engine.runner.run(progress, stop)
+    engine.close()
+
+
+def test_a_journal_brings_the_lists_of_its_time_along(tmp_path, ran):
+    """A list that changed while the engine ran counts as it was at each record; a draft of it counts throughout."""
+    _, _, recording, _, question = ran
+    lines = recording.read_bytes().splitlines(keepends=True)
+    config, path, out = slow.bank(tmp_path / "bank"), tmp_path / "in.ndjson", tmp_path / "out"
+    path.write_bytes(b"".join(lines[:600]))
+    run_on(out, path, config)
+    pack = slow.pack(config / "packs" / "one", watched="account\nA02\nA09\n")
+    path.write_bytes(b"".join(lines))
+    run_on(out, path, config)
+    of_journal = {"inputs": (), "out": out, "config": None, "rules": ("LIST-004",)}
+    wanted = slow.told(out, recording)["LIST-004"]
+    mine = figures(ask(question, packs=(pack,), **of_journal))["LIST-004"]
+    assert (mine.matches, mine.frauds) == (len(wanted["matches"]), wanted["frauds"])
+    throughout = figures(ask(question, packs=(pack,), inputs=(recording,), config=config))
+    assert throughout["LIST-004"].matches != mine.matches
+    drafted = slow.pack(tmp_path / "draft", watched="account\nA11\n")
+    of_draft = figures(ask(question, packs=(drafted,), **of_journal))["LIST-004"]
+    of_file = figures(ask(question, packs=(drafted,), inputs=(recording,)))["LIST-004"]
+    assert of_draft.matches == of_file.matches > 0
 
 
 def test_scores_are_combined_as_decisions_combine_them(ran, answered):
