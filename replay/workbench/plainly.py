@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeAlias
 from zoneinfo import ZoneInfo
 
-from engine.windows.explain import NODE_NS, Explainer
+from engine.windows.explain import Explainer
+from rules.check import costs
 from rules.definitions import Feature, Rule
 from rules.render import text_of
 from rules.tree import Node
@@ -42,7 +43,7 @@ def document(explainer: Explainer, rule: Rule) -> Json:
     params               [{name, value, why}]
     tests                [{name, events, fires}]
     reads                fields, features, lists, tables, models
-    cost                 ns of an event: of the rule itself, and its share of the features'; estimates
+    cost                 ns of an event: of the rule itself as `weir rules check --cost` says, and the share of its features
     origins              parts that another pack set: [{part, how, pack, place}]
     suppressions         [{entity, until, why, by, pack}]: where packs silence it
     """
@@ -179,10 +180,10 @@ def _reads(explainer: Explainer, rule: Rule) -> Json:
 
 
 def _cost(explainer: Explainer, rule: Rule, features: Iterable[Feature]) -> Json:
-    operations = sum(1 for tree in _trees(rule) for node in tree.walk() if node.args)
+    own = costs.of_rules(explainer.setup.pack.rules)
     return {
         "estimate": True,
-        "ns": round(NODE_NS * operations, 1),
+        "ns": round(own.get(rule.id, 0.0)),
         "features_ns": round(sum(explainer.share_ns(f.name) for f in features)),
     }
 
@@ -251,7 +252,7 @@ def as_text(told: Mapping[str, Any]) -> str:
         "Reads", (f"{kind}: {', '.join(names)}" for kind, names in reads.items() if names)
     )
     lines.append(
-        f"  costs about {cost['ns']:g} ns an event, and {cost['features_ns']:,} ns as its features' share (estimates)"
+        f"  costs about {cost['ns']} ns an event, and {cost['features_ns']:,} ns as its features' share (estimates)"
     )
     return "\n".join(lines) + "\n"
 

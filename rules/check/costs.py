@@ -6,7 +6,7 @@ shared machine, batches of 256); they tell dear rules from cheap ones and promis
 estimate (engine/windows/costs.py).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -62,17 +62,22 @@ class Costs:
 def of(loaded: Loaded) -> Costs:
     """Estimate what the rules that were read cost; rules that are off cost nothing."""
     rules = loaded.workshop.rules if loaded.workshop is not None else ()
+    found = of_rules(rules)
+    return Costs(sum(found.values()), found, loaded)
+
+
+def of_rules(rules: Iterable[Rule]) -> dict[str, float]:
+    """Nanoseconds an event of each rule that is not off, what they share divided between them."""
     rules = tuple(r for r in rules if r.mode != "off")
     own = [_operations(rule) for rule in rules]
     n_readers: dict[Node, int] = {}
     for operations in own:
         for node in operations:
             n_readers[node] = n_readers.get(node, 0) + 1
-    found = {
+    return {
         rule.id: NANOSECONDS["rule"] + sum(cost(n) / n_readers[n] for n in operations)
         for rule, operations in zip(rules, own, strict=True)
     }
-    return Costs(sum(found.values()), found, loaded)
 
 
 def _operations(rule: Rule) -> dict[Node, None]:

@@ -247,3 +247,40 @@ def test_a_wrong_name_is_answered_with_the_nearest(explainer):
     explainer, _ = explainer
     with pytest.raises(ConfigError, match="no feature or rule `A-2`"):
         explainer.feature("A-2")
+
+
+ON_TOP = """
+pack: branch
+version: 1.0.0
+extends: small
+overrides:
+  - {rule: A-1, written_for: 3, set: {mode: shadow, params.floor: 300 CNY}, narrow: amount > 7 CNY}
+suppressions:
+  - {rule: A-1, entity: {card: C7}, until: 2027-04-01, why: known to travel, by: m.keller}
+"""
+
+
+def test_what_another_pack_set_is_told_with_its_place(tmp_path):
+    (tmp_path / "small").mkdir()
+    (tmp_path / "branch").mkdir()
+    text = HEAD.replace("CONDITION", "amount > $floor")
+    (tmp_path / "small" / "pack.yaml").write_text(text, encoding="utf-8")
+    (tmp_path / "branch" / "pack.yaml").write_text(ON_TOP, encoding="utf-8")
+    explainer = Explainer(read_setup(BANK, pack_paths=[tmp_path / "branch"]))
+    told = plainly.document(explainer, explainer.setup.pack.rules[0])
+    assert [c["text"] for c in told["clauses"]] == [
+        "the amount is more than 300 CNY",
+        "the amount is more than 7 CNY",
+    ]
+    assert {o["part"]: (o["how"], o["pack"]) for o in told["origins"]} == {
+        "mode": ("set", "branch"),
+        "params.floor": ("set", "branch"),
+        "when": ("narrow", "branch"),
+    }
+    text = plainly.as_text(told)
+    assert "shadow: matches are counted and nothing is done" in text
+    assert "Set by another pack" in text
+    assert f"params.floor: set by branch ({tmp_path}/branch/pack.yaml:6" in text.replace(
+        "\n    ", " "
+    )
+    assert "silenced for card C7 until 2027-04-01 by m.keller (pack branch)" in text
