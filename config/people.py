@@ -23,6 +23,7 @@ not: a key names an environment variable or a file, and signatures are checked a
     activate                analyst, supervisor                     a configuration
     approve,                supervisor                              approve: not who proposed it
     reject_proposal
+    list_add, list_remove   analyst, supervisor, duty_officer       one person
     observe                 supervisor, duty_officer, operator      one person
     enforce                 supervisor, duty_officer, operator      two different people
 
@@ -72,6 +73,8 @@ MAY: Final[Mapping[str, frozenset[str]]] = {
     "activate": _CASE,
     "approve": frozenset({"supervisor"}),
     "reject_proposal": _CASE,
+    "list_add": _DESK,
+    "list_remove": _DESK,
     "observe": _CHIEF | {"operator"},
     "enforce": _CHIEF | {"operator"},
 }

@@ -26,6 +26,7 @@ from engine.alerts import AlertBook, Group, operational_alert
 from engine.batch import ACTIVITY, TRANSACTION
 from engine.breakers import Breakers, Full
 from engine.caps import Caps
+from engine.lists import Lists
 from engine.outcomes import (
     line,
     rfc3339,
@@ -59,6 +60,7 @@ class Actions:
         caps: Caps,
         breakers: Breakers,
         reports: ReportBook,
+        lists: Lists,
     ) -> None:
         self._pack = pack
         self._ruleset = ruleset
@@ -70,6 +72,7 @@ class Actions:
         self._caps = caps
         self._breakers = breakers
         self._reports = reports
+        self._lists = lists
         self._calendar = Calendar(pack, zone(pack.timezone))
         self._digits = exponent(pack.currency)
         self.subjects = tuple(
@@ -389,9 +392,21 @@ class Actions:
         if action.kind == "list_add":
             assert action.value is not None
             assert action.value.op == "column", action.value
+            value = self.text_of(work, row, str(action.value.value))
+            if value is not None:
+                self._lists.add(
+                    action.list_name,
+                    value,
+                    now_us,
+                    now_us + action.for_us,
+                    seq,
+                    by=f"rule {rule.id}",
+                    reason=rule.reason,
+                    reference=inputs.transaction_id[row] or "",
+                )
             what = {
                 "list": action.list_name,
-                "value": self.text_of(work, row, str(action.value.value)),
+                "value": value,
                 "expires_at": rfc3339(now_us + action.for_us) if action.for_us else None,
             }
         work.out.command(

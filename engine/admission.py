@@ -4,6 +4,7 @@ The only stage that walks over rows in Python for every row: each row's answer d
 before it have set. Windows, models and rules run over whole columns afterwards.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -58,6 +59,25 @@ class Admitted:
     new: list[int]
     first_seq: dict[int, int]
     repeats: set[int]
+
+    @classmethod
+    def joined(cls, parts: Sequence[tuple[int, "Admitted"]]) -> "Admitted":
+        """What the rows of a batch are that was admitted in parts, each with its first row."""
+
+        def moved(rows: I8, first: int) -> I8:
+            return np.where(rows >= 0, rows + first, rows)
+
+        return cls(
+            np.concatenate([a.core_us for _, a in parts]),
+            np.concatenate([a.late for _, a in parts]),
+            np.concatenate([a.entry for _, a in parts]),
+            np.concatenate([moved(a.linked_from, first) for first, a in parts]),
+            np.concatenate([moved(a.decided_at, first) for first, a in parts]),
+            [first + row for first, a in parts for row in a.links],
+            [first + row for first, a in parts for row in a.new],
+            {first + row: seq for first, a in parts for row, seq in a.first_seq.items()},
+            {first + row for first, a in parts for row in a.repeats},
+        )
 
 
 class Admission:

@@ -5,8 +5,8 @@ Everything here is plain data; engine/decode.py fills it, the core and the stage
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 I1: TypeAlias = NDArray[np.int8]
 I8: TypeAlias = NDArray[np.int64]
 B1: TypeAlias = NDArray[np.bool_]
+
+T = TypeVar("T")
 
 # What a row is. DUPLICATE is given by the core, never by decode; TICK and CONFIG only to records made inside.
 DEAD: Final = 0
@@ -115,6 +117,52 @@ class Batch:
     profiles: list[Profile] = field(default_factory=list)
     keys: AbstractSet[str] = frozenset()
     currencies: dict[int, str] = field(default_factory=dict)
+
+    def part(self, first: int, last: int) -> "Batch":
+        """Rows from `first` to `last`, the latter not included, as a batch of their own."""
+
+        def some(of: dict[int, T]) -> dict[int, T]:
+            return {row - first: what for row, what in of.items() if first <= row < last}
+
+        frame, rows = self.frame, slice(first, last)
+        number = np.ascontiguousarray(frame.number[:, rows])
+        code = np.ascontiguousarray(frame.code[:, rows])
+        profiles = (p for p in self.profiles if first <= p.row < last)
+        return Batch(
+            last - first,
+            self.seq0 + first,
+            Frame(frame.layout, last - first, number, code),
+            self.kind[rows].copy(),
+            self.read_as[rows].copy(),
+            self.event_time_us[rows].copy(),
+            self.currency,
+            self.foreign[rows].copy(),
+            self.lines[rows],
+            self.position[rows],
+            self.records[rows],
+            self.transaction_id[rows],
+            self.account[rows],
+            self.digest[rows],
+            some(self.dead),
+            some(self.objects),
+            [replace(p, row=p.row - first) for p in profiles],
+            self.keys,
+            some(self.currencies),
+        )
+
+    def put_back(self, first: int, part: "Batch") -> None:
+        """Take over what became of the rows of a part."""
+        rows = slice(first, first + part.n)
+        self.frame.number[:, rows], self.frame.code[:, rows] = part.frame.number, part.frame.code
+        self.kind[rows], self.event_time_us[rows] = part.kind, part.event_time_us
+        self.foreign[rows] = part.foreign
+        self.records[rows] = part.records
+        for row in range(first, first + part.n):
+            self.dead.pop(row, None)
+        self.dead |= {first + row: dead for row, dead in part.dead.items()}
+        gone = {p.row for p in self.profiles} - {first + p.row for p in part.profiles}
+        inside = range(first, first + part.n)
+        self.profiles = [p for p in self.profiles if p.row not in inside or p.row not in gone]
 
     def bury(self, row: int, dead: Dead) -> None:
         """Make `row` a dead letter, whatever it was; a profile that is dead sets nothing."""

@@ -16,6 +16,7 @@ its history (engine/warming.py), unless that is computed from the journal (engin
     proposals        all; that of the new configuration is active with it, the others were meant for the old one
     models           same name, kind, inputs, parameters and seed: what they have learned; else they begin anew
     counters         of fields, by name
+    rows of lists    those that rules and people have added, where the list is still there and of the same type
     lists            what they hold is no part of what a rule or feature means; tables over texts are taken over, so
                      that a list costs what is new in it
 
@@ -143,6 +144,7 @@ def hand_over(old: Core, new: Core) -> Carried:
     )
     empty = _carry_windows(old, new)
     fresh = _begin_warming(old, new, empty)
+    new.ruleset.change_lists(new.lists.adopt(old.lists))
     new.ruleset.adopt_tables(old.ruleset, new.dictionaries)
     new.ruleset.refresh(new.dictionaries)
     return Carried(

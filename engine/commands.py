@@ -8,6 +8,7 @@
     restrict               a person's restriction, outside the caps; with `order`, that of an authority
     suppress               withhold a rule for one entity until a date
     rule_off, rule_on      an emergency: withhold a rule altogether, for a day at most; and undo that
+    list_add, list_remove  put a value into a list until a time, and end that; see engine/lists.py
     mode                   observe: nothing more is sent to core banking; and back to enforce
 
 Every command is answered. What cannot be done is answered with the reason, never with an exception: the command is a
@@ -31,6 +32,7 @@ from engine import forms
 from engine.agenda import Agenda
 from engine.alerts import AlertBook, Suppression, operational_alert
 from engine.held import APPROVED, DECLINED, HeldBook
+from engine.lists import Lists, counts_from
 from engine.outcomes import Streams, line, rfc3339, short_id
 from engine.proposals import COMMANDS as PROPOSING
 from engine.proposals import ENGINE, Proposals
@@ -66,6 +68,7 @@ class Desk:
     digits  : decimals of the pack's currency
     effect  : of the settings; an order can only tighten it
     proposals : configurations that are to become active
+    lists   : rows that are added to lists
 
     touched  : restrictions that the last command has changed; switched : rules that it has withheld or let act again
     """
@@ -82,6 +85,7 @@ class Desk:
         digits: int,
         effect: str,
         proposals: Proposals,
+        lists: Lists,
     ) -> None:
         self._registry = registry
         self._book = book
@@ -92,6 +96,7 @@ class Desk:
         self._digits = digits
         self._effect = effect
         self._proposals = proposals
+        self._lists = lists
         self._enforce_asked: tuple[str, int] | None = None
         self._nonces: dict[str, int] = {}
         self.releases = Releases(registry, agenda, people)
@@ -181,7 +186,43 @@ class Desk:
             return self._rule_on(command, seq, now_us, out)
         if isinstance(command, forms.Mode):
             return self._mode(command, seq, now_us, out)
+        if isinstance(command, forms.ListAdd):
+            return self._add_to_list(command, seq, now_us)
+        if isinstance(command, forms.ListRemove):
+            return self._remove_from_list(command, seq, now_us)
         return self._lift(command, seq, now_us, out)
+
+    # Lists
+
+    def _add_to_list(self, command: forms.ListAdd, seq: int, now_us: int) -> Answer:
+        self._people.demand(command.by, "list_add")
+        values = self._lists.values(command.list_, command.value)
+        until_us = _until(command.until, command.for_, now_us)
+        for value in values:
+            self._lists.add(
+                command.list_,
+                value,
+                now_us,
+                until_us,
+                seq,
+                by=command.by,
+                reason=command.reason,
+                reference=command.reference,
+            )
+        told: Answer = {"list": command.list_, "value": command.value, "state": "added"}
+        return told | {"until": rfc3339(until_us), "counts_from_seq": counts_from(seq)}
+
+    def _remove_from_list(self, command: forms.ListRemove, seq: int, now_us: int) -> Answer:
+        self._people.demand(command.by, "list_remove")
+        _demand_clock(now_us)
+        values = self._lists.values(command.list_, command.value)
+        self._lists.demand_added(command.list_, values, now_us)
+        for value in values:
+            self._lists.remove(
+                command.list_, value, now_us, seq, by=command.by, reason=command.reason
+            )
+        told: Answer = {"list": command.list_, "value": command.value, "state": "removed"}
+        return told | {"counts_from_seq": counts_from(seq)}
 
     # Core banking
 
@@ -535,6 +576,25 @@ def _demand_clock(now_us: int) -> None:
             why="a restriction begins and ends at core time",
             fix="send it once events have begun to arrive",
         )
+
+
+def _until(until: str, for_: str, now_us: int) -> int:
+    """The end of something that begins now, given as a time or as a duration."""
+    if bool(until) == bool(for_):
+        raise InputError(
+            "a row of a list needs `until` or `for`, one of them",
+            why="what holds for good stands in the file of the list",
+            fix="add for: 30d",
+        )
+    _demand_clock(now_us)
+    end_us = now_us + duration_us(for_) if for_ else instant_us("until", until)
+    if end_us <= now_us:
+        raise InputError(
+            f"the row would be over at {rfc3339(end_us)}",
+            why=f"core time is {rfc3339(now_us)}",
+            fix="name a later time",
+        )
+    return end_us
 
 
 def _time(now_us: int) -> str | None:

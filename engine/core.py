@@ -8,6 +8,7 @@ brokers, metrics and people are shells around it (engine/runner.py).
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -38,6 +39,7 @@ from engine.entities import Attributes, Dictionaries
 from engine.exchange import Exchange
 from engine.labels import Labels
 from engine.links import Links
+from engine.lists import Lists
 from engine.meanings import Meanings
 from engine.outcomes import dead_letter_line
 from engine.proposals import Proposals
@@ -207,6 +209,7 @@ class Core:
         )
         yield
         needs_approval = settings.approval == REQUIRED
+        self.lists = Lists(pack, settings.remember_us)
         self.proposals = Proposals(self.config, needs_approval=needs_approval)
         self.decider = Decider(
             pack,
@@ -216,6 +219,7 @@ class Core:
             self.dictionaries,
             effect=settings.effect,
             proposals=self.proposals,
+            lists=self.lists,
             people=setup.configuration.people,
         )
         self.seq = 0
@@ -242,8 +246,23 @@ class Core:
         lap        : told the name of each stage when it is done, so that a shell may measure
         forced     : model columns of every row, in place of what the models say; for rule tests
         """
+        batch = self.decoder.decode(lines, positions, self.seq)
+        lap("decode")
+        cuts = self.lists.cuts(batch)
+        if not cuts:
+            return self._apply(batch, arrival_us, lap, forced)
+        parts = []
+        for first, last in pairwise((0, *cuts, batch.n)):
+            arrived = None if arrival_us is None else arrival_us[first:last]
+            parts.append((first, self._apply(batch.part(first, last), arrived, lap, forced)))
+        return joined(batch, parts)
+
+    def _apply(
+        self, batch: Batch, arrival_us: I8 | None, lap: Lap, forced: Mapping[str, float] | None
+    ) -> Outcome:
+        """Take a decoded batch in which no list changes."""
         core_before_us = self.core_us
-        batch, admitted = self._take_in(lines, positions, arrival_us, lap)
+        admitted = self._take_in(batch, arrival_us, lap)
         frame = batch.frame
         inputs = self.scoring.read(frame)
         lesson = self.labels.read(batch, admitted, inputs, core_before_us)
@@ -271,15 +290,16 @@ class Core:
         Models learn nothing, rules are not asked, nothing is decided: what a core does whose windows are wanted
         (engine/backfill.py).
         """
-        batch, admitted = self._take_in(lines, positions, arrival_us, lambda _stage: None)
-        self._remember(batch, admitted, None, self.scoring.read(batch.frame))
-
-    def _take_in(
-        self, lines: Sequence[bytes], positions: Sequence[str], arrival_us: I8 | None, lap: Lap
-    ) -> tuple[Batch, Admitted]:
-        """Everything up to the windows: decode, admit, fill, derive, compute features."""
         batch = self.decoder.decode(lines, positions, self.seq)
-        lap("decode")
+        for first, last in pairwise((0, *self.lists.cuts(batch), batch.n)):
+            part = batch if last - first == batch.n else batch.part(first, last)
+            arrived = None if arrival_us is None else arrival_us[first:last]
+            admitted = self._take_in(part, arrived, lambda _stage: None)
+            self._remember(part, admitted, None, self.scoring.read(part.frame))
+
+    def _take_in(self, batch: Batch, arrival_us: I8 | None, lap: Lap) -> Admitted:
+        """Everything from decoding up to the windows: admit, fill, derive, compute features."""
+        self.ruleset.change_lists(self.lists.settle(batch.seq0, self.core_us))
         self.seq += batch.n
         admitted = self.admission.admit(batch, arrival_us)
         lap("admit")
@@ -297,7 +317,7 @@ class Core:
         lap("attributes")
         self._compute_features(batch, admitted)
         lap("windows")
-        return batch, admitted
+        return admitted
 
     def _compute_features(self, batch: Batch, admitted: Admitted) -> None:
         """Fill every feature column, stratum after stratum: a `where` reads features of earlier strata only."""
@@ -458,6 +478,7 @@ class Core:
         state |= prefixed("models", self.scoring.save())
         state |= prefixed("decide", self.decider.save())
         state |= prefixed("proposals", self.proposals.save())
+        state |= prefixed("lists", self.lists.save())
         state |= prefixed("warming", self.warming.save())
         for k, windows in enumerate(self.windows):
             state |= prefixed(f"windows/{k}", windows.save())
@@ -491,6 +512,7 @@ class Core:
         self.scoring.load(under(state, "models"))
         self.decider.load(under(state, "decide"))
         self.proposals.load(under(state, "proposals"))
+        self.ruleset.change_lists(self.lists.load(under(state, "lists")))
         self.warming.load(under(state, "warming"))
 
 
@@ -499,6 +521,57 @@ def _order(batch: Batch, row: int) -> Mapping[str, Any]:
     if batch.position[row].startswith(PREFIX):
         return batch.objects[row]
     return {**batch.objects[row], DOOR: {"channel": STREAM}}
+
+
+def joined(batch: Batch, parts: Sequence[tuple[int, Outcome]]) -> Outcome:
+    """One outcome of the outcomes of the parts of `batch`, each with its first row."""
+    streams: dict[str, list[bytes]] = {}
+    counts: dict[str, dict[str, int]] = {}
+    answers: dict[int, Answer] = {}
+    for first, part in parts:
+        batch.put_back(first, part.batch)
+        answers |= {first + row: answer for row, answer in part.answers.items()}
+        for name, lines in part.streams.items():
+            streams.setdefault(name, []).append(lines)
+        for group, names in part.counts.items():
+            total = counts.setdefault(group, {})
+            for name, n in names.items():
+                total[name] = total.get(name, 0) + n
+    outcomes = [part for _, part in parts]
+    shares = [part.judgement.in_rollout for part in outcomes]
+    in_rollout = None
+    if any(share is not None for share in shares):
+        shapes = [part.judgement.truth.shape for part in outcomes]
+        pairs = zip(shares, shapes, strict=True)
+        in_rollout = np.hstack([np.ones(s, np.bool_) if i is None else i for i, s in pairs])
+    judgement = Judgement(
+        np.hstack([part.judgement.truth for part in outcomes]),
+        np.hstack([part.judgement.excepted for part in outcomes]),
+        np.hstack([part.judgement.score for part in outcomes]),
+        in_rollout,
+    )
+    whole = {name: b"".join(lines) for name, lines in streams.items()}
+    decided = Decided(
+        np.concatenate([part.decided.decision for part in outcomes]),
+        {name: whole[name] for part in outcomes for name in part.decided.streams},
+        answers,
+        [m._replace(row=first + m.row) for first, part in parts for m in part.decided.matches],
+        {group: counts[group] for part in outcomes for group in part.decided.counts},
+    )
+    return Outcome(
+        whole,
+        answers,
+        counts,
+        batch,
+        batch.frame,
+        judgement,
+        Admitted.joined([(first, part.admitted) for first, part in parts]),
+        decided,
+        {
+            name: np.concatenate([part.scores[name] for part in outcomes])
+            for name in outcomes[0].scores
+        },
+    )
 
 
 @dataclass(frozen=True, slots=True)

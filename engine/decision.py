@@ -55,6 +55,7 @@ from engine.breakers import Breakers
 from engine.caps import Caps
 from engine.commands import Answer, Desk, DeskState
 from engine.held import Held, HeldBook
+from engine.lists import Lists
 from engine.outcomes import (
     CHAMPION,
     DecisionParts,
@@ -140,6 +141,7 @@ class Decider:
         *,
         effect: str = "observe",
         proposals: Proposals | None = None,
+        lists: Lists | None = None,
         people: People | None = None,
     ) -> None:
         self._pack = pack
@@ -148,6 +150,7 @@ class Decider:
         self._layout = layout
         self._dictionaries = dictionaries
         self._effect = effect
+        self._lists = Lists(pack) if lists is None else lists
         self._proposals = Proposals("", needs_approval=False) if proposals is None else proposals
         self._people = People() if people is None else people
         unknown = [name for name in settings.evidence_lists if name not in pack.lists]
@@ -339,6 +342,7 @@ class Decider:
             self._caps,
             self._breakers,
             self._reports,
+            self._lists,
         )
         domains = {
             name: place.dictionary for name, place in self._layout.places.items() if place.is_code
@@ -354,6 +358,7 @@ class Decider:
             self._digits,
             self._effect,
             self._proposals,
+            self._lists,
         )
 
     def _plan(self, index: int, rule: Rule) -> Plan:

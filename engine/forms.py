@@ -116,6 +116,21 @@ class Mode(Form, tag="mode"):
     effect: Literal["observe", "enforce"]
 
 
+class ListAdd(Form, tag="list_add"):
+    """Add a value to a list until a time, or for a while; what the files say stays as it is."""
+
+    list_: str = msgspec.field(name="list")
+    value: str
+    until: str = ""
+    for_: str = msgspec.field(default="", name="for")
+    reference: str = ""
+
+
+class ListRemove(Form, tag="list_remove"):
+    list_: str = msgspec.field(name="list")
+    value: str
+
+
 Command: TypeAlias = (
     Acknowledge
     | Reject
@@ -132,6 +147,8 @@ Command: TypeAlias = (
     | RuleOff
     | RuleOn
     | Mode
+    | ListAdd
+    | ListRemove
 )
 FORMS: Final[tuple[type[Form], ...]] = Command.__args__
 COMMANDS: Final = frozenset(str(form.__struct_config__.tag) for form in FORMS)

@@ -33,7 +33,7 @@ def findings(tmp_path, title, when="is_new"):
         ("{@police.reference of customer}", "is_new", "WR121", "customer is an id (customer), @police is a list of ids (account)", ""),
         ("{@police.reference of acount}", "is_new", "WR101", 'unknown field "acount"', 'did you mean "account"?'),
         ("{@police.reference of account|round}", "is_new", "WR126", "@police.reference is text, which has no format round", ""),
-        ("{@police.reference|lsat4}", "account in @police", "WR126", '"lsat4" is not a format; there are round, percent, last4', "did you mean last4?"),
+        ("{@police.reference|lsat4}", "account in @police", "WR126", '"lsat4" is not a format; there are round, percent, last4', 'did you mean "last4"?'),
     ],
 )  # fmt: skip
 def test_a_title_that_asks_a_list_wrongly_is_told_what_to_write(
