@@ -24,6 +24,7 @@ class Watcher:
     def __init__(self, folder: Path, overrides: Mapping[str, str], config: str) -> None:
         """`config`: the hash that need not be told, because it is active."""
         self._folder, self._overrides, self._told = folder, dict(overrides), config
+        self._tops = [folder]  # and the folders of packs that lie elsewhere, once they are known
         self._seen: Look | None = None
         self._since_us = 0
         self._is_read = False
@@ -41,9 +42,13 @@ class Watcher:
             return None
         self._is_read = True
         try:
-            found = hash_of(self._folder, self._overrides)
+            found, packs = hash_of(self._folder, self._overrides)
         except (WeirError, OSError) as error:
             return self._tell(f"broken {error}", {"broken": str(error)})
+        elsewhere = [path for path in packs if self._folder.resolve() not in path.resolve().parents]
+        if [self._folder, *elsewhere] != self._tops:
+            self._tops, self._seen = [self._folder, *elsewhere], None
+            return None
         if self._look() != seen:  # saved again while it was read
             self._seen = None
             return None
@@ -57,9 +62,11 @@ class Watcher:
 
     def _look(self) -> Look:
         found = []
-        for folder, folders, names in os.walk(self._folder):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for folder, folders, names in (walk for top in self._tops for walk in os.walk(top)):
+            folders[:] = sorted(name for name in folders if not _is_scratch(name))
             for name in sorted(names):
+                if _is_scratch(name):
+                    continue
                 path = os.path.join(folder, name)  # noqa: PTH118 - many, and often
                 try:
                     told = os.stat(path)  # noqa: PTH116
@@ -67,3 +74,8 @@ class Watcher:
                     continue
                 found.append((path, told.st_size, told.st_mtime_ns, told.st_ino))
         return tuple(found)
+
+
+def _is_scratch(name: str) -> bool:
+    """Whether a file is what editors and version control leave while somebody works."""
+    return name.startswith(".") or name.endswith(("~", ".swp", ".tmp"))

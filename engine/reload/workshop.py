@@ -125,12 +125,15 @@ class Workshop:
         return found
 
 
-def hash_of(folder: Path, overrides: Mapping[str, str]) -> str:
-    """The hash that the configuration in `folder` would be active under: `sha256:...`; `ConfigError` if it has none."""
+def hash_of(folder: Path, overrides: Mapping[str, str]) -> tuple[str, tuple[Path, ...]]:
+    """The hash that the configuration in `folder` would be active under, `sha256:...`, and where its packs stand.
+
+    `ConfigError` if it has none.
+    """
     found = configs.load(
         folder, feed=overrides.get("feed", ""), lateness=overrides.get("lateness", "")
     )
-    return f"sha256:{found.sha256}"
+    return f"sha256:{found.sha256}", found.pack_paths
 
 
 def _refuse(active: Setup, setup: Setup) -> None:

@@ -75,7 +75,7 @@ def _activate(arguments: argparse.Namespace) -> int:
     from engine.reload.workshop import hash_of
 
     folder = arguments.folder.resolve()
-    config = hash_of(folder, _overrides(arguments.out))
+    config, _ = hash_of(folder, _overrides(arguments.out))
     return _propose(arguments, config, str(folder), arguments.reason)
 
 

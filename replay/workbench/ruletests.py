@@ -95,7 +95,9 @@ def chosen(setup: Setup, packs: Sequence[Path], only: Collection[str] = ()) -> l
         )
     given = {path.resolve() for path in packs}
     named = {member.name for member in setup.pack.members if member.root.resolve() in given}
-    return [r for r in setup.pack.rules if (r.id in only if only else not named.isdisjoint(r.packs))]
+    return [
+        r for r in setup.pack.rules if (r.id in only if only else not named.isdisjoint(r.packs))
+    ]
 
 
 def run_test(setup: Setup, rule: Rule, test: RuleTest, look: Look | None = None) -> Result:

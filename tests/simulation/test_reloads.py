@@ -124,6 +124,9 @@ def guarded(tmp_path_factory):
 def test_nothing_goes_live_without_a_second_person(guarded, seed):
     """Whatever is proposed and killed, by whom and when: each configuration record names two people."""
     world = Proposing(seed, guarded, n_messages=60)
+    about = {"config": guarded[1].sha256, "folder": str(guarded[1].configuration.folder)}
+    world.drop({"command": "activate", "by": "m.keller", **about})
+    world.drop({"command": "approve", "by": "M. Keller", **about})
     for _ in range(3):
         world.drop_command()
     world.run()
