@@ -36,19 +36,27 @@ def features() -> dict[str, str]:
     found = {}
     for key in KEYS:
         for width in WIDTHS:
-            found[f"n_{key}_{width}"] = f"count() of transaction by {key} over {width} where outgoing"
-            found[f"sum_{key}_{width}"] = f"sum(amount) of transaction by {key} over {width} where outgoing"
+            found[f"n_{key}_{width}"] = (
+                f"count() of transaction by {key} over {width} where outgoing"
+            )
+            found[f"sum_{key}_{width}"] = (
+                f"sum(amount) of transaction by {key} over {width} where outgoing"
+            )
     return found
 
 
 def rule(i: int, rng: random.Random, names: list[str]) -> str:
     """One rule of three clauses with tests for both answers."""
     name = rng.choice(names)
-    bound = f"{rng.randrange(3, 60)}" if name.startswith("n_") else f"{rng.randrange(1, 500) * 100:_} CNY"
+    bound = (
+        f"{rng.randrange(3, 60)}"
+        if name.startswith("n_")
+        else f"{rng.randrange(1, 500) * 100:_} CNY"
+    )
     start = i % 167
     day, hour = start // 24 + 1, start % 24
     clauses = [
-        f"weekday(event_time) == {day} and local_time(event_time) >= {hour:02d}:{i % 60:02d}",
+        f"weekday(event_time) == {day} and local_time(event_time) >= {hour:02d}:{1 + i % 59:02d}",
         f"{name} > {bound}",
         rng.choice(
             [

@@ -62,16 +62,18 @@ def decided(text: Text, logic: Logic) -> Iterator[Finding]:
         for part in parts if len(parts) > 1 else ():
             if part.op in ("const", "unknown") or text.is_name(part) or _asks(part):
                 continue
-            if logic.never_true(part):
-                yield text.at(
-                    "WR201", part, f'"{_short(text, part)}" is never true', "leave it out"
-                )
-            elif logic.always_true(part):
-                what = f'"{_short(text, part)}" is always true'
-                yield text.at("WR201", part, what, "leave it out, or correct it")
+            if op == "or":  # a part that is always true would make the whole so
+                if logic.never_true(part):
+                    what = f'"{_short(text, part)}" is never true'
+                    yield text.at("WR201", part, what, "leave it out")
             elif logic.is_never(logic.form(part, "false")):
                 what = f'"{_short(text, part)}" is true whatever the value'
                 hint = "write: is present, if only that is meant"
+                if logic.always_true(part):
+                    what, hint = (
+                        f'"{_short(text, part)}" is always true',
+                        "leave it out, or correct it",
+                    )
                 yield text.at("WR201", part, what, hint)
 
 

@@ -9,6 +9,7 @@ from rules.definitions import Place
 from rules.tree import Span
 
 ERROR, WARN = "error", "warn"
+LINE_CHARS_MAX = 1_000  # a longer source line is not shown: each finding would bring a copy of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,8 @@ def at_range(
 ) -> Finding:
     here, there = place(source, start), place(source, max(end, start + 1))
     line = source.line(here.line)
+    if len(line) > LINE_CHARS_MAX:
+        line = ""
     return Finding(code, severity or codes.severity(code), here, there, message, hint, line)
 
 

@@ -1,6 +1,11 @@
 """Did you mean: the known name nearest to a mistyped one."""
 
 from collections.abc import Iterable
+from itertools import islice
+from typing import Final
+
+CHARS_MAX: Final = 100  # of a word that is looked for
+KNOWN_MAX: Final = 3_000  # names looked through: a file may hold many mistakes
 
 
 def distance(a: str, b: str) -> int:
@@ -30,7 +35,9 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """
     best, best_distance = "", 3
     low = word.lower()
-    for name in known:
+    if len(word) > CHARS_MAX:
+        return ""
+    for name in islice(known, KNOWN_MAX):
         if abs(len(name) - len(word)) > 2 and sorted(name) != sorted(low):
             continue
         d = 0 if name.lower() == low else distance(low, name.lower())

@@ -1,7 +1,9 @@
 """What nobody uses, and lists that nobody has looked at in time (WR301, WR302)."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Final
 
 from config import marks
 from rules.check.findings import Finding, at_node
@@ -9,9 +11,12 @@ from rules.check.views import Names, PackView, RuleView
 
 
 def check(view: PackView) -> Iterator[Finding]:
+    if any(f.code in _UNREADABLE for f in view.loaded.findings):
+        return  # a file that could not be read may use anything
+    meant = _meant(view)
     reached = view.reached
     for name, source in view.names.sources.items():
-        if name in reached or name in view.used:
+        if name in reached or name in view.used or name in meant:
             continue
         if source.kind == "feature":
             cost = view.cost(name)
@@ -23,7 +28,7 @@ def check(view: PackView) -> Iterator[Finding]:
     lists, words = _named(view)
     for kind, names in (("list", lists), ("table", words)):
         for key, node in view.workshop.places.items():
-            if key.startswith(f"{kind} ") and node.value not in names:
+            if key.startswith(f"{kind} ") and node.value not in names | meant:
                 yield at_node("WR301", node, f"{kind} {node.value} is used nowhere", "take it out")
     for rule in view.rules:
         yield from _of_rule(rule)
@@ -34,6 +39,11 @@ def check(view: PackView) -> Iterator[Finding]:
             what = f"list {name} was to be reviewed by {day}"
             hint = "look whether its rows still hold, then set review_by: to a later day"
             yield at_node("WR302", view.workshop.places[f"list {name}"], what, hint)
+
+
+def _meant(view: PackView) -> set[str]:
+    """Names that a misspelt one was probably meant to be: whoever mends it uses them."""
+    return {w for f in view.loaded.findings if f.is_error for w in _NAME.findall(f.hint)}
 
 
 def _named(view: PackView) -> tuple[set[str], set[str]]:
@@ -83,4 +93,8 @@ def _of_rule(view: RuleView) -> Iterator[Finding]:
                 yield at_node("WR301", key, what, f"take it out, or write ${key.value}")
 
 
-_UNREAD = frozenset({"id", "name", "version", "owner", "severity", "reason", "tests", "params"})
+_UNREADABLE: Final = frozenset(f"WR00{n}" for n in range(1, 10))
+_NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
+_UNREAD: Final = frozenset(
+    {"id", "name", "version", "owner", "severity", "reason", "tests", "params"}
+)
