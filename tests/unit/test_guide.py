@@ -10,6 +10,7 @@ import pytest
 from config import schema
 from config.rates import read as read_rates
 from config.settings import BANK
+from engine.cli import main
 from engine.setup import read_setup
 from replay.workbench import cli, ruletests
 from rules import pack, reference
@@ -64,6 +65,10 @@ def test_every_example_is_free_of_findings(packs):
     own = [rule for rule in found.pack.rules if rule.pack == "mine"]
     assert len(own) == 8
     assert all(len(rule.tests) >= 1 for rule in own)
+
+
+def test_every_example_is_in_the_order_that_fmt_writes(packs, capsys):
+    assert main(["rules", "fmt", "--check", str(packs / "mine")]) == 0, capsys.readouterr().out
 
 
 def test_every_example_passes_its_tests(packs):
