@@ -424,8 +424,9 @@ PAGES: Final[dict[str, Page]] = {
     "WR341": Page(
         "error",
         "A title asks a list for a column that it has not",
-        "`{@police_accounts.reference}` shows the column `reference` of the row that matched. The columns of a list "
-        "are those of its file beside the value; rows that rules or people add at runtime have `source` and `reference`.",
+        "`{@police_accounts.reference}` shows the column `reference` of the row that matched. The columns of a "
+        "list are those of its file beside the value; rows that rules or people add at runtime have `source` and "
+        "`reference`.",
     ),
     "WR342": Page(
         "error",
