@@ -26,7 +26,9 @@ from engine.alerts import AlertBook, Group, operational_alert
 from engine.batch import ACTIVITY, TRANSACTION
 from engine.breakers import Breakers, Full
 from engine.caps import Caps
+from engine.cases import CaseBook
 from engine.lists import Lists
+from engine.notices import customer_words, notice
 from engine.outcomes import (
     line,
     rfc3339,
@@ -57,6 +59,7 @@ class Actions:
         dictionaries: Mapping[str, DictionaryLike],
         registry: Registry,
         book: AlertBook,
+        cases: CaseBook,
         caps: Caps,
         breakers: Breakers,
         reports: ReportBook,
@@ -69,6 +72,7 @@ class Actions:
         self._dictionaries = dictionaries
         self._registry = registry
         self._book = book
+        self._cases = cases
         self._caps = caps
         self._breakers = breakers
         self._reports = reports
@@ -222,6 +226,9 @@ class Actions:
                 expires_us=now_us + action.for_us,
             ),
             work.out,
+            {"customer": words}
+            if (words := customer_words(self._pack.reasons, rule.reason))
+            else {},
         )
         verdict.implied = max(verdict.implied, implied)
         verdict.commands.append(restriction.commands[-1])
@@ -388,7 +395,10 @@ class Actions:
         self._caps.take(key, limit, now_us)
         command_key = f"{short_id('n-', rule.id, k, seq)}:{action.kind}:1"
         command_id = short_id("c-", command_key)
-        what: dict[str, object] = {"template": action.template, "to": action.to}
+        why: dict[str, object] = {"reason": rule.reason, "rule": rule.id}
+        if action.kind == "notify":
+            why = notice(self._pack.reasons, rule.reason, rule.id, action.template)
+        what: dict[str, object] = {"template": why.pop("template", None), "to": action.to}
         if action.kind == "list_add":
             assert action.value is not None
             assert action.value.op == "column", action.value
@@ -415,8 +425,7 @@ class Actions:
                 "key": command_key,
                 "verb": action.kind,
                 **what,
-                "reason": rule.reason,
-                "rule": rule.id,
+                **why,
                 "source": inputs.transaction_id[row],
                 "account": inputs.account[row],
                 "effect": self._registry.effect,
@@ -516,26 +525,53 @@ class Actions:
         rule, inputs = plan.rule, work.inputs
         seq, now_us = int(inputs.seq[row]), int(inputs.core_us[row])
         asked = [action for action in rule.actions if action.kind == "alert"]
-        for n, action in enumerate(asked):
-            entity = group.entity if group else inputs.account[row] or ""
-            alert_id = group.alerts[n] if group else _alert_id(rule.id, entity, seq, n)
+        entity = group.entity if group else inputs.account[row] or ""
+        ids = [
+            group.alerts[n] if group else _alert_id(rule.id, entity, seq, n)
+            for n in range(len(asked))
+        ]
+        case = self._gather(work, row, rule, ids)
+        for alert_id, action in zip(ids, asked, strict=True):
             self._book.raise_alert(alert_id, rule.id, group, now_us)
             work.count("alerts", "rule")
             title = self._title(work, row, action)
             record = {"alert_id": alert_id, **self._about(work, row, rule, "rule")}
-            record |= {"queue": action.queue, "title": title}
+            record |= {"queue": action.queue, "title": title, "case_id": case}
             work.out.alerts.append(line(record | ({"tags": tags} if tags else {})))
             verdict.alerts.append(alert_id)
 
     def _update_alerts(
         self, work: Work, row: int, plan: Plan, group: Group, verdict: Verdict
     ) -> None:
+        case = self._gather(work, row, plan.rule, group.alerts)
         for alert_id in group.alerts:
             work.count("alerts", "update")
             record = {"alert_id": alert_id, **self._about(work, row, plan.rule, "update")}
             total = major_text(group.amount_minor, self._digits)
-            work.out.alerts.append(line(record | {"count": group.count, "amount_total": total}))
+            record |= {"count": group.count, "amount_total": total, "case_id": case}
+            work.out.alerts.append(line(record))
             verdict.alerts.append(alert_id)
+
+    def _gather(self, work: Work, row: int, rule: Rule, alerts: Sequence[str]) -> str:
+        """Add a match to the case of its customer, else of its account; return its id, "" without alerts."""
+        if not alerts:
+            return ""
+        inputs = work.inputs
+        customer, account = self.text_of(work, row, "customer"), inputs.account[row]
+        field = "customer" if customer is not None else "account" if account is not None else ""
+        transaction_id = inputs.transaction_id[row]
+        is_one = inputs.kind[row] == TRANSACTION and account is not None
+        return self._cases.gather(
+            field,
+            customer or account or "",
+            seq=int(inputs.seq[row]),
+            now_us=int(inputs.core_us[row]),
+            rule=rule.id,
+            severity=rule.severity,
+            alerts=alerts,
+            amount_minor=self._amount_or_zero(work, row),
+            transaction=(str(account), transaction_id) if is_one and transaction_id else None,
+        )
 
     def _about(self, work: Work, row: int, rule: Rule, kind: str) -> dict[str, Any]:
         """What every line about a match says."""

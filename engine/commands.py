@@ -6,6 +6,7 @@
     resolve                close an alert, or approve or decline a held transaction
     release, countersign, appeal, decide_appeal, release_rule      lift restrictions, see engine/releasing.py
     restrict               a person's restriction, outside the caps; with `order`, that of an authority
+    assign, close          a case: give it to somebody, end it with a verdict
     suppress               withhold a rule for one entity until a date
     rule_off, rule_on      an emergency: withhold a rule altogether, for a day at most; and undo that
     list_add, list_remove  put a value into a list until a time, and end that; see engine/lists.py
@@ -31,6 +32,7 @@ from config.settings import instant_us
 from engine import forms
 from engine.agenda import Agenda
 from engine.alerts import AlertBook, Suppression, operational_alert
+from engine.cases import CaseBook
 from engine.held import APPROVED, DECLINED, HeldBook
 from engine.lists import Lists, counts_from
 from engine.outcomes import Streams, line, rfc3339, short_id
@@ -78,6 +80,7 @@ class Desk:
         registry: Registry,
         book: AlertBook,
         held: HeldBook,
+        cases: CaseBook,
         agenda: Agenda,
         people: People,
         domains: Mapping[str, str],
@@ -90,6 +93,7 @@ class Desk:
         self._registry = registry
         self._book = book
         self._held = held
+        self._cases = cases
         self._people = people
         self._domains = domains
         self._rules = rules
@@ -180,6 +184,12 @@ class Desk:
             return self._resolve(command, seq, now_us, out)
         if isinstance(command, forms.Suppress):
             return self._suppress(command, seq, now_us)
+        if isinstance(command, forms.Assign):
+            self._people.demand(command.by, "assign")
+            return self._cases.assign(command, seq, now_us, out)
+        if isinstance(command, forms.Close):
+            self._people.demand(command.by, "close")
+            return self._cases.close(command, self._book, seq, now_us, out)
         if isinstance(command, forms.RuleOff):
             return self._rule_off(command, seq, now_us, out)
         if isinstance(command, forms.RuleOn):

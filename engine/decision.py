@@ -38,6 +38,7 @@ from config.money import exponent
 from config.people import People
 from engine.actions import PARTNERS, Actions
 from engine.agenda import (
+    AGE,
     CONFIRM,
     EXPIRE,
     FORGET,
@@ -53,6 +54,7 @@ from engine.alerts import AlertBook, Group, OpenAlert, Suppression, operational_
 from engine.batch import ACTIVITY, COMMAND, DUPLICATE, TRANSACTION
 from engine.breakers import Breakers
 from engine.caps import Caps
+from engine.cases import Case, CaseBook
 from engine.commands import Answer, Desk, DeskState
 from engine.held import Held, HeldBook
 from engine.lists import Lists
@@ -124,6 +126,7 @@ class _State(msgspec.Struct, kw_only=True):
     alarms: list[tuple[str, int]]
     reports: list[Reported] = []
     held: list[Held] = []
+    cases: list[Case] = []
     breakers: list[tuple[str, list[int]]] = []
     desk: DeskState = msgspec.field(default_factory=DeskState)
 
@@ -250,6 +253,7 @@ class Decider:
             alarms=self._caps.alarmed(),
             reports=self._reports.save(),
             held=self._held.all(),
+            cases=self._cases.all(),
             breakers=self._breakers.taken(),
             desk=self._desk.save(),
         )
@@ -265,6 +269,11 @@ class Decider:
     def held(self) -> list[Held]:
         """Transactions that wait or waited lately, by seq; to be read only."""
         return self._held.all()
+
+    @property
+    def cases(self) -> list[Case]:
+        """Cases that are not closed, the one with the highest priority first; to be read only."""
+        return sorted(self._cases.all(), key=lambda case: (-case.priority_minor, case.id))
 
     @property
     def suppressions(self) -> list[Suppression]:
@@ -308,6 +317,7 @@ class Decider:
         self._book.restore(state.groups, state.alerts, state.suppressions)
         self._reports.restore(state.reports)
         self._held.restore(state.held)
+        self._cases.restore(state.cases)
         self._breakers.restore(saved, state.breakers)
         self._desk.restore(state.desk)
 
@@ -325,6 +335,7 @@ class Decider:
         self._book = AlertBook(self._agenda, self._settings.alerts_kept_us)
         self._book.stand(_of_pack(self._pack))
         self._held = HeldBook(self._agenda, self._settings.outcomes_kept_us)
+        self._cases = CaseBook(self._agenda, self._settings.alerts_kept_us)
         settings = self._settings
         shares = settings.breakers if settings.caps else {}
         self._breakers = Breakers(shares, settings.breaker_minimum, settings.breaker_window_us)
@@ -339,6 +350,7 @@ class Decider:
             self._dictionaries,
             self._registry,
             self._book,
+            self._cases,
             self._caps,
             self._breakers,
             self._reports,
@@ -351,6 +363,7 @@ class Decider:
             self._registry,
             self._book,
             self._held,
+            self._cases,
             self._agenda,
             self._people,
             {name: domain for name, domain in domains.items() if name in RESTRICTABLE},
@@ -578,11 +591,13 @@ class Decider:
                 if restriction is not None:
                     self._alarm(work, reasons.NOT_ACKNOWLEDGED, restriction, seq, now_us)
             elif kind == CONFIRM:
-                restriction = self._registry.confirm(id_, now_us)
+                restriction = self._registry.confirm(id_, due_us, now_us)
                 if restriction is not None:
                     self._alarm(work, reasons.RELEASE_NOT_ACKNOWLEDGED, restriction, seq, now_us)
             elif kind == LAPSE:
                 self._held.lapse(id_, seq, work.out)
+            elif kind == AGE:
+                self._cases.due(due_us, id_)
             elif kind == OUTLIVE:
                 self._held.outlive(id_)
             elif kind == SIGN:

@@ -103,6 +103,19 @@ class Suppress(Form, tag="suppress"):
     until: str
 
 
+class Assign(Form, tag="assign"):
+    case_id: str
+    to: str = ""  # "": to who asks
+
+
+class Close(Form, tag="close", kw_only=True):
+    """verdicts : transaction id -> label, where it is another than the verdict of the case."""
+
+    case_id: str
+    verdict: Literal["fraud", "genuine", "unclear"]
+    verdicts: dict[str, Literal["fraud", "genuine", "unclear"]] = {}
+
+
 class RuleOff(Form, tag="rule_off"):
     rule: str
     for_: str = msgspec.field(default="", name="for")
@@ -144,6 +157,8 @@ Command: TypeAlias = (
     | ChallengePassed
     | ChallengeFailed
     | Suppress
+    | Assign
+    | Close
     | RuleOff
     | RuleOn
     | Mode

@@ -232,8 +232,16 @@ class Registry:
             reach = max(reach, end)
         return total > self._settings.automation_max_us
 
-    def impose(self, restriction: Restriction, out: Streams) -> Restriction:
-        """Enter a new restriction and give out its command; it gets its id here."""
+    def impose(
+        self,
+        restriction: Restriction,
+        out: Streams,
+        told: Mapping[str, object] = MappingProxyType({}),
+    ) -> Restriction:
+        """Enter a new restriction and give out its command; it gets its id here.
+
+        told : what the command says beside that
+        """
         assert restriction.expires_us > restriction.started_us, restriction
         seq, n = restriction.source_seq, 0
         author = restriction.rule or restriction.author
@@ -249,7 +257,7 @@ class Registry:
         step(restriction, PROPOSED, restriction.started_us, seq)
         step(restriction, SENT if sends else OBSERVED, restriction.started_us, seq)
         self._enter(restriction)
-        self._command(restriction, "restrict", seq, restriction.started_us, out)
+        self._command(restriction, "restrict", seq, restriction.started_us, out, told)
         self._agenda.add(restriction.expires_us, EXPIRE, restriction.id)
         if sends:
             due_us = restriction.started_us + self._settings.ack_timeout_us
@@ -300,15 +308,15 @@ class Registry:
             restriction.release_state = REJECTED
         return True
 
-    def confirm(self, id_: str, now_us: int) -> Restriction | None:
-        """Nobody has acknowledged a release by now; return its restriction if that is so, and ask again later.
+    def confirm(self, id_: str, due_us: int, now_us: int) -> Restriction | None:
+        """Nobody has acknowledged a release when it was due; return its restriction if so, and ask again later.
 
         Once core banking has lifted it by itself nobody is stuck any more.
         """
         restriction = self.by_id.get(id_)
         if restriction is None or restriction.release_state not in STUCK:
             return None
-        if restriction.expires_us <= now_us:
+        if restriction.expires_us <= due_us:
             return None
         if restriction.release_state == SENT:
             restriction.release_state = TIMED_OUT

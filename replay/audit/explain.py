@@ -198,7 +198,9 @@ def document(
     evidence = Evidence(
         core, setup, outcome, taken, veil, read, lambda *key: beside.set_by.get(key)
     )
-    evaluator = Evaluator.of_pack(setup.pack, read, show=evidence.show)
+    evaluator = Evaluator.of_pack(
+        setup.pack, read, show=evidence.show, lists=core.lists.now()
+    )
     rules = Ruling(core, setup, outcome, evaluator)
     line = _line(outcome)
     restrictions = rules.add_restrictions(_in_force(line, beside, veil))
@@ -493,7 +495,7 @@ def _described(fields: Mapping[str, Any]) -> str:
 
 
 def _later(again: Rederivation, root: Path, seq: int, outcome: Outcome, veil: Veil) -> list[Json]:
-    """What became known about the transaction afterwards: labels and updates, resolutions of its alerts."""
+    """What became known about the transaction afterwards: labels and updates, its end, resolutions of its alerts."""
     line = _line(outcome)
     if line is None or line["transaction_id"] is None:
         return []
@@ -517,9 +519,11 @@ def _later(again: Rederivation, root: Path, seq: int, outcome: Outcome, veil: Ve
                 what = ", ".join(f"{k} {v}" for k, v in shown.items())
                 found.append({"seq": run.seq0 + row, "kind": fields["kind"], "what": what})
     for text in raw(root, "resolutions"):
-        if any(f'"{alert}"'.encode() in text for alert in line["alerts"]):
+        is_its_end = needle in text and f'"first_seq":{line["seq"]},'.encode() in text
+        if is_its_end or any(f'"{alert}"'.encode() in text for alert in line["alerts"]):
             fields = _fields(text)
-            told = {k: v for k, v in fields.items() if k not in ("seq", "alert_id") and v}
+            known = ("seq", "alert_id", "transaction_id", "account")
+            told = {k: v for k, v in fields.items() if k not in known and v}
             what = ", ".join(f"{k} {v}" for k, v in told.items() if isinstance(v, str))
             found.append({"seq": fields.get("seq"), "kind": "resolution", "what": what})
     return found

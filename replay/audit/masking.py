@@ -36,7 +36,16 @@ Arrays: TypeAlias = dict[str, NDArray[Any]]
 CODED: Final = frozenset({"id", "category", "text"})
 UNREADABLE: Final = b"(a message that could not be read)"
 ALWAYS: Final = RESERVED | {"label", "source", "typology", "transaction_id"}
-_IDS: Final = ("alert_id", "command_id", "restriction_id", "suppression_id", "key")
+_IDS: Final = (
+    "alert_id",
+    "command_id",
+    "restriction_id",
+    "suppression_id",
+    "case_id",
+    "appeal_id",
+    "token",
+    "key",
+)
 
 
 class Masking:
@@ -218,9 +227,17 @@ class Masking:
         account = self.schema.columns["account"].domain
         for one in state["held"]:
             one["account"] = self.text(account, one["account"])
+        for one in state["cases"]:
+            column = self._column(one["field"])
+            one["id"] = self.id(one["id"])
+            one["entity"] = self.text(column.domain if column else "", one["entity"])
+            one["alerts"] = [self.id(id_) for id_ in one["alerts"]]
+            one["transactions"] = [[self.text(account, a), t] for a, t in one["transactions"]]
         for one in state["desk"]["dry_runs"]:
+            one["token"] = self.id(one["token"])
             one["restrictions"] = [self.id(id_) for id_ in one["restrictions"]]
         for one in state["desk"]["appeals"]:
+            one["id"] = self.id(one["id"])
             one["restriction_id"] = self.id(one["restriction_id"])
         state["caps"] = [[self._cap(key), times] for key, times in state["caps"]]
         state["alarms"] = [[self._cap(key), time] for key, time in state["alarms"]]

@@ -5,6 +5,7 @@ release and why, and what labels said later of the transactions concerned, stand
 columns stay empty.
 
     lasted    from its start to its end; where it is in force still, to the newest core time on record
+    how       also whether core banking has confirmed, and whether a second signature is missing
     verdict   label of the transaction that led to it: fraud, genuine, or none yet
     touched   transactions decided while it stood on one of their entities, and what labels said of those
 """
@@ -15,7 +16,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from config.durations import duration_text
-from config.reasons import COMMAND_REJECTED, NOT_ACKNOWLEDGED
+from config.reasons import (
+    COMMAND_REJECTED,
+    NOT_ACKNOWLEDGED,
+    RELEASE_NOT_ACKNOWLEDGED,
+    RELEASE_REJECTED,
+    SECOND_SIGNATURE_MISSING,
+)
 from config.settings import instant_us
 from replay.audit.inputs import Inputs
 from replay.audit.records import Decision, Seqs, lines, records
@@ -54,6 +61,8 @@ class Life:
     released_by: tuple[str, ...] = ()
     why: tuple[str, ...] = ()  # given by those who released or refused it
     is_overdue: bool = False  # nobody acknowledged it in time
+    is_stuck: bool = False  # nor its release
+    is_unsigned: bool = False  # released at night, and no second person signed in time
     touched: list[tuple[str, str]] = field(default_factory=list)  # account, transaction
 
 
@@ -94,6 +103,12 @@ def report(root: Path, seqs: Seqs, inputs: Inputs, *, veil: Veil = PLAIN) -> Rep
     at = COLUMNS.index("how")
     for how in sorted({str(row[at]) for row in section.rows}):
         answer.facts[how] = sum(row[at] == how for row in section.rows)
+    unsigned = [row[0] for row in section.rows if "second signature missing" in str(row[at])]
+    if unsigned:
+        answer.remarks.append(
+            "Lifted by one person at night, and not signed for by a second within 24 h: "
+            + ", ".join(map(str, unsigned))
+        )
     if not inputs.is_known:
         answer.remarks.append(
             "There is no journal: verdicts, and why somebody released a restriction, are unknown."
@@ -122,6 +137,13 @@ def lives_of(root: Path, inputs: Inputs) -> dict[str, Life]:
             life_of.why = (alert["title"],)
         elif life_of is not None and alert["reason"] == NOT_ACKNOWLEDGED:
             life_of.is_overdue = True
+        elif life_of is not None and alert["reason"] in (
+            RELEASE_NOT_ACKNOWLEDGED,
+            RELEASE_REJECTED,
+        ):
+            life_of.is_stuck = True
+        elif life_of is not None and alert["reason"] == SECOND_SIGNATURE_MISSING:
+            life_of.is_unsigned = True
     by_command = {life.command["command_id"]: id_ for id_, life in lives.items()}
     for order in inputs.orders:
         record = order.record
@@ -132,6 +154,10 @@ def lives_of(root: Path, inputs: Inputs) -> dict[str, Life]:
     for life in lives.values():
         if life.how == "in force" and life.is_overdue:
             life.how = "in force, not acknowledged in time"
+        if life.is_stuck:
+            life.how += ", not carried out in time"
+        if life.is_unsigned:
+            life.how += ", second signature missing"
     return lives
 
 

@@ -13,6 +13,7 @@ def test_an_alert_says_which_rule_matched_what():
     bench.batch([fires("A", at=0)])
     [line] = bench.lines("alerts")
     assert line.pop("alert_id") == bench.lines("decisions")[0]["alerts"][0]
+    assert line.pop("case_id") == bench.decider.cases[0].id
     assert line == {
         "kind": "rule",
         "seq": 0,

@@ -116,3 +116,40 @@ def test_without_a_journal_verdicts_are_unknown_not_absent(folder):
 def test_a_period_takes_the_restrictions_that_began_in_it(folder):
     assert list(rows(folder, seqs=Seqs(1, 4))) == ["r-2", "r-3"]
     assert START  # of the folder: 10:00
+
+
+def test_a_release_that_is_stuck_or_unsigned_is_named(tmp_path):
+    """Both are alarms of the engine; the report says so for as long as it is printed."""
+
+    def alarm(reason, id_):
+        told = {
+            "seq": 2,
+            "kind": "operational",
+            "reason": reason,
+            "title": "x",
+            "restriction_id": id_,
+        }
+        return told | {"core_time": "2026-03-03T10:00:00Z"}
+
+    out = write(
+        tmp_path,
+        decisions=[decision(0), decision(1, 10)],
+        commands=[
+            restrict(0, "r-1"),
+            restrict(0, "r-2"),
+            restrict(1, "r-1", 10, verb="release", released_by=["n.ma"]),
+            restrict(1, "r-2", 10, verb="release", released_by=["a.li", "b.wu"]),
+        ],
+        alerts=[
+            alarm("SECOND_SIGNATURE_MISSING", "r-1"),
+            alarm("RELEASE_NOT_ACKNOWLEDGED", "r-2"),
+            alarm("RELEASE_REJECTED", "r-2"),
+        ],
+    )
+    found = {id_: row["how"] for id_, row in rows(out).items()}
+    assert found == {
+        "r-1": "released, second signature missing",
+        "r-2": "released, not carried out in time",
+    }
+    [remark] = report(out, Seqs(), INPUTS).remarks
+    assert remark.endswith("within 24 h: r-1")

@@ -150,6 +150,14 @@ def test_a_release_nobody_acknowledges_is_an_alarm_again_and_again_until_it_is()
     assert len(bench.lines("alerts")) == 2
 
 
+def test_an_alarm_that_was_due_is_raised_even_if_nothing_arrived_until_the_end():
+    bench, id_ = frozen(level="no_debit", hours=1)
+    bench.batch([said("release", "ann", restriction_id=id_), TICK | {"at": 2 * HOUR}])
+    assert reasons(bench) == ["RELEASE_NOT_ACKNOWLEDGED"]
+    bench.batch([TICK | {"at": 9 * HOUR}])
+    assert len(bench.lines("alerts")) == 1
+
+
 def test_a_late_acknowledgement_of_the_imposition_is_not_one_of_the_release():
     bench, id_ = frozen(level="no_debit")
     imposed = bench.lines("commands")[0]["command_id"]
@@ -163,8 +171,8 @@ def test_a_rejected_release_is_an_alarm_and_stays_one():
     bench.batch([said("release", "ann", restriction_id=id_)])
     bench.batch([said("reject", "cbs", restriction_id=id_), TICK | {"at": HOUR}])
     assert reasons(bench) == ["RELEASE_REJECTED", "RELEASE_NOT_ACKNOWLEDGED"]
-    bench.batch([TICK | {"at": 25 * HOUR}, TICK | {"at": 26 * HOUR}])
-    assert len(bench.lines("alerts")) == 2, "core banking has lifted it by itself at its end"
+    bench.batch([TICK | {"at": 23 * HOUR}, TICK | {"at": 24 * HOUR}, TICK | {"at": 48 * HOUR}])
+    assert len(bench.lines("alerts")) == 3, "core banking has lifted it by itself at its end"
 
 
 def test_the_life_of_a_restriction_is_told_step_by_step():
