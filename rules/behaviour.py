@@ -16,12 +16,15 @@ digest may say "changed" too often, and never "the same" wrongly.
 import hashlib
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from functools import cache
 from typing import Final
 
 from rules.definitions import Action, ExceptionClause, Feature, Pack, Rule, Template
 from rules.tree import DATE, TIME_OF_DAY, Node
 
-FORM: Final = 1  # goes up when the digests of unchanged rules change, so that a lock knows it cannot compare
+FORM: Final = (
+    1  # goes up when the digests of unchanged rules change, so that a lock knows it cannot compare
+)
 PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "severity": ("severity",),
     "reason": ("reason",),
@@ -119,25 +122,32 @@ class Behaviours:
 
     def _text(self, value: object) -> str:
         """Any part of a definition as text."""
+        if value is None or isinstance(value, str | int | float | frozenset):  # the commonest kinds
+            return (
+                repr(value) if not isinstance(value, frozenset) else repr(sorted(value, key=repr))
+            )
         if isinstance(value, Node):
             return self._node(value)
         if isinstance(value, tuple):
             return f"[{','.join(map(self._text, value))}]"
-        if is_dataclass(value) and not isinstance(value, type):
-            silent = _SILENT.get(type(value), frozenset())
-            parts = (
-                f"{f.name}={self._field(f.name, getattr(value, f.name))}"
-                for f in fields(value)
-                if f.name not in silent
-            )
-            return f"{type(value).__name__}({','.join(parts)})"
-        return repr(value)
+        if not is_dataclass(value) or isinstance(value, type):
+            return repr(value)
+        names = _counted(type(value))
+        parts = [f"{name}={self._field(name, getattr(value, name))}" for name in names]
+        return f"{type(value).__name__}({','.join(parts)})"
 
     def _field(self, name: str, value: object) -> str:
         if name in _SETS and isinstance(value, tuple):
             value = tuple(sorted(set(value)))
         zone = f"@{self._pack.timezone}" if name == "calendar" and value else ""
         return self._text(value) + zone
+
+
+@cache
+def _counted(kind: type) -> tuple[str, ...]:
+    """The fields of a definition that count."""
+    silent = _SILENT.get(kind, frozenset())
+    return tuple(f.name for f in fields(kind) if f.name not in silent)
 
 
 def _digest(*parts: str) -> str:

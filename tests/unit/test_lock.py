@@ -6,6 +6,7 @@ import pytest
 
 from config.errors import ConfigError
 from config.settings import BANK
+from engine.cli import main
 from replay.workbench import locking
 from rules import behaviour, lock, pack
 from rules.reader import Findings
@@ -80,8 +81,8 @@ def edit(path, old, new):
     path.write_text(text.replace(old, new), encoding="utf-8")
 
 
-def checked(*roots, schema=SCHEMA):
-    loaded = pack.load(roots, schema)
+def checked(*roots):
+    loaded = pack.load(roots, SCHEMA)
     assert loaded.pack is not None, loaded.findings
     findings = Findings()
     lock.check(loaded, findings)
@@ -344,3 +345,43 @@ class TestOverriddenRules:
         assert found.code == "WR326"
         assert "version 1 said: on: payment; when: amount > 500 and n_1h > 3;" in found.hint
         assert re.search(r"r.yaml:5:5 says now: on: payment; when: amount > 400 and", found.hint)
+
+
+@pytest.mark.parametrize("name", ["core", "fraud-cn", "aml-cn"])
+def test_the_shipped_packs_are_as_they_are_locked(name):
+    findings = Findings()
+    lock.check(locking._loaded(BANK / "packs" / name, BANK)[0], findings)
+    assert findings.all == []
+
+
+class TestTheCommand:
+    """`weir rules lock`."""
+
+    def test_it_says_what_changed(self, core, capsys):
+        arguments = ["rules", "lock", str(core), "--date", "2026-05-01"]
+        assert main([*arguments, "--by", "an.author"]) == 0
+        digests = [entry(core, name).sha256[:12] for name in ("R-1", "R-2")]
+        path = core / lock.FILE
+        assert capsys.readouterr().out == (
+            f"R-1                      version 1, {digests[0]}\n"
+            f"R-2                      version 2, {digests[1]}\n"
+            f"{path}: written, 2 rules.\n"
+        )
+        assert main(arguments) == 0
+        assert capsys.readouterr().out == f"{path}: says so already, 2 rules.\n"
+        edit(core / "r.yaml", "amount > 900", "amount > 901")
+        assert main(arguments) == 1
+        assert capsys.readouterr().out == (
+            "R-2                      version 2 is another body: when\n"
+            f"{path}: not written: 1 changed under a version that is locked.\n"
+            "Raise their version: first (of an override: the version of the pack).\n"
+        )
+
+    def test_a_day_that_is_none_is_refused(self, core, capsys):
+        assert main(["rules", "lock", str(core), "--date", "May"]) == 2
+        assert "`--date` is a day, was May" in capsys.readouterr().err
+        assert not (core / lock.FILE).exists()
+
+    def test_without_a_date_it_is_today(self, core):
+        locked(core, day="")
+        assert re.fullmatch(r"20\d\d-\d\d-\d\d", entry(core, "R-1").first_live)

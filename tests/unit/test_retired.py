@@ -7,6 +7,7 @@ import pytest
 from config import marks
 from config.errors import ConfigError
 from config.settings import BANK
+from engine.cli import main
 from replay.workbench import locking
 from rules import pack, retired
 from tests.ruling import SCHEMA, load, write
@@ -299,3 +300,42 @@ def test_a_rule_that_is_still_named_stays(bank):
     (root / "s.yaml").write_text(text)
     with pytest.raises(ConfigError, match="still named"):
         retire(gone.id, root)
+
+
+def test_a_crash_between_the_two_files_leaves_an_id_that_is_noticed(bank, monkeypatch):
+    """The entry is written first: an id that is used and retired is an error, one that is free again would be none."""
+    root = bank / "core"
+    gone = first_rule(root)
+    write_text = locking._write
+
+    def crash(path, text):
+        if path.name != retired.FILE:
+            raise OSError("the power is off")
+        write_text(path, text)
+
+    monkeypatch.setattr(locking, "_write", crash)
+    with pytest.raises(OSError, match="power"):
+        retire(gone.id, root)
+    with pytest.raises(ConfigError, match="WR328"):
+        locking._loaded(root, BANK)
+
+
+def test_the_command_says_what_to_do_next(bank, capsys):
+    root = bank / "core"
+    gone = first_rule(root)
+    arguments = [
+        "rules",
+        "retire",
+        gone.id,
+        str(root),
+        "--why",
+        "better ones",
+        "--date",
+        "2026-05-01",
+    ]
+    assert main(arguments) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[-1] == f"{gone.id} is retired. Lock the pack again: weir rules lock {root}"
+    assert said[-2] == f"changed: {root / 'retired.yaml'}"
+    assert main(["rules", "lock", str(root), "--date", "2026-05-02"]) == 0
+    assert f"{gone.id:24s} no longer there" in capsys.readouterr().out
