@@ -23,7 +23,7 @@ from engine.batch import COMMAND, Batch
 from rules.check.suggest import did_you_mean
 from rules.definitions import ListDefinition, ListRow, Pack
 from rules.list_files import expanded
-from rules.lists import contains
+from rules.lists import contains, row_at
 from rules.tree import NUMBER
 
 GRID: Final = 256  # seq from which to which nothing that is added counts
@@ -243,10 +243,15 @@ class Lists:
             for row in held
         ]
 
-    def find(self, name: str, value: str, time_us: float | None) -> Added | None:
+    def find(self, name: str, value: str | float, time_us: float | None) -> Added | None:
         """The added row that holds for a value at a time."""
-        held = self._rows.get(name, {}).get(value, ())
-        return next((row for row in held if row.row.holds_at(time_us)), None)
+        of = self._lists[name]
+        for held in self._rows.get(name, {}).values():
+            for row in held:
+                alone = replace(of, values=frozenset(), rows=(), added=(row.row,))
+                if row_at(alone, value, time_us) is not None:
+                    return row
+        return None
 
     def now(self) -> Mapping[str, ListDefinition]:
         """The lists of the pack with the rows that are added to them."""

@@ -75,14 +75,14 @@ class _Block:
         self.rows[self.n : self.n + len(rows)] = rows
         self.n += len(rows)
 
-    def put(self, key: float, rows: Sequence[Sequence[float]]) -> None:
-        """Replace the rows that begin with `key`; rows stand in the order of their keys."""
-        keys = self.rows[: self.n, 0]
-        first, last = np.searchsorted(keys, [key, np.nextafter(key, np.inf)]).tolist()
-        rest = self.rows[last : self.n].copy()
-        self.n = first
-        self.append(rows)
-        self.append(rest)
+    def put(self, found: Mapping[int, Sequence[Sequence[float]]]) -> None:
+        """Replace the rows that begin with each of some keys; rows stand in the order of their keys."""
+        held = self.rows[: self.n]
+        kept = held[~np.isin(held[:, 0], list(found))]
+        new = np.array([row for rows in found.values() for row in rows]).reshape(-1, self.width)
+        rows = np.concatenate([kept, new])
+        self.rows = rows[np.argsort(rows[:, 0], kind="stable")]
+        self.n = len(rows)
 
 
 @dataclass(slots=True)
@@ -309,12 +309,11 @@ class Tables:
         for watched, table, before in pairs:
             changed: set[str] = set()
             if table.listed is not None and before.listed is not None:
-                changed = _changed(before.listed, table.listed)
+                changed = table.listed.changed(before.listed)
             if table.cases and changed:
                 continue
             self._copy(table, old, before)
-            for text in changed:
-                self._answer_again(watched, table, text)
+            self._answer_again(watched, table, changed)
 
     def change(self, name: str, added: Mapping[str, Sequence[ListRow]]) -> None:
         """Say which rows of a list are added for each of some values now; see `Listed.change`."""
@@ -326,8 +325,8 @@ class Tables:
         for watched in self._watched.values():
             for table in watched.tables:
                 if table.listed is listed and watched.dictionary is not None:
-                    for text in self._texts_for(watched, table, added):
-                        self._answer_again(watched, table, text)
+                    texts = self._texts_for(watched, table, added)
+                    self._answer_again(watched, table, texts)
         block = self._numbers.get(name)
         if block is not None:
             block.n = 0
@@ -342,15 +341,20 @@ class Tables:
             return values
         return [t for t in watched.texts[: table.filled] if recased(t, table.cases) in values]
 
-    def _answer_again(self, watched: _Watched, table: _Table, text: str) -> None:
+    def _answer_again(self, watched: _Watched, table: _Table, texts: Iterable[str]) -> None:
         assert watched.dictionary is not None
-        code = watched.dictionary.find(text)
-        if 0 <= code < table.filled:
-            answer = table.answer(text)
-            self._plane(table)[int(self.ints[table.handle]) + 1 + code] = answer
-            if table.listed is not None and table.times is not None:
-                table.times.put(code, _times(table.listed, code, recased(text, table.cases)))
-                self._write(table.times)
+        find, plane = watched.dictionary.find, self._plane(table)
+        first = int(self.ints[table.handle]) + 1
+        times: dict[int, list[tuple[float, float, float]]] = {}
+        for text in texts:
+            code = find(text)
+            if 0 <= code < table.filled:
+                plane[first + code] = table.answer(text)
+                if table.listed is not None:
+                    times[code] = _times(table.listed, code, recased(text, table.cases))
+        if table.times is not None and (table.times.n or any(times.values())):
+            table.times.put(times)
+            self._write(table.times)
 
     def _copy(self, table: _Table, old: "Tables", before: _Table) -> None:
         """Take over the answers that a table of the same question has given."""
@@ -524,14 +528,3 @@ def _times(listed: Listed, code: int, text: str) -> list[tuple[float, float, flo
     if listed.says(text) != BY_TIME:
         return []
     return [(float(code), start, end) for start, end in listed.spans(text)]
-
-
-def _changed(before: Listed, now: Listed) -> set[str]:
-    """Texts about which two contents of a list differ."""
-    texts, others = set(before.texts), set(now.texts)
-    changed = texts ^ others
-    if before.has_ranges or now.has_ranges:
-        return changed | texts | others
-    if before.is_dated or now.is_dated:
-        changed |= {t for t in texts & others if before.spans(t) != now.spans(t)}
-    return changed

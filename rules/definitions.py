@@ -134,6 +134,8 @@ class ListDefinition:
     def by_value(self) -> dict[str, tuple[ListRow, ...]]:
         """`rows` by their value, in the order of the list."""
         found: dict[str, tuple[ListRow, ...]] = {}
+        if len(self.rows) == len(self.values):
+            return {row.value: (row,) for row in self.rows}
         for row in self.rows:
             found[row.value] = (*found.get(row.value, ()), row)
         return found

@@ -195,15 +195,23 @@ class Evaluator:
         self.is_whole = is_whole
 
     @classmethod
-    def of_pack(cls, pack: Pack, read: Read, *, show: Show | None = None) -> "Evaluator":
-        """An evaluator with the lists and tables of a pack."""
+    def of_pack(
+        cls,
+        pack: Pack,
+        read: Read,
+        *,
+        show: Show | None = None,
+        lists: Mapping[str, ListDefinition] | None = None,
+    ) -> "Evaluator":
+        """An evaluator with the lists and tables of a pack; `lists`, where rows have been added to them since."""
 
         def is_whole(name: str) -> bool:
             feature = pack.features.get(name)
             aggregate = feature.aggregate if feature is not None else None
             return aggregate is not None and aggregate.function in ("count", "count_distinct")
 
-        return cls(read, pack.lists, pack.tables, pack.timezone, show=show, is_whole=is_whole)
+        known = pack.lists if lists is None else lists
+        return cls(read, known, pack.tables, pack.timezone, show=show, is_whole=is_whole)
 
     def having(self, changes: Mapping[str, Value]) -> "Evaluator":
         """The same row with other values in some columns."""

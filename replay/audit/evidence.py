@@ -4,12 +4,9 @@ Everything here is read right after the one record was applied, from the columns
 the features came from. Nothing is computed again, and nothing is changed.
 """
 
-import csv
-import io
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -17,6 +14,7 @@ import msgspec
 from config.schema import Column
 from engine.batch import KIND_NAMES
 from engine.core import Core, Outcome
+from engine.lists import counts_from
 from engine.outcomes import CHAMPION, rfc3339
 from engine.setup import Setup
 from engine.windows.inside import Inside, find, inside
@@ -24,13 +22,13 @@ from replay.audit.veil import PLAIN, Veil
 from rules.columns import conversion
 from rules.definitions import Feature, Pack
 from rules.explain import Clause, Value, leaves, shown_value
+from rules.lists import holds, row_at
 from rules.render import declaration, in_words
 from rules.tree import NUMBER, Node, Type
 from rules.types import column_type
 
 Json: TypeAlias = dict[str, Any]
 HIDDEN: Final = "hidden"
-_RANGE: Final = re.compile(r"(\d+)-(\d+)")
 # What shows a value of its argument as it was; other functions do not tell one event from another.
 _PLAIN: Final = frozenset({"first", "last", "min", "max", "quantile"})
 
@@ -350,11 +348,29 @@ class Evidence:
             "owner": of.owner,
             "origin": of.origin or f"written in the pack, line {of.place.line}",
         }
-        row = list_row(self.setup, of.origin, str(operand.value)) if of.origin else None
-        if row is not None:
-            first = next(iter(row))
-            told["row"] = {k: v for k, v in row.items() if k != first and v}
+        time = self.read("event_time")
+        time_us = time if isinstance(time, float) else None
+        found = row_at(of, operand.value, time_us)
+        if found is not None:
+            row, columns = found
+            cells = {name: text for name, text in columns.items() if text}
+            told["row"] = cells | _times(row.from_us, row.until_us)
+        elif not holds(of, operand.value, time_us):  # then a row that was added holds
+            told |= self._added(name, operand.value, time_us)
         return told
+
+    def _added(self, name: str, value: str | float, time_us: float | None) -> Json:
+        """Who has put a value into a list while the engine ran, when and why."""
+        added = self.core.lists.find(name, value, time_us)
+        if added is None:
+            return {}
+        cells = {"source": added.by, "reference": added.reference, "reason": added.reason}
+        if added.removed_by:
+            cells |= {"removed_by": added.removed_by, "removed_for": added.removed_for}
+        return {
+            "origin": f"added at seq {added.seq}, counts from seq {counts_from(added.seq)}",
+            "row": {k: v for k, v in cells.items() if v} | _times(added.from_us, added.until_us),
+        }
 
     # ---- models
 
@@ -387,6 +403,12 @@ class Evidence:
         }
 
 
+def _times(from_us: int | None, until_us: int | None) -> dict[str, str]:
+    """When a row of a list holds, where that is not always."""
+    times = (("valid_from", from_us), ("valid_until", until_us))
+    return {name: rfc3339(us) for name, us in times if us is not None}
+
+
 def kind_name(kind: int) -> str:
     """What a record is, as a word."""
     return KIND_NAMES[kind]
@@ -414,39 +436,6 @@ def fields_read(pack: Pack, names: Iterable[str]) -> tuple[str, ...]:
         if name in pack.features:
             waiting += reads_of(pack.features[name])
     return tuple(found)
-
-
-def list_row(setup: Setup, origin: str, value: str) -> Mapping[str, str] | None:
-    """The row of a list file that a value matched, by heading; None if the file or the row is not there."""
-    path = _file_of(setup, origin)
-    if path is None:
-        return None
-    rows = csv.reader(io.StringIO(path.read_text("utf-8-sig")))
-    heading = [h.strip() for h in next(rows, [])]
-    for row in rows:
-        if row and _matches(row[0].strip(), value):
-            return dict(zip(heading, [cell.strip() for cell in row], strict=False))
-    return None
-
-
-def _matches(written: str, value: str) -> bool:
-    if written.replace("_", "") == value or written == value:
-        return True
-    ends = _RANGE.fullmatch(written)
-    return (
-        ends is not None
-        and value.isdecimal()
-        and len(ends[1]) == len(value)
-        and int(ends[1]) <= int(value) <= int(ends[2])
-    )
-
-
-def _file_of(setup: Setup, origin: str) -> Path | None:
-    configuration = setup.configuration
-    for base in (*configuration.pack_paths, configuration.folder):
-        if (base / origin).is_file():
-            return base / origin
-    return None
 
 
 def _keys(line: bytes) -> frozenset[str]:

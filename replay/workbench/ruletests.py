@@ -177,7 +177,7 @@ def _expect(
 def _alone(setup: Setup, rules: Sequence[Rule], test: RuleTest) -> Setup:
     """The setup with these rules, live and unbounded, hermetic lists and rates, and nothing required."""
     lists = {
-        name: replace(known, values=frozenset(test.lists.get(name, ())))
+        name: known.holding(test.lists.get(name, ()))
         if known.origin or name in test.lists
         else known
         for name, known in setup.pack.lists.items()
