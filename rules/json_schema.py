@@ -10,14 +10,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
 from config.decisions import RESTRICTABLE
-from config.schema import Column
+from config.schema import Column, Schema
 from rules import language
 from rules.embedded_tests import ENVELOPE
 from rules.language import LIST, NAMES, ONE, SOME, TAGGED, Key, Shape
 from rules.reader import ID, NAME
 from rules.tree import CATEGORY
 from rules.tree import ID as ID_KIND
-from rules.types import SchemaLike
 
 Json: TypeAlias = dict[str, Any]
 DRAFT: Final = "http://json-schema.org/draft-07/schema#"
@@ -41,13 +40,13 @@ _PATTERNS: Final[dict[str, str]] = {
 }
 
 
-def json_schema(schema: SchemaLike) -> Json:
+def json_schema(schema: Schema) -> Json:
     """The schema of any YAML file of a pack whose events follow `schema`."""
     return _Maker(schema).whole()
 
 
 class _Maker:
-    def __init__(self, schema: SchemaLike) -> None:
+    def __init__(self, schema: Schema) -> None:
         self.schema = schema
         columns = schema.columns
         self.fields = [n for n, c in columns.items() if c.kind in (ID_KIND, CATEGORY)]

@@ -43,7 +43,7 @@ def document(explainer: Explainer, rule: Rule) -> Json:
     params               [{name, value, why}]
     tests                [{name, events, fires}]
     reads                fields, features, lists, tables, models
-    cost                 ns of an event: of the rule itself as `weir rules check --cost` says, and the share of its features
+    cost                 ns of an event: of the rule as `weir rules check --cost` says, and its features' share
     origins              parts that another pack set: [{part, how, pack, place}]
     suppressions         [{entity, until, why, by, pack}]: where packs silence it
     """
