@@ -31,6 +31,9 @@ from rules.types import UNKNOWN, SchemaLike
 Relation: TypeAlias = Literal["same", "wider", "narrower", "other", "unknown"]
 Mode: TypeAlias = Literal["true", "false", "untrue", "unfalse"]
 COMBINATIONS_MAX: Final = 64  # ways in which at_least(n, ...) can be true
+COLUMN_MAX: Final = 1e30  # no field, count or sum comes near it
+_OVERFLOW: Final = 1e300  # below it nothing is missing because it is too large
+_TOTAL: Final = frozenset({"abs", "min", "max", "round", "floor", "in_hours", "in_days", "length"})
 CASES_MAX: Final = 16  # values that one side can choose from by ?? and if
 _FLIPPED: Final = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _NOT: Final = {"==": "!=", "!=": "==", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
@@ -251,7 +254,13 @@ class Logic(Search):
         return expression if expression is not None and expression.type.kind == BOOL else None
 
     def _lacks(self, value: Node) -> Formula:
-        return FALSE if self._is_there(value) else Formula("is", (), value, MISSING)
+        if self._is_there(value):
+            return FALSE
+        if value.op in ("+", "-", "*", "neg") and magnitude(value) < _OVERFLOW:
+            return _any(self._lacks(arg) for arg in value.args)
+        if value.op == "call" and value.value in _TOTAL:
+            return _any(self._lacks(arg) for arg in value.args)
+        return Formula("is", (), value, MISSING)
 
     def _has(self, value: Node) -> Formula:
         return TRUE if value.op == "const" else Formula("is", (), value, None)
@@ -448,6 +457,23 @@ class Logic(Search):
             if args[1].op == "const" or numbers[0] > numbers[1]:
                 args = (args[1], args[0])
         return node if args == node.args else replace(node, args=args)
+
+
+def magnitude(node: Node) -> float:
+    """How large a number can be without its sign; inf where that is not known.
+
+    Fields are fixed-point numbers below 2**63 and what windows make of them is below COLUMN_MAX; models say anything.
+    """
+    if node.op == "const":
+        return abs(float(node.value)) if isinstance(node.value, float) else 1.0
+    if node.op == "column":
+        return math.inf if str(node.value).startswith("model.") else COLUMN_MAX
+    if node.op == "neg":
+        return magnitude(node.args[0])
+    if node.op in ("+", "-", "*"):
+        a, b = map(magnitude, node.args)
+        return a * b if node.op == "*" else a + b
+    return math.inf
 
 
 def _all(parts: Iterable[Formula]) -> Formula:

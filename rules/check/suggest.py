@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Final
 
 CHARS_MAX: Final = 100  # of a word that is looked for
-KNOWN_MAX: Final = 3_000  # names looked through: a file may hold many mistakes
+KNOWN_MAX: Final = 2_000  # names looked through: a file may hold many mistakes
 
 
 def distance(a: str, b: str) -> int:
@@ -38,7 +38,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
     if len(word) > CHARS_MAX:
         return ""
     for name in islice(known, KNOWN_MAX):
-        if abs(len(name) - len(word)) > 2 and sorted(name) != sorted(low):
+        if abs(len(name) - len(word)) > 2:
             continue
         d = 0 if name.lower() == low else distance(low, name.lower())
         if sorted(low) == sorted(name.lower()):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rules.check.logic import Logic, implies, relation
-from rules.definitions import TableDefinition
+from rules.definitions import Aggregate, Feature, TableDefinition, Window
 from rules.tree import Node, Type
 from tests.oracles import random_trees
 from tests.oracles.expressions import World, truth, value
@@ -179,3 +179,72 @@ def test_most_of_what_is_so_by_construction_is_proven(make):
         first, second = make(rng, a, b)
         proven += implies(first, second, SCHEMA)
     assert proven >= 190, proven
+
+
+def put(node, name, by):
+    """The same tree with another column in the place of one."""
+    if node.op == "column" and node.value == name:
+        return by
+    return Node(node.op, node.type, tuple(put(a, name, by) for a in node.args), node.value)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**48))
+def test_what_is_proven_holds_for_features_that_are_expressions_and_counts(seed):
+    """Rows carry what an expression gives, and whole numbers from 0 on for a count whose key is there."""
+    rng = random.Random(seed)
+    share, odd = random_trees.number(rng, 2), random_trees.truth(rng, 2)
+    count = Aggregate("count", ("ip",), Window(3_600_000_000))
+    features = {
+        "share": Feature("share", random_trees.NUMBER, None, share, HERE),
+        "odd": Feature("odd", Type("flag"), None, odd, HERE),
+        "seen": Feature("seen", random_trees.NUMBER, count, None, HERE),
+    }
+    columns = {name: Node("column", f.type, value=name) for name, f in features.items()}
+    a, b = (
+        put(put(put(random_trees.truth(rng, 2), "n0", columns["share"]), "f0", columns["odd"]), "n1", columns["seen"])
+        for _ in range(2)
+    )  # fmt: skip
+    if rng.random() < 0.4:
+        a, b = both(a, b), rng.choice([a, b])
+    logic = Logic(SCHEMA, features=features, tables=TABLES)
+    claims = [
+        (logic.implies(a, b), lambda row: not is_true(a, row) or is_true(b, row)),
+        (logic.never_true(a), lambda row: not is_true(a, row)),
+        (logic.always_true(b), lambda row: is_true(b, row)),
+        (logic.never_missing(b), lambda row: truth(b, row, WORLD)[0] is not None),
+    ]
+    for row in rows(rng):
+        row["share"] = value(share, row, WORLD)[0]
+        fact = truth(odd, row, WORLD)[0]
+        row["odd"] = None if fact is None else float(fact)
+        row["seen"] = None if row["ip"] is None else float(rng.randint(0, 3))
+        for is_claimed, holds in claims:
+            assert not is_claimed or holds(row), (a, b, features, row)
+
+
+def test_what_features_are_is_used():
+    """Counts are whole and not negative; an expression is what it says; a multiple of it is larger still."""
+    features = {
+        "seen": Feature(
+            "seen", random_trees.NUMBER, Aggregate("count", ("ip",), Window(1)), None, HERE
+        )
+    }
+    seen, n2 = Node("column", random_trees.NUMBER, value="seen"), random_trees.column("n2")
+
+    def compare(op, x, k):
+        y = k if isinstance(k, Node) else random_trees.const(float(k))
+        return Node(op, BOOL, (x, y))
+
+    def times(k):
+        return Node("*", random_trees.NUMBER, (random_trees.const(float(k)), seen))
+
+    logic = Logic(SCHEMA, features=features)
+    assert logic.implies(compare(">", seen, 4), compare(">=", seen, 5))
+    assert logic.never_true(compare("<", seen, 0))
+    assert logic.implies(compare(">", n2, times(3)), compare(">", n2, times(2)))
+    assert not logic.implies(compare(">", n2, times(2)), compare(">", n2, times(3)))
+    assert logic.implies(
+        compare(">", seen, 4),
+        Node("not", BOOL, (Node("missing", BOOL, (random_trees.column("ip"),)),)),
+    )
