@@ -21,7 +21,7 @@ _TESTS: Final = frozenset(
     | {"is_missing", "is_present", "contains", "starts with", "ends with", "matches"}
     | {"not_contains", "not_starts with", "not_ends with", "not_matches"}
 )
-_EXPRESSIONS: Final = ("when", "score", "let", "features", "exceptions", "actions")
+_EXPRESSIONS: Final = ("when", "narrow", "score", "let", "features", "exceptions", "actions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def only_used_by(
     for rule_id, node in rules.items():
         for name in _closure(_words(_scalars(node, _EXPRESSIONS)), reads):
             used[name].add(rule_id)
-    deciding = ("when", "let", "features", "exceptions")
+    deciding = ("when", "narrow", "let", "features", "exceptions")
     return {
         rule_id: [
             names[name]
@@ -110,9 +110,10 @@ def _texts(
     rule: marks.MapNode,
 ) -> Iterator[tuple[str, tuple[str | int, ...], marks.TextNode, bool]]:
     """Where conditions may stand in a rule: what it is called, path, text, whether it is a condition as a whole."""
-    when = rule.get("when")
-    if isinstance(when, marks.TextNode):
-        yield "when", ("when",), when, True
+    for part in ("when", "narrow"):  # `narrow` is there where a pack on top has narrowed the rule
+        text = rule.get(part)
+        if isinstance(text, marks.TextNode):
+            yield part, (part,), text, True
     for section in ("let", "features"):
         node = rule.get(section)
         for key, value in node.items() if isinstance(node, marks.MapNode) else ():

@@ -87,9 +87,10 @@ def changed(rule: marks.MapNode, number: Number, text: str) -> marks.MapNode:
 
 def _texts(rule: marks.MapNode) -> Iterator[tuple[tuple[str, ...], marks.TextNode]]:
     """Where numbers may stand: path and text."""
-    when = rule.get("when")
-    if isinstance(when, marks.TextNode):
-        yield ("when",), when
+    for part in ("when", "narrow"):  # `narrow` is there where a pack on top has narrowed the rule
+        text = rule.get(part)
+        if isinstance(text, marks.TextNode):
+            yield (part,), text
     for section, inside in (("params", "value"), ("let", ""), ("features", "is")):
         node = rule.get(section)
         for key, value in node.items() if isinstance(node, marks.MapNode) else ():
