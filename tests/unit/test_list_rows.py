@@ -8,6 +8,7 @@ import pytest
 from engine.carry import carry
 from engine.core import Core
 from engine.lists import GRID, counts_from
+from rules.explain import Evaluator, frame_reader
 from tests import factories
 from tests.unit.test_carry import ALONE, configure  # noqa: F401 - a fixture
 
@@ -310,3 +311,18 @@ def test_a_batch_that_was_cut_comes_back_whole(configure):  # noqa: F811
     assert (cut.counts, cut.answers) == (uncut.counts, uncut.answers)
     assert cut.streams["dead_letters"] == uncut.streams["dead_letters"]
     assert cut.admitted.first_seq
+
+
+def test_the_walk_of_an_explanation_sees_rows_that_were_added(configure):  # noqa: F811
+    """What is true of a row of the stream is what the interpreter said of it, and the row found is the one that held."""
+    core = Core(setup(configure))
+    run(core, [paid(0, 0, "X1", "950.00"), *(paid(k, 1, "X2") for k in range(1, GRID))])
+    (rule,) = (r for r in core.setup.pack.rules if r.id == "SEE-001")
+    for second, holds in ((1799, True), (1800, False)):
+        outcome = core.apply([factories.line(paid(700 + second, second, "X1"))], ["x"])
+        read = frame_reader(outcome.frame, 0, core.dictionaries)
+        pack = core.setup.pack
+        assert Evaluator.of_pack(pack, read, lists=core.lists.now()).rule_truth(rule) is holds
+        assert Evaluator.of_pack(pack, read).rule_truth(rule) is False
+        added = core.lists.find("watch", "X1", read("event_time"))
+        assert (added.by if added else "") == ("rule ADD-001" if holds else "")
