@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -144,28 +143,34 @@ def _question(arguments: argparse.Namespace) -> "Question":
 
 
 def _backtest(arguments: argparse.Namespace) -> int:
+    from engine.clock import SystemClock
+    from engine.outcomes import rfc3339
     from replay.workbench import backtesting, manifests
 
     if arguments.again is not None:
         return _again(arguments)
-    began = time.monotonic()
+    clock = SystemClock()
+    began_ns = clock.monotonic_ns()
     question = _question(arguments)
     answer = backtesting.answer(question, key=key_of(arguments))
-    path = arguments.manifest or manifests.FOLDER / _stamp() / manifests.NAME
+    stamp = rfc3339(clock.now_us() // 1_000_000 * 1_000_000).replace(":", "-")
+    path = arguments.manifest or manifests.FOLDER / stamp / manifests.NAME
     manifests.write(path, manifests.manifest(question, answer, answer.journal))
-    _show(arguments, answer, time.monotonic() - began, path)
+    _show(arguments, answer, (clock.monotonic_ns() - began_ns) / 1e9, path)
     return EXIT_OK
 
 
 def _again(arguments: argparse.Namespace) -> int:
+    from engine.clock import SystemClock
     from replay.workbench import backtesting, manifests
 
-    began = time.monotonic()
+    clock = SystemClock()
+    began_ns = clock.monotonic_ns()
     question, before = manifests.read(arguments.again)
     answer = backtesting.answer(question, key=key_of(arguments))
     now = manifests.read_by(question, answer.setup.pack, answer.journal)
     manifests.check(before["read"], now, arguments.again)
-    _show(arguments, answer, time.monotonic() - began, arguments.again)
+    _show(arguments, answer, (clock.monotonic_ns() - began_ns) / 1e9, arguments.again)
     found, wanted = manifests.digest(answer), before["result_sha256"]
     if found == wanted:
         print(f"The same result as then: {found}", file=sys.stderr)
@@ -183,8 +188,3 @@ def _show(arguments: argparse.Namespace, answer: "Answer", seconds: float, path:
         return
     again = f"Manifest: {path} (repeat with: weir rules backtest --again {path})"
     print(backtest_text.text_of(answer, seconds, again=again))
-
-
-def _stamp() -> str:
-    """The time of the call, as the name of a folder."""
-    return time.strftime("%Y-%m-%dT%H-%M-%S", time.gmtime())

@@ -10,6 +10,7 @@ recorded, and whether or not the rule may raise any: so a shadow rule and a vari
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.decisions import DECISIONS
+from engine.alerts import SEPARATOR
 from engine.batch import ACTIVITY, TRANSACTION
 from engine.core import Core, Outcome
 from engine.restrictions import BLOCKING
@@ -94,8 +96,9 @@ class Payments:
 
 
 def identity(account: str | None, transaction_id: str | None) -> int:
-    """64 bits that stand for a transaction while this process lives; never written anywhere."""
-    return hash((account, transaction_id))
+    """64 bits, signed, that stand for a transaction; among 10^7, two share theirs in one recording of 400,000."""
+    text = f"{account}{SEPARATOR}{transaction_id}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(blake2b(text, digest_size=8).digest(), "little", signed=True)
 
 
 @dataclass(slots=True)
@@ -269,7 +272,7 @@ class Tally:
             Payments(
                 batch.event_time_us[rows],
                 np.fromiter(
-                    (hash((accounts[i], ids[i])) for i in rows.tolist()), np.int64, len(rows)
+                    (identity(accounts[i], ids[i]) for i in rows.tolist()), np.int64, len(rows)
                 ),
                 outcome.frame.column("amount")[rows].astype(np.float64),
             )
@@ -346,7 +349,7 @@ class Tally:
                 alerts,
                 np.array(
                     [
-                        hash((accounts[i], ids[i])) if pays else 0
+                        identity(accounts[i], ids[i]) if pays else 0
                         for i, pays in zip(rows.tolist(), is_payment.tolist(), strict=True)
                     ],
                     np.int64,

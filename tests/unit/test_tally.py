@@ -81,6 +81,21 @@ def test_figures_by_hand(setup):
     assert mine.per_day == 3.0
 
 
+def test_all_rules_together_count_each_event_once(setup):
+    """A fraud that two rules hold for is one fraud and one sum of money; its alerts are two."""
+    lines = [
+        json.dumps(payment(0, 0, "A01")).encode(),
+        json.dumps(payment(1, 1, "A02", "5.00")).encode(),
+    ]
+    prepared, core = traffic.prepared(setup, setup.pack)
+    tally, book = Tally(core, slow.IDS), LabelBook()
+    book.take([json.dumps(label(0, HOUR, "fraud", "A01")).encode()])
+    tally(core.apply(lines, ["", ""]))
+    together = scorecard.card(tally, prepared.pack, book, tested=slow.IDS, modes={}).together
+    assert (together.matches, together.alerts, together.fraud) == (2, 3, 2)
+    assert (together.frauds, together.recall, together.value_caught) == (1, 1.0, 80_000)
+
+
 def test_the_last_to_arrive_counts_whatever_time_it_names(setup):
     """A correction with an older time of its own is still a correction."""
     messages = [payment(0, 0), label(0, 30 * HOUR, "fraud"), label(0, 20 * HOUR, "genuine")]
