@@ -131,6 +131,8 @@ class Core:
             self.meanings.rule(rule)
         for name in self.setup.pack.features:
             self.meanings.column(name)
+        for name in self.setup.pack.lists:
+            self.meanings.list_content(name)
         return Compiled(self.setup, self.layout, self.ruleset, self.scoring, self.meanings)
 
     def _assemble(

@@ -35,6 +35,7 @@ class Meanings:
         self._columns: dict[str, str] = {}
         self._rules: dict[str, str] = {}
         self._specs: dict[str, Meaning] = {}
+        self._lists: dict[str, str] = {}
 
     def column(self, name: str) -> str:
         """The meaning of a field, attribute, feature or `convert(...)`; of anything else its name."""
@@ -60,6 +61,11 @@ class Meanings:
 
     def list_content(self, name: str) -> str:
         """What a list holds; no part of any other meaning."""
+        if name not in self._lists:
+            self._lists[name] = self._list_content(name)
+        return self._lists[name]
+
+    def _list_content(self, name: str) -> str:
         of = self._pack.lists[name]
         rows = [(r.value, r.from_us, r.until_us, *r.texts) for r in of.rows]
         content = sorted(map(repr, rows)) if rows else sorted(of.values)

@@ -123,6 +123,17 @@ class Round:
     files: Sequence[tuple[ControlFile, Mapping[str, object]]]
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A configuration record on its way to being durable; what is decided under it waits behind it like any round."""
+
+    link: Link
+    seq: int
+    config: str
+    core_us: int
+    at_us: int  # wall clock
+
+
 @dataclass(slots=True)
 class Runner:
     """One core, one source, one output folder.
@@ -155,7 +166,7 @@ class Runner:
     position: str = ""
     written_seq: int = 0  # one past the last record whose outcomes have left
     _written: str = ""  # position after the last round that was finished
-    _pending: Round | None = None
+    _pending: "Round | Change | None" = None
     # seconds of each batch, read to written
     _took_s: "array[float]" = field(default_factory=lambda: array("d"))
     _progress: Progress = field(default_factory=lambda: Progress(None, "msg", quiet=True))
@@ -243,8 +254,8 @@ class Runner:
         carried = hand_over(self.core, core)
         self.core = core
         with self.out.guarded():
-            write_config(self.ledger, core, self.clock, about, carried.evidence())
-        self.written_seq += 1
+            change = append_config(self.ledger, core, self.clock, about, carried.evidence())
+        self._pending = change
         self.keeper.settings = core.setup.configuration.settings
         for follow in self.followers:
             follow(core)
@@ -318,6 +329,12 @@ class Runner:
         """Wait until the round on its way is durable; write its outcomes, answers and log, and count it."""
         pending, self._pending = self._pending, None
         if pending is None:
+            return
+        if isinstance(pending, Change):
+            assert self.ledger is not None
+            with self.out.guarded():
+                finish_config(self.ledger, pending, self.clock)
+            self.written_seq += 1
             return
         outcome, watch = pending.outcome, pending.watch
         watch.restart()
@@ -402,31 +419,31 @@ class Runner:
         return True
 
 
-def write_config(
+def append_config(
     ledger: Ledger,
     core: Core,
     clock: Clock,
     about: Mapping[str, Any],
     evidence: Mapping[str, object],
-) -> None:
-    """Make durable that `core`, which has taken this one record in and no other since, decides from here on."""
+) -> Change:
+    """Write the record that `core`, which has taken it in and no other since, decides from here on; begin to sync."""
     now_us = clock.now_us()
     told = dict(about)
     found = {**told.pop("evidence", {}), **evidence}
-    record = {
-        "kind": "config",
-        "config": core.config,
-        "at": rfc3339(now_us),
-        **told,
-        "evidence": found,
-    }
+    at = rfc3339(now_us)
+    record = {"kind": "config", "config": core.config, "at": at, **told, "evidence": found}
     seq = core.seq - 1
     link = ledger.journal.append_config(seq, json.dumps(record, sort_keys=True).encode())
     ledger.journal.begin_sync()
+    return Change(link, seq, core.config, core.core_us, now_us)
+
+
+def finish_config(ledger: Ledger, change: Change, clock: Clock) -> None:
+    """Wait until a configuration record is durable, and cover it by the chain."""
     ledger.journal.wait()
-    done_us = clock.now_us()
+    done_us, at_us = clock.now_us(), change.at_us
     line = ledger.delivery.note(
-        seq, 1, arrived_us=now_us, decided_us=now_us, durable_us=done_us, published_us=done_us
+        change.seq, 1, arrived_us=at_us, decided_us=at_us, durable_us=done_us, published_us=done_us
     )
-    ledger.sealing.config = core.config
-    ledger.sealing.add(link, {DELIVERY: line}, core.core_us)
+    ledger.sealing.config = change.config
+    ledger.sealing.add(change.link, {DELIVERY: line}, change.core_us)

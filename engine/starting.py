@@ -39,7 +39,7 @@ from engine.ports import Source
 from engine.reload.board import Board
 from engine.reload.controller import Reloader
 from engine.reload.process import Helps
-from engine.runner import Ledger, Observer, Runner, write_config
+from engine.runner import Ledger, Observer, Runner, append_config, finish_config
 from engine.setup import Setup
 from engine.signing import Door
 from engine.totals import Totals
@@ -412,7 +412,8 @@ def _reconfigure(
     before = found.core.config
     key = key_of(setup.configuration.settings)
     core, carried = reconfigure(out.disk, out.root, found.core, setup, key=key)
-    write_config(ledger, core, clock, {"by": getpass.getuser()}, carried.evidence())
+    about = {"by": getpass.getuser()}
+    finish_config(ledger, append_config(ledger, core, clock, about, carried.evidence()), clock)
     found.core, found.setup = core, setup
     notes += [f"note: {note}" for note in carried.notes]
     notes.append(

@@ -80,6 +80,7 @@ class Reloader:
         self._work: dict[str, _Work] = {}
         self._looked_ns = 0
         self._collected = True
+        self._leaving: list[object] = []  # parts of the core before that hold on to each other
         self.is_busy = False
         self.needs_restart = False
         self.slices: list[int] = []
@@ -93,6 +94,8 @@ class Reloader:
 
     def step(self, runner: Runs) -> None:
         """Do a little of what is to be done."""
+        if self._leaving:
+            vars(self._leaving.pop()).clear()  # garbage in circles would never be looked for
         now_ns = self._clock.monotonic_ns()
         core = runner.core
         if core.proposals.version != self._version:
@@ -300,7 +303,8 @@ class Reloader:
         began_ns = self._clock.monotonic_ns()
         carried = runner.go_over(core, about)
         went_ns = self._clock.monotonic_ns()
-        gc.freeze()
+        self._leaving = [old.ruleset, old.decider]
+        gc.freeze()  # the new core stays: looking it through again and again would hold batches up
         self._calm_down()
         del self._work[work.config]
         self._look_whether_busy()
