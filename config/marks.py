@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any, TypeAlias, TypeGuard, TypeVar
 
 import msgspec
@@ -192,17 +193,34 @@ def read(path: Path, shown: str = "") -> MapNode:
 
 def read_text(path: Path, shown: str = "", bytes_max: int = BYTES_MAX) -> str:
     """Return the text of a UTF-8 file, byte order mark or not; raise ConfigError."""
+    return decoded(read_bytes(path, shown, bytes_max), shown or str(path))
+
+
+def read_bytes(path: Path, shown: str = "", bytes_max: int = BYTES_MAX) -> bytes:
+    """Return the bytes of a file, if they are not too many; raise ConfigError.
+
+    Only of a file: a device has no end, and a pipe may never begin.
+    """
     file = shown or str(path)
     try:
-        raw = path.read_bytes()
+        status = path.stat()
+        if not S_ISREG(status.st_mode):
+            raise ConfigError("cannot be read: it is not a file", file)
+        with path.open("rb") as stream:
+            raw = stream.read(bytes_max + 1)
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", file) from None
     if len(raw) > bytes_max:
         raise ConfigError(
-            f"the file has {len(raw)} bytes, at most {bytes_max} are read",
+            f"the file has {max(status.st_size, len(raw))} bytes, at most {bytes_max} are read",
             file,
             fix="split it; put long lists into CSV files",
         )
+    return raw
+
+
+def decoded(raw: bytes, file: str) -> str:
+    """Return the text of UTF-8 bytes; raise ConfigError with the line of the first that is none."""
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -40,7 +40,7 @@ def numbers(version: str) -> tuple[int, ...]:
     ((4, 2, 0), ())
     """
     parts = version.split(".")
-    return tuple(map(int, parts)) if all(p.isdecimal() for p in parts) else ()
+    return tuple(map(int, parts)) if all(p.isdecimal() and len(p) < 10 for p in parts) else ()
 
 
 def fits(version: str, least: tuple[int, ...]) -> bool:

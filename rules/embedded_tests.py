@@ -179,7 +179,7 @@ class Tests:
         if r.map is not None and "every" not in r.map:
             what = 'a list of values needs "every:", the time between two of them'
             self.findings.at("WR022", node, what, "write for instance every: 1m")
-        n = min(sizes.pop(), EVENTS_MAX)
+        n = min(sizes.pop(), EVENTS_MAX + 1)  # one too many is reported
         return [
             {k: v[i] if isinstance(v, tuple) else v for k, v in fields.items()} for i in range(n)
         ]
@@ -187,7 +187,9 @@ class Tests:
     def _expected_features(self, r: Reader) -> dict[str, Entry]:
         found: dict[str, Entry] = {}
         entries = r.entries("expect_features")
-        known = tuple(self.scope.known()) if entries else ()  # 300 names, and most events expect none
+        known = (
+            tuple(self.scope.known()) if entries else ()
+        )  # 300 names, and most events expect none
         for key, value in entries:
             if key.value not in known:
                 hint = did_you_mean(key.value, known, "")

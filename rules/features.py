@@ -35,6 +35,7 @@ _NUMERIC: Final = frozenset({NUMBER, MONEY, DURATION})
 _NO_ARGUMENT: Final = frozenset({"count", "decayed_count", "time_since_first", "time_since_last"})
 _SEEN: Final = frozenset({"first", "last", "time_since_first", "time_since_last"})
 _DAY_US: Final = 86_400_000_000
+LEVELS_MAX: Final = 20  # of names that are made of names
 LAST_MAX: Final = 1_000  # events that a feature may look at one by one
 CALENDAR_US: Final = {"day": _DAY_US, "week": 7 * _DAY_US, "month": 31 * _DAY_US}
 
@@ -70,6 +71,7 @@ class Names:
     features: dict[str, Feature] = field(default_factory=dict)
     _typed: dict[str, Named] = field(default_factory=dict)
     _open: list[str] = field(default_factory=list)
+    _levels: dict[str, int] = field(default_factory=dict)
 
     def known(self) -> Iterable[str]:
         yield from self.sources
@@ -104,11 +106,27 @@ class Names:
         if name not in self._typed:
             if name in self._open:
                 return self._circle(name)
+            if len(self._open) >= LEVELS_MAX:
+                return self._too_deep(self.sources[name])
             self._open.append(name)
             typed = self._type(self.sources[name])
             self._open.pop()
             self._typed.setdefault(name, typed)
         return self._typed[name]
+
+    def level(self, name: str) -> int:
+        """On how many names, one made of the next, a name rests; 0 for a field."""
+        if name in self.sources:
+            return self._levels.get(name, 0)
+        return self.outer.level(name) if self.outer is not None else 0
+
+    def _rests_on(self, found: Tree | AggregateText) -> int:
+        return 1 + max(map(self.level, _names_in(found)), default=0)
+
+    def _too_deep(self, source: Source) -> Named:
+        what = f"{source.kind} {source.name} rests on more than {LEVELS_MAX} names, one made of the next"
+        self.findings.at("WR117", source.key, what, "make it of fields, or of fewer names")
+        return Named(Node("const", Type(UNKNOWN)))
 
     def type_all(self) -> None:
         for name in self.sources:
@@ -133,6 +151,11 @@ class Names:
             found, problems = parse(written)
         checker = Checker(written, source.scope, text)
         self._check_approx(source, found)
+        for name in _names_in(found):
+            checker.scope.resolve(name, found.span)
+        self._levels[source.name] = self._rests_on(found)
+        if self._levels[source.name] > LEVELS_MAX:
+            return self._too_deep(source)
         if isinstance(found, AggregateText):
             feature = aggregate(found, source, checker, self.retention_us)
             text.problems(problems, checker.money_literals, source.scope.currency)
@@ -176,6 +199,14 @@ class Names:
             return Named(Node("column", kind, value=source.name))
         self.features[source.name] = feature
         return Named(Node("column", feature.type, value=source.name))
+
+
+def _names_in(found: Tree | AggregateText) -> list[str]:
+    """The names that a macro or feature reads."""
+    trees: list[Tree] = [found] if isinstance(found, Tree) else list(found.args)
+    if isinstance(found, AggregateText) and found.where is not None:
+        trees.append(found.where)
+    return [t.value for tree in trees for t in tree.walk() if t.op == "name"]
 
 
 def _plain_feature(source: Source, node: Node) -> Feature:

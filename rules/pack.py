@@ -260,10 +260,10 @@ def _read_files(path: Path, findings: Findings, content: _Content) -> list[_File
         relative = file.relative_to(path).as_posix()
         shown = str(path / relative)
         reader = None
-        raw = file.read_bytes()
-        content.hashes[prefix + relative] = hashlib.sha256(raw).hexdigest()
         try:
-            text = marks.read_text(file, shown)
+            raw = marks.read_bytes(file, shown)
+            content.hashes[prefix + relative] = hashlib.sha256(raw).hexdigest()
+            text = marks.decoded(raw, shown)
         except ConfigError as error:
             source = marks.Source.of("", shown)
             findings.add(at_range("WR009", source, 0, 1, error.what, error.fix))

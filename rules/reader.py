@@ -24,6 +24,7 @@ from rules.tree import Span
 from rules.types import date_us
 
 NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
+UNKNOWN_MAX: Final = 100  # keys of one mapping that are reported
 ID: Final = re.compile(r"[A-Z][A-Z0-9]*(?:-[A-Z0-9]+)*")
 
 
@@ -279,9 +280,13 @@ class Reader:
         if self.map is None:
             return
         known = language.order(self.shape)
+        n_unknown = 0
         for name in self.map.keys.values():
             key = name.value
             if key not in self.shape:
+                n_unknown += 1
+                if n_unknown > UNKNOWN_MAX:  # the rest is of the same kind
+                    break
                 hint = did_you_mean(key, known, "") or "known: " + ", ".join(known)
                 self.findings.at("WR020", name, f'{self.called} has no key "{key}"', hint)
             elif self.shape.key(key).since > language.VERSION:

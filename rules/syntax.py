@@ -33,6 +33,8 @@ from rules.tree import Span
 CHARS_MAX: Final = 4_096
 NODES_MAX: Final = 200
 DEPTH_MAX: Final = 40
+DURATION_CHARS_MAX: Final = 64
+DURATION_US_MAX: Final = 10_000 * 365 * 86_400_000_000  # ten thousand years
 
 AGGREGATES: Final = frozenset(
     {
@@ -145,10 +147,11 @@ def parse_feature(text: str) -> tuple[Tree | AggregateText, list[Problem]]:
 
 
 def duration_us(text: str) -> int | None:
-    """Return the microseconds of `1h30m`, or None for what is no duration."""
-    if not re.fullmatch(r"(?:[0-9]+(?:ms|s|m|h|d|w))+", text):
+    """Return the microseconds of `1h30m`, or None for what is no duration, or longer than any calendar."""
+    if len(text) > DURATION_CHARS_MAX or not re.fullmatch(r"(?:[0-9]+(?:ms|s|m|h|d|w))+", text):
         return None
-    return sum(int(n) * _UNITS_US[u] for n, u in re.findall(r"([0-9]+)(ms|s|m|h|d|w)", text))
+    us = sum(int(n) * _UNITS_US[u] for n, u in re.findall(r"([0-9]+)(ms|s|m|h|d|w)", text))
+    return us if us <= DURATION_US_MAX else None
 
 
 def tokens(text: str) -> list[Token]:
@@ -789,7 +792,11 @@ class _Parser:
     def literal(self, token: Token) -> Tree:
         start = token.span.start
         if token.kind == "duration":
-            return self.node("duration", (), start, str(duration_us(token.text)))
+            us = duration_us(token.text)
+            if us is None:
+                what = "a duration is at most ten thousand years"
+                self.report("WR116", token.span, what, "write a shorter one")
+            return self.node("duration", (), start, str(us or 0))
         if token.kind in ("num", "int"):
             if token.unit == "comma" and self.now.kind == "currency":
                 unit = self.take().text

@@ -1,5 +1,6 @@
 """Lists and tables of a pack: content is data, read and checked here."""
 
+import contextlib
 import re
 from pathlib import Path
 from typing import Final
@@ -135,8 +136,9 @@ def _find(root: Path, name: str) -> Path | None:
     """Look in the pack, then in the configuration folder around it; never outside of both."""
     for base in (root, root.parent.parent):
         path = base / name
-        if path.is_file() and path.resolve().is_relative_to(base.resolve()):
-            return path
+        with contextlib.suppress(OSError):  # a name that no file can have
+            if path.is_file() and path.resolve().is_relative_to(base.resolve()):
+                return path
     return None
 
 

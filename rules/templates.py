@@ -12,7 +12,7 @@ from rules.check.suggest import did_you_mean
 from rules.definitions import ListDefinition, Template
 from rules.lists import ADDED_COLUMNS
 from rules.render import text_of
-from rules.syntax import Problem, Tree, parse
+from rules.syntax import CHARS_MAX, Problem, Tree, parse
 from rules.tree import CODED, DURATION, GEO, MONEY, NUMBER, TEXT, Node, Span, Type
 from rules.types import UNKNOWN, Checker, Report, Scope
 
@@ -31,6 +31,10 @@ def read(
     text: str, scope: Scope, report: Report, problems: Callable[[list[Problem], Checker], None]
 ) -> Template:
     """Read a template; what is wrong with it is reported at its place in `text`."""
+    if len(text) > CHARS_MAX:
+        what = f"a template has at most {CHARS_MAX:,} characters, this one has {len(text):,}"
+        report("WR117", Span(0, 1), what, "shorten it")
+        text = ""
     parts: list[str | tuple[Node, str]] = [""]
     at = 0
     while at < len(text):

@@ -20,6 +20,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from itertools import chain
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
@@ -437,7 +438,7 @@ class Checker:
             return f"write in @{name} for the list", ""
         if name in scope.tables:
             return f"write {name}[{scope.tables[name].key}] for the table", ""
-        guess = nearest(name, (*scope.known(), *scope.schema.columns))
+        guess = nearest(name, chain(scope.known(), scope.schema.columns))
         if guess:
             return f'did you mean "{guess}"?', guess
         for column in scope.schema.columns.values():
