@@ -7,7 +7,7 @@ is made where the settings say what to expect, and with --cost.
 import argparse
 import sys
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -107,7 +107,9 @@ def _run(arguments: argparse.Namespace) -> int:
 def _as_of_us(text: str | None, loaded: "Loaded") -> int:
     """Midnight of a day in the zone of the packs; now, if none was named."""
     if text is None:
-        return int(datetime.now(UTC).timestamp() * 1e6)
+        from engine.clock import SystemClock
+
+        return SystemClock().now_us()
     zone = loaded.workshop.head.scope.zone if loaded.workshop is not None else ZoneInfo("UTC")
     try:
         day = date.fromisoformat(text)
