@@ -405,6 +405,8 @@ class Runner:
     def _take_commands(self, progress: Progress) -> bool:
         """Take what was dropped into control/; whether there was anything."""
         assert self.control is not None
+        if self.control.door is not None:  # a reload may name other people
+            self.control.door.people = self.core.setup.configuration.people
         files = self.control.take(min(self._room(), COMMANDS_MAX))
         if not files:
             return False

@@ -453,3 +453,29 @@ def test_what_ended_is_forgotten_after_the_span_of_automation():
     bench.batch([TICK | {"at": 30 * DAY + HOUR}, command("acknowledge", restriction_id=id_)])
     assert [answer["ok"] for answer in bench.answers] == [True, False]
     assert bench.decider._registry.all() == []
+
+
+@pytest.mark.parametrize(
+    "entity", ["account", "card", "customer", "device", "merchant", "terminal"]
+)
+@pytest.mark.parametrize("level", ["watch", "limit", "amount_hold", "no_debit", "no_credit", "full_freeze"])  # fmt: skip
+def test_every_level_of_every_entity_lives_its_whole_life(entity, level):
+    """Imposed by a rule, sent, acknowledged, demanding what it demands, and over at its end with a command each."""
+    amount = {"amount_minor": 500} if level in ("limit", "amount_hold") else {}
+    asks = restrict(entity, level, hours=1, **amount)
+    bench = Bench(rule("A", asks), effect="enforce")
+    names = {name: f"{name}1" for name in ("account", "card", "customer", "device", "merchant", "terminal")}  # fmt: skip
+    bench.batch([fires("A", at=0, **names)])
+    [command_line] = bench.lines("commands")
+    assert command_line["entity"] == {entity: f"{entity}1"}
+    ack = command("acknowledge", command_id=command_line["command_id"])
+    out, into = (fires(at=MINUTE, direction=way, **names) for way in ("out", "in"))
+    other = fires(at=MINUTE, **names | {entity: "other"})
+    bench.batch([ack, out, into, other, out | {"at": HOUR}])
+    blocked = {"watch": (0, 0), "no_credit": (0, 1), "full_freeze": (1, 1)}.get(level, (1, 0))
+    told = ["hold" if is_blocked else "approve" for is_blocked in blocked]
+    assert bench.decisions()[1:] == [*told, "approve", "approve"]
+    assert [line["verb"] for line in bench.lines("commands")] == ["restrict", "expired"]
+    [known] = bench.decider.restrictions
+    states = [state for state, _, _ in known.edges]
+    assert states == ["proposed", "sent", "active", "expired"]
