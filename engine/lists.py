@@ -189,7 +189,9 @@ class Lists:
         seqs |= {
             counts_from(first + row)
             for row, said in batch.objects.items()
-            if batch.kind[row] == COMMAND and said.get("command") in COMMANDS
+            if batch.kind[row] == COMMAND
+            and isinstance(name := said.get("command"), str)
+            and name in COMMANDS
         }
         return sorted(seq - first for seq in seqs if first < seq < last)
 
