@@ -297,7 +297,7 @@ class Reloader:
             "approved_by": proposal.approved_by,
             "reason": proposal.reason,
             "proposed": proposal.seq,
-            "evidence": {name: told[name] for name in ("tests", "tested", "untested")},
+            "evidence": {name: told[name] for name in ("tests", "tested", "untested", "warnings")},
         }
         old = runner.core
         began_ns = self._clock.monotonic_ns()

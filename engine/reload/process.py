@@ -20,7 +20,7 @@ from typing import Any, Final, Protocol, TypeAlias
 from engine.clock import SystemClock
 from engine.durable.disk import RealDisk
 from engine.reload.watching import LOOK_EVERY_US, Watcher
-from engine.reload.workshop import RunTests, Workshop, frames
+from engine.reload.workshop import Lint, RunTests, Workshop, frames
 
 Told: TypeAlias = dict[str, Any]
 
@@ -129,14 +129,14 @@ class Beside:
         del self._arrived[:at]
 
 
-def serve(root: Path, run_tests: RunTests) -> int:
+def serve(root: Path, run_tests: RunTests, lint: Lint) -> int:
     """Answer requests on standard input until it ends; returns the exit status."""
     if hasattr(os, "nice"):
         os.nice(NICENESS)
     out = os.dup(1)
     os.dup2(2, 1)  # what anybody prints is for people
     _widen(out)
-    workshop, clock = Workshop(RealDisk(), root, run_tests), SystemClock()
+    workshop, clock = Workshop(RealDisk(), root, run_tests, lint), SystemClock()
     watcher: Watcher | None = None
     pending = bytearray()
     while True:

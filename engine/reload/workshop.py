@@ -34,6 +34,8 @@ from rules.definitions import Rule
 Told: TypeAlias = dict[str, Any]
 # Runs the embedded tests of some rules of a configuration: how many ran, and what failed, a line each.
 RunTests: TypeAlias = Callable[[Setup, Sequence[Rule]], tuple[int, list[str]]]
+# Looks for everything else that is odd in a configuration: errors, a line each, and how many warnings there are.
+Lint: TypeAlias = Callable[[Setup], tuple[list[str], int]]
 
 FAILURES_SHOWN: Final = 3
 FOLDER_FIXED: Final = ("durability", "encryption")  # an output folder is begun with them
@@ -43,8 +45,14 @@ AT_START: Final = ("root_copy", "segment_bytes", "message_bytes_max")  # read wh
 class Workshop:
     """Checks and compiles configurations for the engine that writes the output folder `root`."""
 
-    def __init__(self, disk: Disk, root: Path, run_tests: RunTests) -> None:
-        self._disk, self._root, self._run_tests = disk, root, run_tests
+    def __init__(
+        self,
+        disk: Disk,
+        root: Path,
+        run_tests: RunTests,
+        lint: Lint = lambda _: ([], 0),
+    ) -> None:
+        self._disk, self._root, self._run_tests, self._lint = disk, root, run_tests, lint
         self._setups: dict[str, Setup] = {}
         self._pieces: dict[str, list[bytes]] = {}
 
@@ -71,17 +79,21 @@ class Workshop:
         active = self._stored(str(request["active"]))
         _refuse(active, setup)
         budget.refuse(setup)
+        errors, n_warnings = self._lint(setup)
+        if errors:
+            raise ConfigError(
+                f"the rules have {len(errors)} errors",
+                why=_first(errors),
+                fix="see them in full with: weir rules check",
+            )
         before, now = Meanings(active), Meanings(setup)
         known = {rule.id: before.rule(rule) for rule in active.pack.rules}
         changed = [rule for rule in setup.pack.rules if known.get(rule.id) != now.rule(rule)]
         n_tests, failures = self._run_tests(setup, changed)
         if failures:
-            more = len(failures) - FAILURES_SHOWN
             raise ConfigError(
                 f"{len(failures)} of {n_tests} tests of rules that are new or changed fail",
-                why="\n       ".join(
-                    [*failures[:FAILURES_SHOWN], *([f"and {more} more"] if more > 0 else [])]
-                ),
+                why=_first(failures),
                 fix="see them in full with: weir rules test",
             )
         shapes = msgspec.convert(request.get("shapes", []), list[Shape])
@@ -90,6 +102,7 @@ class Workshop:
         self._setups[config] = setup
         return {
             "tests": n_tests,
+            "warnings": n_warnings,
             "tested": [rule.id for rule in changed if rule.tests],
             "untested": [rule.id for rule in changed if not rule.tests],
             "notes": list(setup.notes) + _at_next_start(active, setup),
@@ -178,6 +191,12 @@ def _has_changed(config: str, found: str, folder: str) -> ConfigError:
         why=f"they are {found[:19]}... now" if found else "they were saved anew in this moment",
         fix="propose them again",
     )
+
+
+def _first(lines: Sequence[str]) -> str:
+    more = len(lines) - FAILURES_SHOWN
+    shown = [*lines[:FAILURES_SHOWN], *([f"and {more} more"] if more > 0 else [])]
+    return "\n       ".join(shown)
 
 
 def _said(error: BaseException) -> Told:

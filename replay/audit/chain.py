@@ -9,9 +9,10 @@
     access.ndjson   by its own chain (replay/audit/access.py)
 
 Not covered: control/ (what was dropped in stands in the journal; the copies and answers beside are for convenience),
-names that no part of Weir uses, and whatever stands behind the last seal of a run that was not stopped in order: that
-is derived again by the other half (replay/audit/derived.py). A whole chain says that the folder is consistent with
-itself; only a root that was kept elsewhere says that it is the one that was written.
+locks of rule packs (they change no outcome), names that no part of Weir uses, and whatever stands behind the last seal
+of a run that was not stopped in order: that is derived again by the other half (replay/audit/derived.py). A whole chain
+says that the folder is consistent with itself; only a root that was kept elsewhere says that it is the one that was
+written.
 """
 
 import json
@@ -348,7 +349,7 @@ def _flaws_of_config(disk: Disk, folder: Path) -> Iterator[tuple[str, str]]:
     hashes = {
         path.relative_to(folder).as_posix(): sha256_of(disk, path)
         for path in _files_below(disk, folder)
-        if path != folder / OVERRIDES_FILE
+        if path != folder / OVERRIDES_FILE and path.suffix not in settings.BESIDE
     }
     try:
         content = disk.read(folder / OVERRIDES_FILE)

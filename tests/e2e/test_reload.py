@@ -266,3 +266,17 @@ def test_a_kill_on_the_way_changes_nothing(bank, tmp_path, wait_s):
     for stream in STREAMS:
         assert (engine.out / f"{stream}.ndjson").exists()
     is_whole(engine.out)
+
+
+def test_what_the_checks_alone_can_tell_is_refused_too(bank, tmp_path, capsys):
+    """A body that changed without another version is an error of `weir rules check`, not of reading the pack."""
+    assert weir("rules", "lock", bank / "packs" / "one", "--config", bank) == 0
+    other = edited(tmp_path, "other", LOWER)
+    (other / "packs" / "one" / "rules.lock").write_bytes(
+        (bank / "packs" / "one" / "rules.lock").read_bytes()
+    )
+    with Engine(bank, tmp_path / "out") as engine:
+        assert weir("rules", "activate", engine.out, other, "--by", "m.keller", "--wait") == 1
+        assert "WR325" in capsys.readouterr().err
+        engine.stop()
+    is_whole(engine.out)
