@@ -90,7 +90,7 @@ class HeldBook:
     def outlive(self, id_: str) -> None:
         """Forget what ended long ago."""
         held = self._by_seq.pop(int(id_), None)
-        if held is not None:
+        if held is not None and self._of[held.account, held.transaction_id] == held.seq:
             del self._of[held.account, held.transaction_id]
 
     def all(self) -> list[Held]:

@@ -141,3 +141,15 @@ def test_what_waits_goes_on_waiting_after_a_restart():
     calm = Bench(rule("A", action("hold", **HOLD))).run(rows)
     broken = Bench(rule("A", action("hold", **HOLD))).run(rows[:2]).restart().run(rows[2:])
     assert broken.streams == calm.streams
+
+
+def test_an_identity_that_is_used_again_after_it_was_forgotten_stands_for_the_new_one():
+    """Transactions are remembered for a time (`remember`); the old outcome ends without touching the new hold."""
+    settings = loose(outcomes_kept="1d")
+    bench = Bench(rule("A", action("hold", for_us=HOUR)), settings=settings)
+    twice = {"id": "t-0"}
+    bench.batch([fires("A", at=0, **twice), fires("A", at=24 * HOUR + HOUR // 2, **twice)])
+    bench.batch([TICK | {"at": 25 * HOUR}])
+    bench.batch([command("resolve", **WHO, **about(), outcome="approve")])
+    assert bench.answers[0]["ok"] is True
+    assert [held.seq for held in bench.decider.held] == [1]
