@@ -133,11 +133,6 @@ class Scoring:
             if name == self.champion == other.champion:
                 self._calibrator = other._calibrator  # noqa: SLF001
 
-    def leave_out(self, names: Iterable[str]) -> None:
-        """Forget the models `names`: they are adopted from another before anything is scored."""
-        for name in names:
-            del self._models[name]
-
     def load(self, saved: Mapping[str, NDArray[Any]]) -> None:
         if self._calibrator is not None:
             self._calibrator.load(under(saved, "calibration"))
