@@ -19,6 +19,7 @@ from engine.core import Core
 from engine.durable.disk import RealDisk
 from engine.durable.holding import only_writer
 from engine.durable.output import OutputFolder
+from engine.garbage import rare_collection
 from engine.memory import MemoryGuard
 from engine.metrics import Metrics
 from engine.ports import Source
@@ -27,7 +28,7 @@ from engine.quality import FLAWS, of_run, table
 from engine.reload.process import Beside
 from engine.runner import Observer, StopRequest
 from engine.setup import Setup
-from engine.starting import open_engine
+from engine.starting import Engine, open_engine
 from engine.windows import budget, usage
 
 
@@ -102,8 +103,11 @@ def execute(
     source: Source,
     *,
     observe: Callable[[Core], Sequence[Observer]] = lambda _core: (),
+    attach: Callable[[Engine, contextlib.ExitStack], None] = lambda _engine, _stack: None,
 ) -> dict[str, Any]:
     """Run `source` through a core into the output folder of `job`; return the summary, which is written there too.
+
+    attach : told of the engine before it runs; what it leaves on the stack is undone in the end
 
     Raises `StateError` if the folder holds another run and `resume` is not set, cannot be gone on with, or is being
     written by another process.
@@ -160,9 +164,11 @@ def execute(
         for note in () if job.quiet else (*engine.notes, *_from_where(job, runner.position)):
             print(note, file=sys.stderr)
         runner.core.warm_up()
+        attach(engine, stack)
         if job.metrics_port:
             metrics.serve(job.metrics_port)
         warm_ns = clock.monotonic_ns()
+        stack.enter_context(rare_collection())
         with StopRequest() as stop, Progress(job.total, "msg", quiet=job.quiet) as progress:
             guard.stop = stop
             runner.run(progress, stop)

@@ -8,10 +8,8 @@ of the time, but for a list that the pack in question has changed against the ne
 one counts as drafted, throughout. Settings, schema and rates are those of the newest configuration, or of `--config`.
 """
 
-import gc
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -30,6 +28,7 @@ from engine.durable.journal import read_journal
 from engine.durable.output import JOURNAL
 from engine.durable.rederive import ConfigRecord, blocks
 from engine.durable.sealing import GRID
+from engine.garbage import rare_collection
 from engine.ports import Messages
 from engine.progress import Progress
 from engine.setup import Setup, models_for
@@ -43,7 +42,6 @@ from rules.pack import derived_fields
 from rules.tree import CATEGORY, ID, Node
 from rules.types import column_type
 
-COLLECT_EVERY: Final = 50_000  # objects between two looks for garbage; batches make no circles
 _NOT_CONTENT: Final = frozenset({"place", "origin", "owner", "review_by_us"})
 
 
@@ -275,7 +273,7 @@ def drive(
         budget.refuse(lane.setup)
         lane.core.warm_up()
     begins = from_us is None
-    with Progress(traffic.total, "msg", quiet=quiet) as progress, _rare_collection():
+    with Progress(traffic.total, "msg", quiet=quiet) as progress, rare_collection():
         for piece in traffic.pieces():
             if piece.lists is not None:
                 for lane in lanes:
@@ -350,17 +348,3 @@ def _part(piece: Piece, first: int, last: int) -> Piece:
         ),
         piece.seq0 + first if piece.seq0 >= 0 else -1,
     )
-
-
-@contextmanager
-def _rare_collection() -> Iterator[None]:
-    """Have Python look for circles of garbage less often: batches make many objects, and none."""
-    before = gc.get_threshold()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(COLLECT_EVERY, *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()
