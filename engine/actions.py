@@ -77,7 +77,7 @@ class Actions:
         self._breakers = breakers
         self._reports = reports
         self._lists = lists
-        self._calendar = Calendar(pack, zone(pack.timezone))
+        self._calendar = Calendar(lists, zone(pack.timezone))
         self._digits = exponent(pack.currency)
         self.subjects = tuple(
             layout[name] for name in RESTRICTABLE if name in layout and layout[name].is_code
@@ -280,9 +280,13 @@ class Actions:
             return True
         if len({plan.rule.reason for plan, _ in verdict.fired}) >= settings.evidence_rules > 0:
             return True
-        partners = {self.text_of(work, row, name) for name in PARTNERS} - {None}
-        lists = (self._pack.lists.get(name) for name in settings.evidence_lists)
-        return any(known is not None and partners & known.values for known in lists)
+        partners = {self.text_of(work, row, name) for name in PARTNERS}
+        time_us = int(work.inputs.event_time_us[row])
+        return any(
+            partner is not None and self._lists.holds(name, partner, time_us)
+            for name in settings.evidence_lists
+            for partner in partners
+        )
 
     def _full_cap(
         self, rule: Rule, k: int, domain: str, entity: str, now_us: int
@@ -451,7 +455,8 @@ class Actions:
         inputs = work.inputs
         about = self._about(work, row, rule, action.report)
         entity = {name: self.text_of(work, row, name) for name in action.by}
-        day = self._calendar.day(int(inputs.event_time_us[row]))
+        time_us = int(inputs.event_time_us[row])
+        day = self._calendar.day(time_us)
         report_id, revision = self._reports.number(
             action.report,
             list(entity.items()),
@@ -477,7 +482,7 @@ class Actions:
             "currency": about["currency"],
             "title": self._title(work, row, action),
             "reason": rule.reason,
-            "due_by": self._calendar.due_by(action, day).isoformat(),
+            "due_by": self._calendar.due_by(action, day, time_us).isoformat(),
         }
         work.out.reports.append(line(record))
 

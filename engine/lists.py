@@ -23,7 +23,7 @@ from engine.batch import COMMAND, Batch
 from rules.check.suggest import did_you_mean
 from rules.definitions import ListDefinition, ListRow, Pack
 from rules.list_files import expanded
-from rules.lists import contains, row_at
+from rules.lists import contains, holds, row_at
 from rules.tree import NUMBER
 
 GRID: Final = 256  # seq from which to which nothing that is added counts
@@ -244,6 +244,12 @@ class Lists:
             for _, held in sorted(values.items())
             for row in held
         ]
+
+    def holds(self, name: str, value: str, time_us: float | None) -> bool:
+        """Whether a text is in a list at a time, by a row of the pack or one that was added and counts."""
+        if holds(self._lists[name], value, time_us):
+            return True
+        return any(row.row.holds_at(time_us) for row in self._rows.get(name, {}).get(value, ()))
 
     def find(self, name: str, value: str | float, time_us: float | None) -> Added | None:
         """The added row that holds for a value at a time."""

@@ -16,8 +16,9 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from engine.lists import Lists
 from engine.outcomes import short_id
-from rules.definitions import Action, Pack
+from rules.definitions import Action
 
 KEPT_DAYS: Final = 31
 SATURDAY: Final = 5
@@ -82,16 +83,16 @@ class ReportBook:
 class Calendar:
     """Local days of a pack, and the working days that its lists make of them."""
 
-    def __init__(self, pack: Pack, zone: ZoneInfo) -> None:
+    def __init__(self, lists: Lists, zone: ZoneInfo) -> None:
         self._zone = zone
-        self._lists = {name: known.values for name, known in pack.lists.items()}
+        self._lists = lists
 
     def day(self, time_us: int) -> date:
         """The local day of a time, microseconds UTC."""
         return (_EPOCH + timedelta(microseconds=time_us)).astimezone(self._zone).date()
 
-    def due_by(self, action: Action, day: date) -> date:
-        """The last day on which a report about `day` is in time.
+    def due_by(self, action: Action, day: date, time_us: int) -> date:
+        """The last day on which a report about `day` is in time, by what lists say at `time_us`, that of the event.
 
         n working days: the n-th one after the day. A duration counts from the day's local midnight.
         """
@@ -101,12 +102,13 @@ class Calendar:
         left = action.due_working_days
         while left:
             day += _DAY
-            left -= self.is_working(action, day)
+            left -= self.is_working(action, day, time_us)
         return day
 
-    def is_working(self, action: Action, day: date) -> bool:
+    def is_working(self, action: Action, day: date, time_us: int) -> bool:
         """Monday to Friday but holidays, and the weekend days that a list makes up for them."""
         text = day.isoformat()
-        if text in self._lists.get(action.workdays, ()):
+        if action.workdays and self._lists.holds(action.workdays, text, time_us):
             return True
-        return day.weekday() < SATURDAY and text not in self._lists.get(action.holidays, ())
+        is_holiday = bool(action.holidays) and self._lists.holds(action.holidays, text, time_us)
+        return day.weekday() < SATURDAY and not is_holiday

@@ -40,6 +40,7 @@ FREEZE_MAX_US: Final = 72 * 3_600_000_000
 DUE_MAX_US: Final = 3_650 * 86_400_000_000
 _HARD: Final = frozenset({"no_debit", "no_credit", "full_freeze"})
 _WORKING_DAYS: Final = re.compile(r"([0-9]{1,3}) working days?")
+_SPAN: Final = re.compile(r"(?:[0-9]+(?:ms|s|m|h|d|w))+")
 
 
 class Actions:
@@ -204,7 +205,7 @@ class Actions:
         if us and us <= DUE_MAX_US:
             return 0, us
         what = f'due "{node.value}" says no time'
-        if us:
+        if us != 0 and _SPAN.fullmatch(node.value):
             what = f'due "{node.value}" is more than ten years'
         self.findings.at("WR025", node, what, "write for instance 5 working days, 10d or 24h")
         return 0, 0

@@ -11,6 +11,7 @@ from engine.lists import GRID, counts_from
 from rules.explain import Evaluator, frame_reader
 from tests import factories
 from tests.unit.test_carry import ALONE, configure  # noqa: F401 - a fixture
+from tests.unit.test_carry import rule as carrying
 
 FEATURES = """\
   listed_1h: count() by account over 1h where counterparty in @watch
@@ -311,6 +312,29 @@ def test_a_batch_that_was_cut_comes_back_whole(configure):  # noqa: F811
     assert (cut.counts, cut.answers) == (uncut.counts, uncut.answers)
     assert cut.streams["dead_letters"] == uncut.streams["dead_letters"]
     assert cut.admitted.first_seq
+
+
+def test_a_list_is_evidence_only_while_it_holds_the_counterparty(configure):  # noqa: F811
+    """Rows with dates, and rows that were added: both by the time of the event."""
+    actions = "      - restrict: {entity: account, level: no_debit, for: 1h, max_per_hour: 99}\n"
+    adds = RULES[: RULES.index("  - id: SEE-001")].format(cap=9)
+    features = FEATURES.format(row=", {value: W1, valid_until: 2026-03-02T10:30:00Z}")
+    ready = configure(
+        features,
+        rules=adds + carrying(when="amount == 7", actions=actions),
+        models=ALONE,
+        settings="lateness: 1h\ndecisions: {evidence_lists: [watch]}",
+    )
+    core = Core(ready)
+    run(core, [paid(0, 0, "X1", "950.00"), *(paid(k, 1, "X2") for k in range(1, GRID))])
+    asked = [("W0", 1900), ("W1", 1799), ("W1", 1800), ("X1", 1799), ("X1", 1800), ("X2", 5)]
+    lines = [
+        factories.line(paid(500 + k, second, to, "7.00", account=f"A{k}"))
+        for k, (to, second) in enumerate(asked)
+    ]
+    commands = core.apply(lines, ["x"] * len(lines)).streams["commands"].splitlines()
+    held = [json.loads(command)["entity"]["account"] for command in commands]
+    assert held == ["A0", "A1", "A3"]
 
 
 def test_the_walk_of_an_explanation_sees_rows_that_were_added(configure):  # noqa: F811

@@ -1,13 +1,14 @@
 """Reports to an authority: what is one report, when it is due, and that no decision depends on it."""
 
 import json
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
 
 from engine.reports import KEPT_DAYS
 from rules.check.findings import as_text
-from rules.definitions import ListDefinition
+from rules.definitions import ListDefinition, ListRow
 from rules.tree import Node, Type
 from tests.deciding import (
     DAY,
@@ -299,6 +300,32 @@ def test_working_days_leave_out_weekends_and_holidays_and_take_in_made_up_days(d
     assert due(day, n, holidays=holidays) == naive(day, n, holidays, [])
     assert due(day, n, workdays=workdays) == naive(day, n, [], workdays)
     assert due(day, n, holidays=holidays, workdays=workdays) == naive(day, n, holidays, workdays)
+
+
+def test_a_day_is_a_holiday_while_its_row_holds():
+    """What the list says at the time of the event, which is 10:00 UTC on 2 March."""
+    at = 1_772_445_600_000_000
+
+    def listed(*rows):
+        values = frozenset(row.value for row in rows)
+        return ListDefinition("d", Type("text"), values, PLACE, rows=rows, is_dated=True)
+
+    for start, end, expected in [
+        (at, None, "2026-03-04"),
+        (at + 1, None, "2026-03-03"),
+        (None, at + 1, "2026-03-04"),
+        (None, at, "2026-03-03"),
+    ]:
+        lists = {"holidays": listed(ListRow("2026-03-03", start, end)), "workdays": listed()}
+        asked = report(due_working_days=1, holidays="holidays", workdays="workdays")
+        bench = Bench(rule("A", asked), lists=lists)
+        bench.batch([cash("A", at=0)])
+        assert bench.lines("reports")[0]["due_by"] == expected
+        lists = {"holidays": listed(), "workdays": listed(ListRow("2026-03-07", start, end))}
+        bench = Bench(rule("A", replace(asked, due_working_days=5)), lists=lists)
+        bench.batch([cash("A", at=0)])
+        made_up = "2026-03-07" if expected == "2026-03-04" else "2026-03-09"
+        assert bench.lines("reports")[0]["due_by"] == made_up
 
 
 def test_a_duration_counts_from_the_midnight_at_which_the_day_begins():
