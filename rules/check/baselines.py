@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from config.durations import duration_text
@@ -9,7 +10,7 @@ from rules.check.findings import Finding, at_node
 from rules.check.views import PackView, Text
 from rules.definitions import Aggregate, Feature
 from rules.features import Source
-from rules.tree import Node
+from rules.tree import BOOL, Node, Span
 
 BASELINES: Final = frozenset({"avg", "quantile", "stddev", "max"})
 _COMPARE: Final = frozenset({"==", "!=", "<", "<=", ">", ">=", "between"})
@@ -24,7 +25,7 @@ def check(view: PackView) -> Iterator[Finding]:
         if text.what != "macro":
             for node in text.tree.walk():
                 if node.op in _COMPARE:
-                    yield from _contaminated(text, node, view)
+                    yield from _contaminated(text, _spelled(node, view), view)
     yield from _mixed(view)
 
 
@@ -60,6 +61,19 @@ def _contaminated(text: Text, node: Node, view: PackView) -> Iterator[Finding]:
                     hint = f"add to {name} ({place}): until {width} ago"
                     yield text.at("WR207", part, what, hint)
                     return
+
+
+def _spelled(node: Node, view: PackView) -> Node:
+    """The same with what features of features stand for, all of it where the name is: `amount / usual` may be one."""
+    feature = view.features.get(str(node.value)) if node.op == "column" else None
+    tree = feature.expression if feature is not None else None
+    if tree is not None and tree.type.kind != BOOL and _aggregate(str(node.value), view) is None:
+        return _placed(_spelled(tree, view), node.span)
+    return replace(node, args=tuple(_spelled(arg, view) for arg in node.args))
+
+
+def _placed(node: Node, span: Span | None) -> Node:
+    return replace(node, args=tuple(_placed(arg, span) for arg in node.args), span=span)
 
 
 def _is_within(burst: Aggregate, base: Aggregate) -> bool:

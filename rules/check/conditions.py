@@ -15,6 +15,7 @@ from rules.syntax import AggregateText, parse, parse_feature
 from rules.tree import BOOL, GEO, NUMBER, Node, Span, Type
 
 CONDITIONS: Final = frozenset({"condition", "exception", "macro"})
+_ONLY_PRESENT: Final = "write: is present, if only that is meant"
 _TRUE: Final = Node("const", Type(BOOL), value=True)
 _INEXACT_CALLS: Final = frozenset({"log", "distance_km", "similarity", "in_hours", "in_days"})
 _INEXACT_AGGREGATES: Final = frozenset(
@@ -57,6 +58,9 @@ def decided(text: Text, logic: Logic) -> Iterator[Finding]:
         what = "this is always true" + (": the rule fires on every event" if _fires(text) else "")
         yield text.at("WR201", tree, what, "say what must be special about the event")
         return
+    if logic.is_never(logic.form(tree, "false")):
+        yield text.at("WR201", tree, "this is true whatever the value", _ONLY_PRESENT)
+        return
     for op in ("and", "or"):
         parts = text.parts(tree, op)
         for part in parts if len(parts) > 1 else ():
@@ -68,7 +72,7 @@ def decided(text: Text, logic: Logic) -> Iterator[Finding]:
                     yield text.at("WR201", part, what, "leave it out")
             elif logic.is_never(logic.form(part, "false")):
                 what = f'"{_short(text, part)}" is true whatever the value'
-                hint = "write: is present, if only that is meant"
+                hint = _ONLY_PRESENT
                 if logic.always_true(part):
                     what, hint = (
                         f'"{_short(text, part)}" is always true',

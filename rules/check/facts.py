@@ -32,6 +32,7 @@ _POSITIVE: Final = frozenset({"entropy", "decayed_count", "stddev"})
 _OF_ARGUMENT: Final = frozenset(
     {"sum", "avg", "min", "max", "quantile", "first", "last", "decayed_sum", "decayed_avg"}
 )
+_SINCE: Final = frozenset({"time_since_first", "time_since_last"})
 _TRUTHS: Final = Words(frozenset({"true", "false"}))
 _PAIRS: Final = Words(frozenset("<=>"))
 _DAY_US: Final = 86_400_000_000.0
@@ -268,6 +269,8 @@ class Search:
             return points([*table.values.values(), table.default]) if table else ANY_NUMBER
         if op == "call" and subject.value in _OF_CALL:
             return _OF_CALL[str(subject.value)]
+        if op == "/" and self._is_share(*subject.args):
+            return between(0.0, 1.0)
         if op in ("+", "*", "/"):
             return NOT_NEGATIVE if all(map(self._is_positive, subject.args)) else ANY_NUMBER
         if op == "call" and subject.value in (
@@ -290,18 +293,27 @@ class Search:
         found = self._range(node)
         return isinstance(found, Numbers) and not found.is_empty and found.low >= 0
 
+    def _is_share(self, part: Node, whole: Node) -> bool:
+        """Whether `whole` is a sum of which `part` is one side, neither below zero: rounding keeps the order."""
+        return whole.op == "+" and part in whole.args and all(map(self._is_positive, whole.args))
+
     def _range_of_column(self, node: Node) -> Values:
         name = str(node.value)
         feature = self.features.get(name)
         if feature is not None and feature.aggregate is not None:
             function, argument = feature.aggregate.function, feature.aggregate.argument
+            window = feature.aggregate.window
             if function in _COUNTS or function in _POSITIVE:
                 return NOT_NEGATIVE
+            if function in _SINCE and window.width_us is not None and not window.calendar:
+                return Numbers(((float(window.lag_us), True, float(window.width_us), False),))
             positive = function in _OF_ARGUMENT and argument is not None
             if positive and argument is not None and self._is_positive(argument):
                 return NOT_NEGATIVE
         if name == "type" and self.only_on and self.on:
             return Words(frozenset(self.on))
+        if name == "model.score":  # calibrated: a probability
+            return between(0.0, 1.0)
         column = self.schema.columns.get(name)
         kind = node.type.kind
         if kind == FLAG:

@@ -307,6 +307,8 @@ class Logic(Search):
             return self._between(args, node)
         if op == "in" and isinstance(value, frozenset):
             return self._member(args[0], value)
+        if op in _STRINGS - {"matches"} and _differs_in_case(args[0], value):
+            return FALSE, _all(self._has(a) for a in args)
         own = self._own(op, args, node)
         return (
             Formula("is", (), own, Words(frozenset({"true"}))),
@@ -341,7 +343,7 @@ class Logic(Search):
     def _against(self, op: str, a: Node, b: Node) -> Formula:
         """A value against a constant."""
         if isinstance(b.value, str):
-            words = Words(frozenset({b.value}))
+            words = Words(frozenset() if _differs_in_case(a, b.value) else frozenset({b.value}))
             return Formula("is", (), a, words if op == "==" else words.complement())
         assert isinstance(b.value, float | bool), b.value
         expression = self._flag_expression(a)
@@ -382,7 +384,7 @@ class Logic(Search):
             return (TRUE, FALSE) if x.value in values else (FALSE, TRUE)
         inside: Values
         if x.type.is_coded:
-            inside = Words(frozenset(map(str, values)))
+            inside = Words(frozenset(str(v) for v in values if not _differs_in_case(x, v)))
         else:
             inside = points(v for v in values if isinstance(v, float))
         return Formula("is", (), x, inside), Formula("is", (), x, inside.complement())
@@ -474,6 +476,14 @@ def magnitude(node: Node) -> float:
         a, b = map(magnitude, node.args)
         return a * b if node.op == "*" else a + b
     return math.inf
+
+
+def _differs_in_case(node: Node, text: object) -> bool:
+    """Whether a part of `text` is a letter that `lower` or `upper` never leaves: no letter of theirs changes again."""
+    if node.op != "call" or node.value not in ("lower", "upper") or not isinstance(text, str):
+        return False
+    fold = str.lower if node.value == "lower" else str.upper
+    return any(fold(letter) != letter for letter in text)
 
 
 def _all(parts: Iterable[Formula]) -> Formula:

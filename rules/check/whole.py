@@ -12,6 +12,7 @@ from rules.check.findings import WARN, Finding, at_node
 from rules.check.presence import can_be_missing
 from rules.check.views import PackView, RuleView
 from rules.definitions import Action, Rule
+from rules.language import SEVERITIES
 from rules.tree import ID, Node, Type
 
 SOON_DAYS: Final = 14  # before an exception expires
@@ -186,15 +187,28 @@ def _covers(other: RuleView, view: RuleView, pack: PackView) -> bool:
         return False
     if not other.columns <= view.columns or not _asks_for(b) >= _asks_for(a):
         return False
-    if b.exceptions or b.rollout_percent < 100 or not _lasts(a, b):
+    if b.exceptions or b.rollout_percent < 100 or not _lasts(a, b) or _weighs_more(a, b):
         return False
     logic = pack.logic(a.on)
     if not logic.implies(a.when, b.when) or logic.never_true(a.when):
         return False
     is_twin = _asks_for(a) == _asks_for(b) and set(a.on) == set(b.on) and not a.exceptions
+    is_twin = is_twin and not _weighs_more(b, a)
     if is_twin and a.rollout_percent == 100 and _lasts(b, a) and logic.implies(b.when, a.when):
         return b.id < a.id  # of two that are the same, the later one is the copy
     return True
+
+
+def _weighs_more(a: Rule, b: Rule) -> bool:
+    """Whether `a` says more than `b`: steps, each of which adds a higher score than the one below, are no copies."""
+    if a.score.op == b.score.op == "const":
+        if float(str(a.score.value)) > float(str(b.score.value)):
+            return True
+    elif a.score != b.score:
+        return True
+    if SEVERITIES.index(a.severity) > SEVERITIES.index(b.severity):
+        return True
+    return a.dedup_by != b.dedup_by or a.if_undecided not in (None, b.if_undecided)
 
 
 def _lasts(a: Rule, b: Rule) -> bool:
