@@ -18,6 +18,10 @@ new ones (of columns that nobody read before) the next, and `splice` gives these
 count as transactions must not differ: a schema that refuses what was accepted, or another `jump_max`, makes two
 histories, and `splice` says so and leaves everything as it is: warming. What an erased record held is gone: features
 that are filled in do without it.
+
+Lists hold at every record what they held then. The side core decides nothing, so it is told what rules and people have
+added (engine/lists.py), each order with its seq, and counts it from there on. What the files of the lists say is what
+the new configuration says. A feature that reaches back beyond what the lists remember is warming from then on.
 """
 
 import io
@@ -41,11 +45,13 @@ from engine.durable import snapshots
 from engine.durable.disk import Disk, RealDisk
 from engine.durable.encrypted_disk import beneath
 from engine.entities import Dictionaries
+from engine.lists import Order
 from engine.ports import Recorded
 from engine.remembered import UNSCORABLE
 from engine.setup import Setup
 from engine.state import Arrays, prefixed, under
 from engine.windows.shape import Shape, decode, encode
+from rules.lists import compared
 
 if TYPE_CHECKING:
     from engine.durable.rederive import Rederivation
@@ -62,6 +68,8 @@ def ask(core: Core, carried: Carried) -> Arrays:
     question["missing"] = _packed(carried.missing)
     question["logs"] = _packed(carried.empty_logs)
     question["fresh"] = _packed(carried.fresh)
+    question["orders"] = _packed(core.lists.orders())
+    question["forgotten"] = _packed(core.lists.forgotten_us)
     for k, windows in enumerate(core.windows):
         question |= prefixed(f"windows/{k}", encode(windows.shape))
     return question | prefixed("dictionaries", core.dictionaries.save())
@@ -294,6 +302,8 @@ def _side_core(question: Mapping[str, NDArray[Any]], setup: Setup, start: Core |
         side.seq = seq  # there is no record at this place
     side.dictionaries.load(under(question, "dictionaries"))
     side.ruleset.refresh(side.dictionaries)
+    orders = _unpacked(question["orders"], list[Order])
+    side.lists.expect(order for order in orders if order.row.seq >= side.seq)
     return side
 
 
@@ -322,13 +332,28 @@ def _answer(question: Mapping[str, NDArray[Any]], side: Core, first_seq: int) ->
     answer |= prefixed("dictionaries", side.dictionaries.save())
     for k, name in _unpacked(question["logs"], list[tuple[int, str]]):
         answer |= prefixed(f"windows/{k}/{name}", side.windows[k].logs[name].save())
-    since = {}
+    since, forgotten = {}, _unpacked(question["forgotten"], dict[str, int])
     for name in _unpacked(question["fresh"], list[str]):
         since_us = max(side.warming.since_us.get(name, NEVER), side.warming.reads_ready_us(name))
+        since_us = max([since_us, *(forgotten.get(of, NEVER) for of in _lists_read(side, name))])
         if since_us != NEVER:
             since[name] = since_us
     answer["since_us"] = _packed(since)
     return answer
+
+
+def _lists_read(side: Core, name: str) -> set[str]:
+    """The lists that a feature asks, and those that the features ask that it reads."""
+    feature = side.setup.pack.features.get(name)
+    if feature is None:
+        return set()
+    trees = [feature.expression]
+    if feature.aggregate is not None:
+        trees += [feature.aggregate.where, feature.aggregate.argument]
+    read = [tree for tree in trees if tree is not None]
+    columns = {column for tree in read for column in tree.columns()}
+    asked = {of for tree in read for of in compared(tree)}
+    return asked.union(*(_lists_read(side, column) for column in columns))
 
 
 def _oldest(disk: Disk, root: Path, again: "Rederivation", first_seq: int) -> Core:

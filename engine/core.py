@@ -211,7 +211,8 @@ class Core:
         )
         yield
         needs_approval = settings.approval == REQUIRED
-        self.lists = Lists(pack, settings.remember_us)
+        kept_us = max(settings.remember_us, pack.retention_us + setup.lateness_us)
+        self.lists = Lists(pack, kept_us)
         self.proposals = Proposals(self.config, needs_approval=needs_approval)
         self.decider = Decider(
             pack,

@@ -7,12 +7,17 @@ its end, both judged by the event's own time, like a row with dates in a file (r
 
 Adding a value again prolongs it. Removing ends it at the core time of the order: what happened before was in the list.
 A row that has ended is kept as long as transactions are remembered, for an update asks again about the time of its
-transaction; it is dropped at the first change after that. Rows of files are changed in the file.
+transaction, and as long as windows reach back, for a new feature is computed from the journal as if it had always been
+there (`orders`, engine/backfill.py); it is dropped at the first change after that. Rows of files are changed in the
+file.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, TypeAlias
+from heapq import heapify, heappop, heappush
+from itertools import takewhile
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 import numpy as np
@@ -33,6 +38,15 @@ VALUES_MAX: Final = 1_000  # of a range that a person adds
 Changes: TypeAlias = dict[str, dict[str, list[ListRow]]]  # list -> value -> all rows added for it
 
 
+class Step(NamedTuple):
+    """One order that made a row what it is: at which seq and core time, and the end that it asked for."""
+
+    seq: int
+    at_us: int
+    until_us: int
+    removes: bool
+
+
 class Added(msgspec.Struct, kw_only=True):
     """One added row.
 
@@ -40,6 +54,7 @@ class Added(msgspec.Struct, kw_only=True):
     seq       : at which it was added first; it counts from the next multiple of 256 on
     by        : `rule ID` or a person          reference : the transaction that set a rule off, or what a person gave
     prolonged : how often it was added again   removed_by, removed_for : who ended it early, and why
+    steps     : the orders that made it so, by seq
     """
 
     list: str
@@ -53,6 +68,7 @@ class Added(msgspec.Struct, kw_only=True):
     prolonged: int = 0
     removed_by: str = ""
     removed_for: str = ""
+    steps: tuple[Step, ...] = ()
 
     @property
     def row(self) -> ListRow:
@@ -71,6 +87,7 @@ class _State(msgspec.Struct, kw_only=True):
 
     rows: list[Added]
     waiting: list[Order]
+    forgotten_us: dict[str, int] = {}
 
 
 def counts_from(seq: int) -> int:
@@ -83,7 +100,10 @@ def counts_from(seq: int) -> int:
 
 
 class Lists:
-    """Added rows of one configuration. `kept_us`: how long after its end a row is kept."""
+    """Added rows of one configuration. `kept_us`: how long after its end a row is kept.
+
+    forgotten_us : of each list that has lost rows so: event time from which it still knows all
+    """
 
     def __init__(self, pack: Pack, kept_us: int = 0) -> None:
         self._lists = pack.lists
@@ -95,7 +115,10 @@ class Lists:
             for action in rule.actions
         )
         self._rows: dict[str, dict[str, list[Added]]] = {}
-        self._waiting: list[Order] = []
+        self._ends: list[tuple[float, str, str]] = []  # a heap: when to look at which value again
+        self._waiting: list[Order] = []  # by seq
+        self.version = 0  # grows with every change of what counts
+        self.forgotten_us: dict[str, int] = {}
 
     # What rules and people ask for
 
@@ -185,7 +208,8 @@ class Lists:
         first, last = batch.seq0, batch.seq0 + batch.n
         if self._rules_add:
             return [seq - first for seq in range(counts_from(first), last, GRID)]
-        seqs = {counts_from(order.row.seq) for order in self._waiting}
+        near = takewhile(lambda order: order.row.seq < last, self._waiting)
+        seqs = {counts_from(order.row.seq) for order in near}
         seqs |= {
             counts_from(first + row)
             for row, said in batch.objects.items()
@@ -197,21 +221,27 @@ class Lists:
 
     def settle(self, seq: int, core_us: int) -> Changes:
         """Let count what counts from `seq` on; return what has changed, for the tables of the rules."""
-        due = [order for order in self._waiting if counts_from(order.row.seq) <= seq]
+        due = [*takewhile(lambda order: counts_from(order.row.seq) <= seq, self._waiting)]
         if not due:
             return {}
+        self.version += 1
         self._waiting = self._waiting[len(due) :]
         changed: dict[tuple[str, str], None] = {}
         for order in due:
             row = order.row
             changed[row.list, row.value] = None
             held = self._rows.setdefault(row.list, {}).setdefault(row.value, [])
+            step = Step(row.seq, row.from_us, row.until_us, order.removes)
+            heappush(self._ends, (row.until_us, row.list, row.value))
             if order.removes:
-                _end(held, row)
+                _end(held, row, step)
+                heappush(self._ends, (-math.inf, row.list, row.value))  # it may never have held
             elif held and row.from_us <= held[-1].until_us:
                 held[-1].until_us = max(held[-1].until_us, row.until_us)
                 held[-1].prolonged += 1
+                held[-1].steps += (step,)
             else:
+                row.steps = (step,)
                 held.append(row)
         changed |= self._forget(core_us - self._kept_us)
         changes: Changes = {}
@@ -221,16 +251,21 @@ class Lists:
         return changes
 
     def _forget(self, before_us: int) -> dict[tuple[str, str], None]:
-        """Drop rows that ended before a time; return where."""
+        """Drop rows that ended before a time, and those that never held; return where."""
         gone: dict[tuple[str, str], None] = {}
-        for name, values in self._rows.items():
-            for value, held in list(values.items()):
-                kept = [row for row in held if row.until_us > max(before_us, row.from_us)]
-                if len(kept) < len(held):
-                    gone[name, value] = None
-                    values[value] = kept
-                if not kept:
-                    del values[value]
+        while self._ends and self._ends[0][0] <= before_us:
+            _, name, value = heappop(self._ends)
+            held = self._rows.get(name, {}).get(value, [])
+            kept = [row for row in held if row.until_us > max(before_us, row.from_us)]
+            for row in held:
+                if row.from_us < row.until_us <= before_us:
+                    self.forgotten_us[name] = max(self.forgotten_us.get(name, 0), row.until_us)
+            if len(kept) < len(held):
+                gone[name, value] = None
+            if kept:
+                self._rows[name][value] = kept
+            elif name in self._rows:
+                self._rows[name].pop(value, None)
         self._rows = {name: values for name, values in self._rows.items() if values}
         return gone
 
@@ -271,6 +306,31 @@ class Lists:
             for name, of in self._lists.items()
         }
 
+    def orders(self) -> list[Order]:
+        """What made all rows that count what they are, by seq; an engine that is to `expect` them comes to the same."""
+        found = [
+            Order(
+                row=Added(
+                    list=row.list,
+                    value=row.value,
+                    from_us=step.at_us,
+                    until_us=step.until_us,
+                    seq=step.seq,
+                    by=row.by,
+                    reason=row.reason,
+                    reference=row.reference,
+                ),
+                removes=step.removes,
+            )
+            for row in self.all()
+            for step in row.steps
+        ]
+        return sorted(found, key=lambda order: order.row.seq)
+
+    def expect(self, orders: Iterable[Order]) -> None:
+        """Have orders count once the stream gets there; by seq, none before those that wait."""
+        self._waiting += [order for order in orders if order.row.list in self._lists]
+
     def everything(self) -> Changes:
         """All rows, for tables that know none."""
         changes: Changes = {}
@@ -282,9 +342,10 @@ class Lists:
 
     def save(self) -> dict[str, NDArray[np.uint8]]:
         """Everything that outlives a batch; nothing where nothing was ever added."""
-        if not self._rows and not self._waiting:
+        if not self._rows and not self._waiting and not self.forgotten_us:
             return {}
-        state = _State(rows=self.all(), waiting=self._waiting)
+        forgotten_us = dict(sorted(self.forgotten_us.items()))
+        state = _State(rows=self.all(), waiting=self._waiting, forgotten_us=forgotten_us)
         return {"state": np.frombuffer(msgspec.msgpack.encode(state), np.uint8).copy()}
 
     def load(self, saved: Mapping[str, NDArray[Any]]) -> Changes:
@@ -292,7 +353,7 @@ class Lists:
         changes: Changes = {
             name: {value: [] for value in values} for name, values in self._rows.items()
         }
-        self._rows, self._waiting = {}, []
+        self._rows, self._waiting, self._ends, self.forgotten_us = {}, [], [], {}
         if saved:
             self._restore(saved)
         for name, values in self.everything().items():
@@ -310,7 +371,10 @@ class Lists:
         for row in state.rows:
             if row.list in self._lists:
                 self._rows.setdefault(row.list, {}).setdefault(row.value, []).append(row)
+        self._ends = [(row.until_us, row.list, row.value) for row in state.rows]
+        heapify(self._ends)
         self._waiting = [order for order in state.waiting if order.row.list in self._lists]
+        self.forgotten_us = {n: us for n, us in state.forgotten_us.items() if n in self._lists}
 
     def adopt(self, other: "Lists") -> Changes:
         """Go on from the rows of another configuration, those of lists that are the same kind here."""
@@ -321,13 +385,15 @@ class Lists:
             if name in other._lists and other._lists[name].type != of.type  # noqa: SLF001
         }
         self._rows = {name: rows for name, rows in self._rows.items() if name not in gone}
+        self.forgotten_us = {n: us for n, us in self.forgotten_us.items() if n not in gone}
         self._waiting = [order for order in self._waiting if order.row.list not in gone]
         return self.everything()
 
 
-def _end(held: list[Added], by: Added) -> None:
+def _end(held: list[Added], by: Added, step: Step) -> None:
     """End the rows of a value that still hold; one that has not begun to hold is as good as never added."""
     for row in held:
         if row.until_us > by.from_us:
             row.until_us = by.from_us
+            row.steps += (step,)
             row.removed_by, row.removed_for = by.by, by.reason

@@ -1,13 +1,16 @@
 """Rows that rules and people add to lists while the engine runs: from when, until when, by whom, and never by batching."""
 
 import json
+from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
 
+from engine.backfill import ask, fill, splice
 from engine.carry import carry
 from engine.core import Core
 from engine.lists import GRID, counts_from
+from engine.ports import Messages, Recorded
 from rules.explain import Evaluator, frame_reader
 from tests import factories
 from tests.unit.test_carry import ALONE, configure  # noqa: F401 - a fixture
@@ -272,21 +275,50 @@ def test_a_core_that_loads_an_older_state_forgets_what_was_added_since(configure
 
 
 def test_ended_rows_are_dropped_once_nothing_can_ask_for_them(configure):  # noqa: F811
-    """At the first change after transactions of that time are forgotten; until then an update finds them."""
+    """At the first change after no window and no update reaches back to them, which is told; until then they are found."""
     core = Core(setup(configure))
     run(core, [paid(0, 0, "X1", "950.00"), *(paid(k, 1, "X2") for k in range(1, GRID))])
-    assert core.setup.configuration.settings.remember_us == 120 * 86_400_000_000
-    for k, day in enumerate(("03-28", "04-26", "05-25", "06-23")):
-        time = {"event_time": f"2026-{day}T00:00:00Z"}
-        run(core, [paid(1000 * k + j, 0, "X2") | time for j in range(600)])
-        assert [row.value for row in core.lists.all()] == ["X1"]
-    run(core, [paid(9000, 0, "X4", "950.00") | time])
-    run(core, [paid(9001 + j, 0, "X2") | time for j in range(GRID)])
-    assert [row.value for row in core.lists.all()] == ["X1", "X4"]
-    time = {"event_time": "2026-07-21T00:00:00Z"}
-    run(core, [paid(9500, 0, "X5", "950.00") | time])
-    run(core, [paid(9501 + j, 0, "X2") | time for j in range(GRID)])
-    assert [row.value for row in core.lists.all()] == ["X4", "X5"]
+    assert core.setup.pack.retention_us == 400 * 86_400_000_000
+    end = datetime.fromisoformat("2026-03-02T10:30:00Z")
+
+    def add(value, time):
+        at = {"event_time": time.strftime("%Y-%m-%dT%H:%M:%SZ")}
+        n = core.seq
+        run(core, [paid(n, 0, value, "950.00") | at])
+        run(core, [paid(n + 1 + j, 0, "X2") | at for j in range(GRID)])
+        return [row.value for row in core.lists.all()]
+
+    for k in range(1, 14):  # core time jumps by 30 days at most
+        run(core, [paid(10_000 + k, 0) | {"event_time": f"{end + timedelta(29 * k):%FT%TZ}"}])
+    assert add("X4", end + timedelta(days=400) - timedelta(seconds=1)) == ["X1", "X4"]
+    assert core.lists.forgotten_us == {}
+    assert add("X5", end + timedelta(days=400)) == ["X4", "X5"]
+    assert core.lists.forgotten_us == {"watch": int(end.timestamp()) * 10**6}
+    again = Core(core.setup)
+    again.load(core.save())
+    assert again.lists.forgotten_us == core.lists.forgotten_us
+    assert again.save()["lists/state"].tobytes() == core.save()["lists/state"].tobytes()
+
+
+def test_what_a_list_has_forgotten_a_new_feature_does_not_know(configure):  # noqa: F811
+    """One that reaches back further is warming from there on, and what does not ask the list is whole."""
+    old = setup(configure)
+    more = "  ever: last(amount) by account over all where counterparty in @watch\n"
+    new = configure(
+        FEATURES.format(row="").replace(
+            "lists:", f"{more}  newest: last(amount) by account over all\nlists:"
+        ),
+        rules=RULES.format(cap=9),
+        models=ALONE,
+    )
+    core = Core(old)
+    lines = [factories.line(paid(k, k, "X1")) for k in range(9)]
+    core.apply(lines, ["x"] * 9)
+    core.lists.forgotten_us["watch"] = 77
+    core, carried = carry(core, new)
+    record = Recorded(0, Messages(lines, ["x"] * 9))
+    splice(core, carried, fill(ask(core, carried), new, [record]))
+    assert core.warming.since_us == {"ever": 77}
 
 
 def test_a_batch_that_was_cut_comes_back_whole(configure):  # noqa: F811
