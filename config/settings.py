@@ -26,6 +26,7 @@ from config.decisions import DecisionSettings
 from config.durations import duration_text, duration_us
 from config.errors import ConfigError
 from config.memory import Expected, size_bytes
+from config.outlets import RedisSettings, SinkSettings
 from config.packs import with_extended
 from config.people import NOBODY, PEOPLE_FILE, People
 from config.people import read as read_people
@@ -88,6 +89,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     approval: str = NOT_NEEDED  # by somebody other than the author of a configuration
     root_copy: str | None = None
     encryption: EncryptionSettings | None = None
+    sink: SinkSettings | None = None  # where commands go under effect: enforce
+    redis: RedisSettings | None = None  # where the restriction registry stands
 
     def __post_init__(self) -> None:
         if not self.packs:
@@ -349,7 +352,10 @@ class ModelsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 KEYS = tuple(
     name
-    for kind in (Settings, Expected, DecisionSettings, EncryptionSettings, ModelsFile, ModelEntry)
+    for kind in (
+        *(Settings, Expected, DecisionSettings, EncryptionSettings, SinkSettings, RedisSettings),
+        *(ModelsFile, ModelEntry),
+    )
     for name in kind.__struct_fields__
 )
 

@@ -1,21 +1,24 @@
 """`weir run`: messages from a file or standard input as they come, decided by one process, outcomes in a folder."""
 
+import contextlib
 import sys
 from argparse import Namespace
 from pathlib import Path
 
-from config.errors import InputError
+from config.errors import ConfigError, InputError
 from config.settings import NONE
 from engine.app import Job, execute, summary_table
 from engine.brokers.files import STDIN, FileSource, StreamSource
 from engine.clock import SystemClock
+from engine.core import Core
 from engine.durable import config_store
 from engine.durable.disk import RealDisk
 from engine.durable.journal import read_journal
 from engine.durable.output import JOURNAL, OutputFolder
 from engine.ports import Source
 from engine.setup import Setup, read_setup
-from engine.starting import key_of, needs_a_proposal, needs_approval
+from engine.sinks.outlets import Outlets
+from engine.starting import Engine, key_of, needs_a_proposal, needs_approval
 
 
 def run(arguments: Namespace, reload_helper: str = "") -> int:
@@ -61,8 +64,27 @@ def run(arguments: Namespace, reload_helper: str = "") -> int:
         reload_helper=reload_helper,
         watched=str(arguments.config.resolve()) if arguments.watch else "",
     )
-    print(summary_table(execute(job, source)))
+    print(summary_table(execute(job, source, attach=_attach_outlets)))
     return 0
+
+
+def _attach_outlets(engine: Engine, stack: contextlib.ExitStack) -> None:
+    """Have commands and restrictions carried out of this engine, as its settings say. No replay comes through here."""
+    outlets = Outlets(engine.out.root.resolve(), engine.runner.clock)
+
+    def follow(core: Core) -> None:
+        try:
+            outlets.configure(core.setup.configuration)
+        except ConfigError as error:  # decisions go on; so does what carried outcomes out before
+            print(f"error: what leaves the engine stays as it was: {error}", file=sys.stderr)
+
+    for note in outlets.notes(engine.setup.configuration.settings):
+        print(note, file=sys.stderr)
+    outlets.configure(engine.setup.configuration)
+    stack.callback(outlets.stop)
+    engine.runner.outlets = outlets
+    engine.runner.followers += (follow,)
+    engine.runner.metrics.show_outlets(outlets)
 
 
 def _in_force(root: Path, given: Setup) -> Setup:

@@ -368,6 +368,90 @@ CATALOGUE: Final[tuple[Definition, ...]] = (
         "the stages of engine/core.py and engine/runner.py, in their order",
         bounds=SECONDS,
     ),
+    Definition(
+        "weir_outbox_commands",
+        GAUGE,
+        "commands",
+        "Commands that core banking has not answered yet, of those that were looked at.",
+    ),
+    Definition(
+        "weir_outbox_unread_bytes",
+        GAUGE,
+        "bytes",
+        "What stands in commands.ndjson behind those: more than nothing for long means a backlog beyond memory.",
+    ),
+    Definition(
+        "weir_outbox_oldest_seconds",
+        GAUGE,
+        "seconds",
+        "How long the oldest command has been waiting for core banking.",
+    ),
+    Definition(
+        "weir_outbox_delivered_total",
+        COUNTER,
+        "commands",
+        "Commands that core banking has answered, since the process that delivers was started.",
+    ),
+    Definition(
+        "weir_outbox_failures_total",
+        COUNTER,
+        "attempts",
+        "Attempts to deliver a command that failed and are repeated.",
+    ),
+    Definition(
+        "weir_outbox_rejected_total",
+        COUNTER,
+        "commands",
+        "Commands that core banking refused to carry out.",
+    ),
+    Definition(
+        "weir_outbox_restarts_total",
+        COUNTER,
+        "restarts",
+        "How often the process that delivers commands died and was started again.",
+    ),
+    Definition(
+        "weir_registry_backlog",
+        GAUGE,
+        "entities",
+        "Entities whose restrictions in Redis are not up to date.",
+    ),
+    Definition(
+        "weir_registry_unread_bytes",
+        GAUGE,
+        "bytes",
+        "What stands in the streams behind what the registry has looked at.",
+    ),
+    Definition(
+        "weir_registry_lag_seconds",
+        GAUGE,
+        "seconds",
+        "How long Redis has been behind: it is down, or slow.",
+    ),
+    Definition(
+        "weir_registry_writes_total",
+        COUNTER,
+        "writes",
+        "Entities written to Redis, since the process that writes was started.",
+    ),
+    Definition(
+        "weir_registry_failures_total",
+        COUNTER,
+        "failures",
+        "Attempts to reach Redis that failed.",
+    ),
+    Definition(
+        "weir_registry_rebuilds_total",
+        COUNTER,
+        "rebuilds",
+        "How often everything was written anew because Redis had been away or was emptied.",
+    ),
+    Definition(
+        "weir_registry_restarts_total",
+        COUNTER,
+        "restarts",
+        "How often the process that writes the registry died and was started again.",
+    ),
 )
 # Groups of counts that the core gives for each batch, and the counter each goes to.
 GROUPS: Final[Mapping[str, str]] = {
@@ -504,6 +588,16 @@ class Reloads(Protocol):
     def n_waiting(self) -> int: ...
 
 
+class Carries(Protocol):
+    """What carries outcomes out, as far as it is shown."""
+
+    def numbers(self, kind: str) -> Mapping[str, float]: ...
+
+
+def _number(shown: Carries, kind: str, key: str) -> Callable[[], Mapping[str, float]]:
+    return lambda: {"": shown.numbers(kind).get(key, 0.0)}
+
+
 class Metrics:
     """The numbers of one process. The engine's thread writes; the thread that serves the page only reads copies."""
 
@@ -622,6 +716,26 @@ class Metrics:
         self.mirror("weir_reloads_refused_total", lambda: {"": shown.n_refused})
         self.mirror("weir_reload_seconds", lambda: {"": shown.last_s})
         self.mirror("weir_proposals", lambda: {"": shown.n_waiting})
+
+    def show_outlets(self, shown: "Carries") -> None:
+        """Show what waits on its way out of the engine: commands to core banking, restrictions to Redis."""
+        for name, kind, key in (
+            ("weir_outbox_commands", "sink", "waiting"),
+            ("weir_outbox_unread_bytes", "sink", "unread_bytes"),
+            ("weir_outbox_oldest_seconds", "sink", "oldest_s"),
+            ("weir_outbox_delivered_total", "sink", "delivered"),
+            ("weir_outbox_failures_total", "sink", "failed"),
+            ("weir_outbox_rejected_total", "sink", "rejected"),
+            ("weir_outbox_restarts_total", "sink", "restarts"),
+            ("weir_registry_backlog", "registry", "waiting"),
+            ("weir_registry_unread_bytes", "registry", "unread_bytes"),
+            ("weir_registry_lag_seconds", "registry", "lag_s"),
+            ("weir_registry_writes_total", "registry", "writes"),
+            ("weir_registry_failures_total", "registry", "failed"),
+            ("weir_registry_rebuilds_total", "registry", "rebuilds"),
+            ("weir_registry_restarts_total", "registry", "restarts"),
+        ):
+            self.mirror(name, _number(shown, kind, key))
 
     def show_memory(self, core: "Shown", guard: "Remembers") -> None:
         """Show what the process holds beside what it may."""

@@ -73,6 +73,30 @@ class Source(Protocol):
         ...
 
 
+class Outlets(Protocol):
+    """What carries outcomes of a live engine to other systems (engine/sinks/); a replay has none.
+
+    It follows the streams of the output folder by itself, after they were written. Nothing here may wait.
+    """
+
+    def step(self) -> None:
+        """Look after what carries."""
+        ...
+
+    def take(self, n_max: int) -> list[tuple[str, bytes]]:
+        """Answers that have come, as commands: position and line of up to `n_max`."""
+        ...
+
+    def done(self) -> None:
+        """What `take` gave is durable. What is taken and never done comes again, after a crash."""
+        ...
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no answer is awaited."""
+        ...
+
+
 SALT_BYTES = 16
 LEAF_BYTES = 32
 

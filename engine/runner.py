@@ -21,6 +21,7 @@ from typing import Any, Protocol, Self, TypeAlias
 import numpy as np
 
 from config.errors import WeirError
+from engine.backfill import LATER
 from engine.carry import Carried, hand_over
 from engine.clock import Clock
 from engine.control import Control, ControlFile
@@ -34,7 +35,7 @@ from engine.durable.sealing import GRID, Sealing
 from engine.durable.snapshots import Snapshot
 from engine.metrics import Metrics, Watch
 from engine.outcomes import rfc3339
-from engine.ports import Link, Messages, Source
+from engine.ports import Link, Messages, Outlets, Source
 from engine.progress import Progress
 from engine.totals import Totals, answer_of
 
@@ -45,6 +46,9 @@ WAIT_US = (
     10_000  # how long one poll of a live source may wait; commands are looked for between polls
 )
 CONTROL_EVERY_US = 200_000
+OUTLETS_EVERY_US = 10_000
+ANSWERS_MAX = 256  # of core banking, journaled at once
+DRAIN_US = 10_000_000  # at the end of the input, for answers that are still to come
 COMMANDS_MAX = 32  # taken at once: each is renamed and answered with 5 ms of syncing, and transactions wait meanwhile
 
 Observer: TypeAlias = Callable[[Outcome], None]
@@ -145,6 +149,7 @@ class Runner:
     watchers  : told of each outcome after it was written; the next batch may be decided by then
     reloader  : brings other configurations in; None: the configuration stays what it is
     followers : told of the core that takes the place of `core`: whoever holds on to it must be among them
+    outlets   : what carries commands out, and core banking's answers in; only with a live source
     """
 
     core: Core
@@ -160,6 +165,7 @@ class Runner:
     watchers: tuple[Observer, ...] = ()
     reloader: Steps | None = None
     followers: tuple[Follower, ...] = ()
+    outlets: Outlets | None = None
     totals: Totals = field(default_factory=Totals)
     resumed_from: Totals = field(default_factory=Totals)
     records: int = 0
@@ -201,7 +207,8 @@ class Runner:
         does not hold, and the next start goes on.
         """
         self._progress = progress
-        last_seen_ns = last_control_ns = self.clock.monotonic_ns()
+        assert self.outlets is None or self.source.is_live, "a replay sends nothing"
+        last_seen_ns = last_control_ns = last_outlets_ns = self.clock.monotonic_ns()
         while not stop.is_set:
             messages = self._poll(progress)
             now_ns = self.clock.monotonic_ns()
@@ -219,6 +226,9 @@ class Runner:
             if self.control and now_ns - last_control_ns >= CONTROL_EVERY_US * 1_000:
                 last_control_ns = now_ns
                 self._take_commands(progress)
+            if self.outlets and now_ns - last_outlets_ns >= OUTLETS_EVERY_US * 1_000:
+                last_outlets_ns = now_ns
+                self._take_answers(self.outlets, progress)
             self._keep(progress, now_ns)
             if self.reloader is not None:
                 self.reloader.step(self)
@@ -227,6 +237,8 @@ class Runner:
         while self.control and self._take_commands(progress):
             pass
         self._finish(progress)
+        if self.outlets is not None and not (self.reloader and self.reloader.needs_restart):
+            self._drain(self.outlets, progress, stop)
         with self.out.guarded():
             self.keeper.stop(self.out.sync, lambda: self.snapshot(orderly=True))
 
@@ -254,12 +266,26 @@ class Runner:
         carried = hand_over(self.core, core)
         self.core = core
         with self.out.guarded():
-            change = append_config(self.ledger, core, self.clock, about, carried.evidence())
+            evidence = carried.evidence()
+            if core.warming.unfilled:
+                evidence["fills"] = LATER
+            change = append_config(self.ledger, core, self.clock, about, evidence)
         self._pending = change
         self.keeper.settings = core.setup.configuration.settings
         for follow in self.followers:
             follow(core)
         return carried
+
+    def settle(self) -> None:
+        """Finish the round on its way, if there is one: everything that was decided is durable, and has left."""
+        self._finish(self._progress)
+
+    def note_config(self, about: Mapping[str, Any], evidence: Mapping[str, object]) -> None:
+        """Write another record of the active configuration, which the core has taken in."""
+        assert self.ledger is not None, "without a journal nobody could tell what was filled"
+        assert self._pending is None, "a record in the middle of a round"
+        with self.out.guarded():
+            self._pending = append_config(self.ledger, self.core, self.clock, about, evidence)
 
     def snapshot(self, *, orderly: bool) -> Snapshot:
         """The state of everything at this moment, when no round is on its way."""
@@ -419,6 +445,27 @@ class Runner:
         self._take(messages, progress, files)
         self._finish(progress)  # people wait for the answer
         return True
+
+    def _take_answers(self, outlets: Outlets, progress: Progress) -> None:
+        """Take what core banking has answered; it is told that each is durable before it counts."""
+        outlets.step()
+        answers = outlets.take(min(self._room(), ANSWERS_MAX))
+        if not answers:
+            return
+        now_us = np.full(len(answers), self.clock.now_us(), np.int64)
+        positions, lines = zip(*answers, strict=True)
+        self._take(Messages(lines, positions, now_us), progress)
+        self._finish(progress)
+        outlets.done()
+
+    def _drain(self, outlets: Outlets, progress: Progress, stop: StopRequest) -> None:
+        """Wait a while for answers to the last commands; what has none by then is delivered after the next start."""
+        until_ns = self.clock.monotonic_ns() + DRAIN_US * 1_000
+        while not stop.is_set and self.clock.monotonic_ns() < until_ns:
+            self._take_answers(outlets, progress)
+            if outlets.is_idle:
+                break
+            self.clock.sleep_us(OUTLETS_EVERY_US)
 
 
 def append_config(

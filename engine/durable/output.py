@@ -9,6 +9,8 @@
     config/              every configuration that was active                   (engine/durable/config_store.py)
     control/             commands dropped in by people                         (engine/control.py)
     encryption.ndjson    how streams are encrypted, if they are               (engine/durable/epochs.py)
+    outbox.json          which commands core banking has answered          (engine/sinks/)
+    registry.json        how far the registry in Redis has got              (engine/sinks/)
     summary.json         what the last run added up
 
 The streams are outcomes: the same bytes for the same input and configuration, whatever was killed on the way. Where
@@ -47,6 +49,8 @@ FILES: Final = (
     "access.ndjson",
     "encryption.ndjson",
     "summary.json",
+    "outbox.json",
+    "registry.json",
 )
 
 

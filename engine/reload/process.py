@@ -9,23 +9,19 @@ import contextlib
 import json
 import os
 import select
-import struct
 import subprocess
 import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol
 
 from engine.clock import SystemClock
 from engine.durable.disk import RealDisk
+from engine.framing import HEAD, PIECE, Told, write_frame
 from engine.reload.watching import LOOK_EVERY_US, Watcher
 from engine.reload.workshop import Lint, RunTests, Workshop, frames
 
-Told: TypeAlias = dict[str, Any]
-
-HEAD: Final = struct.Struct(">IB")
-PIECE, TOLD = 0, 1
 READ_BYTES: Final = 1 << 16
 PIPE_BYTES: Final = 1 << 20
 NICENESS: Final = 5
@@ -51,9 +47,9 @@ class Helps(Protocol):
 class Beside:
     """A process that helps; started with the first request, and again after it has died."""
 
-    def __init__(self, arguments: Sequence[str]) -> None:
-        """Arguments of the interpreter: `-m`, a module, what it needs."""
-        self._arguments = list(arguments)
+    def __init__(self, arguments: Sequence[str], files: Sequence[int] = ()) -> None:
+        """Arguments of the interpreter: `-m`, a module, what it needs; descriptors of files that it gets."""
+        self._arguments, self._files = list(arguments), tuple(files)
         self._process: subprocess.Popen[bytes] | None = None
         self._unsent = bytearray()
         self._arrived = bytearray()
@@ -97,6 +93,7 @@ class Beside:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
+            pass_fds=self._files,
         )
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
@@ -153,20 +150,11 @@ def serve(root: Path, run_tests: RunTests, lint: Lint) -> int:
             if request["do"] == "watch":
                 watcher = Watcher(Path(request["folder"]), request["overrides"], request["config"])
             for frame in frames(workshop, request):
-                _write(out, frame)
+                write_frame(out, frame)
         if watcher is not None:
             found = watcher.look(clock.monotonic_ns() // 1_000)
             if found is not None:
-                _write(out, found)
-
-
-def _write(out: int, frame: bytes | Told) -> None:
-    kind, content = (
-        (PIECE, frame) if isinstance(frame, bytes) else (TOLD, json.dumps(frame).encode())
-    )
-    rest = memoryview(HEAD.pack(len(content), kind) + content)
-    while rest:
-        rest = rest[os.write(out, rest) :]
+                write_frame(out, found)
 
 
 def _widen(pipe: int) -> None:

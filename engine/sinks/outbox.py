@@ -1,0 +1,202 @@
+"""The outbox: which commands of commands.ndjson still have to reach core banking, in which order, and when next.
+
+At least once: a command is settled only once it was answered and the engine has its answer in the journal; what was
+not is sent again after a crash, with the same key. In order: commands about one entity (or, without an entity, one
+account) form a lane, and the next one of a lane leaves when the one before it is settled; lanes do not wait for each
+other. A failure is followed by a wait that doubles up to a bound, of which a random part (up to half) is left out, so
+that lanes that failed together do not come back together.
+
+Only commands that say `effect: enforce` are sent. Memory is bounded: `WINDOW` commands are known at a time, by their
+place in the stream; beyond that, reading waits. OUT/outbox.json keeps the place: {"at", "anchor", "high", "open"} says
+that everything before `at` is settled, and between `at` and `high` everything but what begins at `open`.
+
+No clock, no threads, no network here: engine/sinks/dispatching.py has them.
+"""
+
+import heapq
+import random
+from collections import deque
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from engine.durable.disk import Disk
+from engine.sinks.tail import Tail, read_state, write_state
+
+FILE: Final = "outbox.json"
+STREAM: Final = "commands.ndjson"
+WINDOW: Final = 50_000
+FILL: Final = 1_000  # lines looked at in one go
+DOUBLINGS_MAX: Final = 30
+
+
+class _Line(msgspec.Struct):
+    """What the outbox reads of a command."""
+
+    command_id: str
+    key: str
+    verb: str
+    effect: str = "observe"
+    restriction_id: str = ""
+    entity: dict[str, str] = {}
+    account: str | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Pending:
+    """A command that is not settled."""
+
+    start: int  # byte at which its line begins
+    length: int
+    command_id: str
+    key: str
+    verb: str
+    restriction_id: str
+    lane: str
+    seen_us: int  # monotonic
+    attempts: int = 0
+
+
+class Outbox:
+    """Commands that are not settled yet. Times are microseconds of one monotonic clock, given by the caller."""
+
+    def __init__(
+        self,
+        disk: Disk,
+        root: Path,
+        *,
+        retry_first_us: int,
+        retry_max_us: int,
+        seed: int,
+        window: int = WINDOW,
+    ) -> None:
+        self._disk, self._path = disk, root / FILE
+        self._retry_first_us, self._retry_max_us = retry_first_us, retry_max_us
+        self._chance = random.Random(seed)  # noqa: S311 - spreads attempts, guards nothing
+        self._window = window
+        self._decode = msgspec.json.Decoder(_Line).decode
+        state = read_state(disk, self._path)
+        self._tail = Tail(disk, root / STREAM)
+        self._high, self._open = 0, frozenset[int]()
+        self.began_again = False
+        if state:
+            at, high = int(state.get("at", 0)), int(state.get("high", 0))
+            if self._tail.holds(at, str(state.get("anchor", ""))):
+                self._tail.at, self._high = at, high
+                self._open = frozenset(state.get("open", ()))
+            else:
+                self.began_again = True
+        self._written = state
+        self._pending: dict[int, Pending] = {}  # by start, in order
+        self._lanes: dict[str, deque[Pending]] = {}
+        self._due: list[
+            tuple[int, int]
+        ] = []  # (when, start) of the first of each lane not on its way
+        self._settled_high = self._high
+
+    # What there is
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    @property
+    def n_unread(self) -> int:
+        """Bytes of the stream that have not been looked at."""
+        return self._tail.n_unread
+
+    @property
+    def n_seen(self) -> int:
+        """Bytes of the stream that have been looked at."""
+        return self._tail.at
+
+    def oldest_us(self, now_us: int) -> int:
+        """How long the oldest command has been waiting; 0 if none is."""
+        first = next(iter(self._pending.values()), None)
+        return now_us - first.seen_us if first is not None else 0
+
+    def fill(self, now_us: int) -> None:
+        """Take in what was added to the stream, as long as there is room."""
+        room = min(FILL, self._window - len(self._pending))
+        if room <= 0:
+            return
+        for start, text in self._tail.read(room):
+            if start < self._high and start not in self._open:
+                continue
+            line = self._decode(text)
+            if line.effect != "enforce":
+                continue
+            of = line.entity or {"account": line.account or ""}
+            lane = "\x1f".join((*of.keys(), *of.values()))
+            pending = Pending(
+                start,
+                len(text),
+                line.command_id,
+                line.key,
+                line.verb,
+                line.restriction_id,
+                lane,
+                now_us,
+            )
+            self._pending[start] = pending
+            waiting = self._lanes.setdefault(lane, deque())
+            waiting.append(pending)
+            if len(waiting) == 1:
+                heapq.heappush(self._due, (now_us, start))
+
+    # What is to be done
+
+    def next_due_us(self) -> int | None:
+        """When the next command may leave; None if none waits for its turn."""
+        return self._due[0][0] if self._due else None
+
+    def take(self, now_us: int) -> Pending | None:
+        """A command whose turn it is; it is on its way until `settle` or `retry`."""
+        if not self._due or self._due[0][0] > now_us:
+            return None
+        _, start = heapq.heappop(self._due)
+        pending = self._pending[start]
+        pending.attempts += 1
+        return pending
+
+    def body(self, pending: Pending) -> bytes:
+        """The line of a command, as the engine wrote it."""
+        return self._tail.line(pending.start, pending.length)
+
+    def settle(self, pending: Pending, now_us: int) -> None:
+        """Core banking has answered, and that is durable; the next of its lane may leave."""
+        del self._pending[pending.start]
+        self._settled_high = max(self._settled_high, pending.start + pending.length + 1)
+        lane = self._lanes[pending.lane]
+        first = lane.popleft()
+        assert first is pending, "a lane was overtaken"
+        if lane:
+            heapq.heappush(self._due, (now_us, lane[0].start))
+        else:
+            del self._lanes[pending.lane]
+
+    def retry(self, pending: Pending, now_us: int, after_us: int = 0) -> int:
+        """An attempt has failed: wait before the next, at least `after_us`; return when it is."""
+        doublings = min(pending.attempts - 1, DOUBLINGS_MAX)
+        wait_us = min(self._retry_max_us, self._retry_first_us << doublings)
+        wait_us = max(round(wait_us * self._chance.uniform(0.5, 1.0)), after_us)
+        heapq.heappush(self._due, (now_us + wait_us, pending.start))
+        return now_us + wait_us
+
+    # What is kept
+
+    def state(self) -> dict[str, Any]:
+        """What outbox.json says."""
+        at = next(iter(self._pending), self._tail.at)
+        high = max(at, self._settled_high)
+        unsettled = list(takewhile(lambda start: start < high, self._pending))
+        return {"at": at, "anchor": self._tail.anchor(at), "high": high, "open": unsettled}
+
+    def keep(self) -> None:
+        """Write down how far everything has got, if that has changed; durable when it returns."""
+        state = self.state()
+        if state != self._written:
+            write_state(self._disk, self._path, state)
+            self._written = state
