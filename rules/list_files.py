@@ -27,7 +27,12 @@ from rules.tree import CATEGORY, NUMBER, Type
 VALIDITY: Final = ("valid_from", "valid_until")
 RANGE_MAX: Final = 100_000  # values that one `3000-3299` may stand for
 BYTES_MAX: Final = 256 * 1024 * 1024
+COLUMNS_MAX: Final = (
+    100  # a file with more is something else, and every finding looks its heading through
+)
 _RANGE: Final = re.compile(r"([0-9]+)-([0-9]+)")
+_LOOSE_RANGE: Final = re.compile(r"([0-9]+)\s*[-\u2010-\u2015\u2212]\s*([0-9]+)")
+_VALUE: Final = re.compile(r"#.*|[0-9][0-9 .,_-]*")  # no name of a column looks so
 _NUMBER: Final = r"[0-9][0-9_]*(?:\.[0-9]+)?"
 _NUMBERS: Final = re.compile(rf"(-?{_NUMBER})(?:-({_NUMBER}))?")
 
@@ -62,6 +67,8 @@ def expanded(value: str, kind: Type) -> Sequence[str]:
         return (value.replace("_", ""),)
     match = _RANGE.fullmatch(value) if kind.kind == CATEGORY else None
     if match is None:
+        if kind.kind == CATEGORY and (loose := _LOOSE_RANGE.fullmatch(value)):
+            raise ValueError(f'"{value}" is read as one code; a range is {loose[1]}-{loose[2]}')
         return (value,)
     low, high = int(match[1]), int(match[2])
     if low > high or high - low >= RANGE_MAX:
@@ -109,6 +116,12 @@ class _Reading:
                 what = f"{self._node.value} has no heading"
                 self._findings.at("WR007", self._node, what, "the first line names the columns")
                 return
+            if len(heading) > COLUMNS_MAX:
+                what = (
+                    f"the heading names {len(heading):,} columns, a list has at most {COLUMNS_MAX}"
+                )
+                self._say(COLUMNS_MAX, what, "leave out what no rule and no title reads")
+                return
             self._check_heading(heading)
             texts = [k for k, name in enumerate(heading) if k and name not in VALIDITY]
             dates = [heading.index(name) if name in heading[1:] else -1 for name in VALIDITY]
@@ -124,6 +137,12 @@ class _Reading:
             )
 
     def _check_heading(self, heading: Sequence[str]) -> None:
+        if len(heading) == 1 and (apart := re.search(r"[;\t|]", heading[0])):
+            what = f"{heading[0]!r} is one column: a comma stands between columns"
+            self._say(0, what, f"write , in place of {apart[0]!r}")
+        elif _VALUE.fullmatch(heading[0]):
+            what = f"the first line names the columns, and {heading[0]} is no name"
+            self._say(0, what, "write a heading above it, such as: value")
         for k, name in enumerate(heading):
             if not name:
                 self._say(k, "a column without a name", "name every column in the first line")

@@ -248,7 +248,7 @@ def cases():
     yield (
         "list_of_columns",
         {"r.yaml": lists % "l.csv", "l.csv": "account" + ",c" * 200_000 + "\nA\n"},
-        (),
+        ("WR",),
     )
     yield "list_nul", {"r.yaml": lists % "l.csv", "l.csv": b"account\nA\x00B\n"}, ()
     yield "list_bytes", {"r.yaml": lists % "l.csv", "l.csv": bytes(range(256)) * 1_000}, ("WR",)

@@ -6,6 +6,7 @@ import pytest
 
 from rules.definitions import ListRow
 from rules.list_files import cell_span
+from rules.lists import holds
 from rules.reader import instant_us
 from tests.ruling import load, said
 from tests.unit.test_pack import rule
@@ -114,6 +115,13 @@ def test_a_heading_that_would_mislead_is_refused(tmp_path, csv, column, message)
     assert ("WR340", 1, column, message) in said(read(tmp_path, csv))
 
 
+def test_a_file_with_too_many_columns_is_no_list(tmp_path):
+    """One finding, and not one for each column: that would take minutes."""
+    found = said(read(tmp_path, "card" + ",c" * 100 + "\nC1\n"))
+    assert found == [("WR340", 1, 204, "the heading names 101 columns, a list has at most 100")]
+    assert read(tmp_path / "b", f"card{''.join(f',c{k}' for k in range(99))}\nC1\n").pack
+
+
 def test_a_row_with_an_open_quote_and_a_wrong_number_are_found(tmp_path):
     found = said(read(tmp_path / "a", 'card,note\nC1,"open\nC2,\n'))
     assert [(code, line) for code, line, *_ in found] == [("WR340", 2)]
@@ -132,3 +140,42 @@ def test_cells_are_found_behind_quotes():
     text = 'x\n"a ""b"", c",d,"e\nf",g\n'
     cells = [text[slice(*cell_span(text, 2, k))] for k in range(4)]
     assert cells == ['"a ""b"", c"', "d", '"e\nf"', "g"]
+
+
+@pytest.mark.parametrize(
+    ("csv", "message"),
+    [
+        ("card;source\nC1;x\n", "'card;source' is one column: a comma stands between columns"),
+        ("card\tsource\nC1\tx\n", "'card\\tsource' is one column: a comma stands between columns"),
+        ("# cards\ncard\nC1\n", "the first line names the columns, and # cards is no name"),
+        ("4000123\n4000124\n", "the first line names the columns, and 4000123 is no name"),
+    ],
+)
+def test_a_file_of_another_shape_is_refused(tmp_path, csv, message):
+    """Read as it stands, each of these lists would hold other values than its author thinks."""
+    assert ("WR340", 1, 1, message) in said(read(tmp_path, csv))
+
+
+@pytest.mark.parametrize("text", ["3000 - 3299", "3000\u20133299", "3000\u2212 3299"])
+def test_a_range_with_blanks_or_another_dash_is_no_code(tmp_path, text):
+    lists = f'lists:\n  travel: {{type: category, of: mcc, values: ["{text}"]}}\n'
+    found = said(load(tmp_path, {"l.yaml": lists, "r.yaml": rule(when="mcc in @travel")}))
+    what = f'"{text}" is read as one code; a range is 3000-3299'
+    assert [(code, message) for code, _, _, message in found] == [("WR026", what)]
+
+
+def test_a_range_of_numbers_may_begin_below_zero(tmp_path):
+    lists = "lists:\n  few: {type: number, values: [-5-3, -9]}\n"
+    loaded = load(tmp_path, {"l.yaml": lists, "r.yaml": rule(when="n_items in @few")})
+    assert loaded.pack
+    few = loaded.pack.lists["few"]
+    assert [holds(few, x, 0) for x in (-9.0, -8.0, -5.0, 0.0, 3.0, 3.5)] == [
+        *(True, False, True, True, True, False)
+    ]
+
+
+@pytest.mark.parametrize("text", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00"])
+def test_a_time_beyond_the_calendar_is_none(tmp_path, text):
+    assert us(text) is None
+    what = f'valid_from "{text}" is not a date or time with offset'
+    assert said(read(tmp_path, f"card,valid_from\nC1,{text}\n")) == [("WR340", 2, 4, what)]
