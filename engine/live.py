@@ -26,7 +26,9 @@ def run(arguments: Namespace, reload_helper: str = "") -> int:
 
     reload_helper : module whose process checks configurations that are proposed while the engine runs
     """
-    given = read_setup(arguments.config, feed=arguments.feed)
+    given = read_setup(arguments.config, feed=arguments.feed, compares_locks=True)
+    for note in given.notes:
+        print(f"note: {note}", file=sys.stderr)
     setup = _in_force(arguments.out, given)
     if setup is not given:
         print(needs_a_proposal(arguments.out, setup, given), file=sys.stderr)

@@ -16,9 +16,11 @@ from config.feeds import Feed
 from config.rates import Rates
 from config.schema import Schema
 from config.settings import Configuration, ModelsFile
+from rules import lock
 from rules import pack as packs
 from rules.check.findings import Finding
 from rules.definitions import Pack
+from rules.reader import Findings
 from rules.tree import Node
 
 OVERRIDES_FILE: Final = "overrides.json"  # of a stored configuration: what its folder does not say
@@ -57,8 +59,11 @@ def read_setup(
     feed: str = "",
     lateness: str = "",
     rows_max: int = 0,
+    compares_locks: bool = False,
 ) -> Setup:
     """Read and check the configuration in `folder`; the keywords replace what weir.yaml says.
+
+    compares_locks : have a note for every rule that does something else than its pack's rules.lock says of its version
 
     Raises `ConfigError` for the first thing wrong with settings, schema or models, and one `ConfigError` with every
     finding for packs.
@@ -66,7 +71,7 @@ def read_setup(
     configuration = settings.load(
         folder, packs=pack_paths, feed=feed, lateness=lateness, rows_max=rows_max
     )
-    return _checked(configuration, fits_models=bool(pack_paths))
+    return _checked(configuration, fits_models=bool(pack_paths), compares_locks=compares_locks)
 
 
 def stored_overrides(configuration: Configuration) -> dict[str, Any]:
@@ -112,7 +117,9 @@ def read_stored(folder: Path) -> Setup:
     return setup
 
 
-def _checked(configuration: Configuration, *, fits_models: bool) -> Setup:
+def _checked(
+    configuration: Configuration, *, fits_models: bool, compares_locks: bool = False
+) -> Setup:
     """Read schema, rates, packs and feed of a configuration; `fits_models`: its packs came from elsewhere."""
     schema = schemas.read(configuration.schema_path)
     name = configuration.settings.rates
@@ -130,6 +137,8 @@ def _checked(configuration: Configuration, *, fits_models: bool) -> Setup:
         known = {*schema.columns, *loaded.pack.features}
         models, notes = models_for(configuration.models, known)
         configuration = replace(configuration, models=models)
+    if compares_locks:
+        notes += changed_bodies(loaded)
     return Setup(
         configuration,
         schema,
@@ -164,6 +173,18 @@ def models_for(file: ModelsFile, known: Collection[str]) -> tuple[ModelsFile, tu
             )
         entries[name] = msgspec.structs.replace(entry, inputs=inputs)
     return msgspec.structs.replace(file, models=entries), tuple(notes)
+
+
+def changed_bodies(loaded: packs.Loaded) -> tuple[str, ...]:
+    """A note for every rule that does something else than its pack's rules.lock says of its version.
+
+    An engine starts all the same: what `weir rules check` and activation refuse may stand on a disk for other reasons.
+    """
+    findings = Findings()
+    lock.check(loaded, findings)
+    return tuple(
+        f"{f.place} {f.code} {f.message}; {f.hint}" for f in findings.all if f.code == "WR325"
+    )
 
 
 def _listed(findings: Sequence[Finding]) -> str:

@@ -42,6 +42,7 @@ def replay(arguments: Namespace) -> tuple[dict[str, Any], str]:
         feed=arguments.feed,
         lateness=arguments.lateness,
         rows_max=arguments.batch_rows,
+        compares_locks=True,
     )
     for note in setup.notes:
         print(f"note: {note}", file=sys.stderr)

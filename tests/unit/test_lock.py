@@ -7,6 +7,7 @@ import pytest
 from config.errors import ConfigError
 from config.settings import BANK
 from engine.cli import main
+from engine.setup import read_setup
 from replay.workbench import locking
 from rules import behaviour, lock, pack
 from rules.reader import Findings
@@ -122,6 +123,21 @@ def test_a_second_lock_changes_no_byte(core):
     assert not result.is_written
     assert result.changes == []
     assert (core / lock.FILE).read_bytes() == before
+
+
+def test_an_engine_starts_and_tells_of_a_body_that_changed_under_its_version(core):
+    """`weir run` and `weir replay` print the notes; nothing else compares locks when a configuration is read."""
+    locked(core)
+    edit(core / "r.yaml", "when: amount > 900", "when: amount > 800")
+    edit(core / "r.yaml", "    version: 1", "    version: 3")
+    setup = read_setup(BANK, pack_paths=[core], compares_locks=True)
+    (told,) = [note for note in setup.notes if "WR325" in note]
+    assert told.startswith(
+        f"{core}/r.yaml:17:14 WR325 R-2 does something else under the same version 2: when changed ("
+    )
+    assert told.endswith("; write version: 3, then run: weir rules lock")
+    assert not [note for note in read_setup(BANK, pack_paths=[core]).notes if "WR325" in note]
+    assert setup.sha256 == read_setup(BANK, pack_paths=[core]).sha256
 
 
 def test_a_pack_without_a_lock_is_one_line_of_information(core):
