@@ -31,7 +31,9 @@ def number_ranges(values: Iterable[str], of: ListDefinition) -> list[tuple[float
 
 def _ends(value: str, of: ListDefinition) -> tuple[float, float]:
     digits = exponent(of.type.detail) if of.type.kind == MONEY and of.type.detail else 0
-    low, dash, high = value.partition("-") if not value.startswith("-") else (value, "", "")
+    sign = "-" if value.startswith("-") else ""
+    low, dash, high = value.removeprefix("-").partition("-")
+    low = sign + low
     try:
         first, last = (_number(part, of.type.kind == MONEY, digits) for part in (low, high or low))
     except ValueError:

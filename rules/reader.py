@@ -310,10 +310,9 @@ def instant_us(text: str, zone: ZoneInfo) -> int | None:
     ):
         return None
     try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
+        since = datetime.fromisoformat(text).astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    except (ValueError, OverflowError):  # no such day, or its UTC lies beyond the years 1 to 9999
         return None
-    since = at.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
