@@ -25,6 +25,7 @@ from engine.metrics import Metrics
 from engine.ports import Source
 from engine.progress import Progress
 from engine.quality import FLAWS, of_run, table
+from engine.reload.filler import FillingProcess, can_fill
 from engine.reload.process import Beside
 from engine.runner import Observer, StopRequest
 from engine.setup import Setup
@@ -148,6 +149,7 @@ def execute(
             helps=(lambda _: Beside(["-m", job.reload_helper, str(job.out)]))
             if job.reload_helper
             else None,
+            fills=(lambda _: FillingProcess(job.out)) if job.reload_helper and can_fill() else None,
             watched=job.watched,
         )
         stack.callback(engine.close)

@@ -8,7 +8,9 @@ in an engine that had the new configuration from the beginning.
     ask      what the side core must know of the carried one: shapes, dictionaries, what is missing
     fill     the side core's way through the journal; in a helper process, `python -m engine.backfill`
     splice   take over what it found
-    reconfigure   carry and all three: what a run does at a configuration record, and whoever derives it again
+    reconfigure   carry and all three: what a start does at a configuration record, and whoever derives it again
+    refill   the same for a core that is warming already, at a second record of its configuration: of what came in
+             while the engine ran, whose past is derived beside it (engine/reload/filling.py)
 
 The side core begins with the journal, or, where that no longer reaches back, with the oldest snapshot that can be used,
 carried into the new configuration: then new features are warming from the core time of that snapshot on.
@@ -28,7 +30,7 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -39,19 +41,21 @@ from numpy.typing import NDArray
 
 from config.errors import StateError, WeirError
 from engine.admission import NEVER
-from engine.carry import Carried, Missing, carry
+from engine.carry import Carried, Missing, carry, logs_of
 from engine.core import Core
 from engine.durable import snapshots
 from engine.durable.disk import Disk, RealDisk
 from engine.durable.encrypted_disk import beneath
-from engine.entities import Dictionaries
+from engine.entities import Dictionaries, load_texts, save_texts
 from engine.lists import Order
 from engine.ports import Recorded
 from engine.remembered import UNSCORABLE
 from engine.setup import Setup
 from engine.state import Arrays, prefixed, under
+from engine.warming import NOTHING
 from engine.windows.shape import Shape, decode, encode
 from rules.lists import compared
+from rules.tree import TEXT
 
 if TYPE_CHECKING:
     from engine.durable.rederive import Rederivation
@@ -60,10 +64,16 @@ I8: TypeAlias = NDArray[np.int64]
 
 ROWS_MAX: Final = 4_096
 COLUMNS: Final = ("number", "code", "input")
+LATER: Final = (
+    "later"  # `fills` of a configuration record: what is missing is derived while the engine runs
+)
 
 
-def ask(core: Core, carried: Carried) -> Arrays:
-    """What `fill` must know; `core` is just carried, and no record has come since."""
+def ask(core: Core, carried: Carried, *, with_texts: bool = True) -> Arrays:
+    """What `fill` must know of `core`, whose next record is the first that it need not take in.
+
+    with_texts : False if the dictionaries come by another way
+    """
     question = {"core": np.array([core.seq, core.core_us], np.int64)}
     question["missing"] = _packed(carried.missing)
     question["logs"] = _packed(carried.empty_logs)
@@ -72,7 +82,9 @@ def ask(core: Core, carried: Carried) -> Arrays:
     question["forgotten"] = _packed(core.lists.forgotten_us)
     for k, windows in enumerate(core.windows):
         question |= prefixed(f"windows/{k}", encode(windows.shape))
-    return question | prefixed("dictionaries", core.dictionaries.save())
+    if with_texts:
+        question |= prefixed("dictionaries", core.dictionaries.save())
+    return question
 
 
 def fill(
@@ -88,16 +100,35 @@ def fill(
 
     Raises `StateError` where the records do not lead up to the core that asked.
     """
-    side = _side_core(question, setup, start)
-    first_seq = side.seq
-    erased: list[int] = []
+    side = Side(question, setup, start)
     for record in records:
+        side.take(record)
+    return side.answer(int(question["core"][0]), _unpacked(question["forgotten"], dict[str, int]))
+
+
+class Side:
+    """A core of the new configuration on its way through the records that came before.
+
+    core : the state before the record `core.seq`, which is the next to be taken
+    """
+
+    def __init__(
+        self, question: Mapping[str, NDArray[Any]], setup: Setup, start: Core | None = None
+    ) -> None:
+        self._question = question
+        self.core = _side_core(question, setup, start)
+        self._first_seq = self.core.seq
+        self._erased: list[int] = []
+
+    def take(self, record: Recorded) -> None:
+        """Take the next run of records in."""
+        side = self.core
         if record.config is not None:
             side.seq += 1
-            continue
+            return
         assert record.seq0 == side.seq, (record.seq0, side.seq)
         messages = record.messages
-        erased += [record.seq0 + row for row in sorted(record.erased)]
+        self._erased += [record.seq0 + row for row in sorted(record.erased)]
         for first in range(0, len(messages), ROWS_MAX):
             rows = slice(first, first + ROWS_MAX)
             arrival_us = messages.arrival_us
@@ -106,14 +137,21 @@ def fill(
                 messages.positions[rows],
                 None if arrival_us is None else arrival_us[rows],
             )
-    seq, _ = question["core"].tolist()
-    if side.seq != seq - 1:
-        raise StateError(
-            f"the journal leads to seq {side.seq}, the configuration record has {seq - 1}",
-            why="features would miss what lies between",
-            fix="restore the journal from a backup, or go on with features warming",
-        )
-    return _answer(question, side, first_seq) | {"erased": np.array(erased, np.int64)}
+
+    def answer(self, seq: int, forgotten_us: Mapping[str, int]) -> Arrays:
+        """What the core that asked is missing, when its next record is `seq`; `StateError` if records are missing.
+
+        The arrays may be views of the state of this core, which ends here. forgotten_us: of the lists of that core.
+        """
+        if self.core.seq != seq - 1:
+            raise StateError(
+                f"the journal leads to seq {self.core.seq}, the configuration record has {seq - 1}",
+                why="features would miss what lies between",
+                fix="restore the journal from a backup, or go on with features warming",
+            )
+        answer = _answer(self._question, self.core, seq, forgotten_us)
+        answer["first_seq"] = np.array([self._first_seq], np.int64)
+        return answer | {"erased": np.array(self._erased, np.int64)}
 
 
 def splice(core: Core, carried: Carried, answer: Mapping[str, NDArray[Any]]) -> Carried:
@@ -136,12 +174,7 @@ def splice(core: Core, carried: Carried, answer: Mapping[str, NDArray[Any]]) -> 
             why="what refers to them (labels, updates, repeats) would mean others than were decided",
             fix="go on with features warming, or start the new configuration in another folder",
         )
-    known, own_texts = Dictionaries(), core.dictionaries
-    known.load(under(answer, "dictionaries"))
-    for name, dictionary in known.items():
-        for text in dictionary.texts[len(own_texts[name]) :]:
-            own_texts[name].code(text)
-        assert own_texts[name].texts == dictionary.texts, name
+    _take_texts(core.dictionaries, answer)
     core.ruleset.refresh(core.dictionaries)
     for k, name in carried.empty_logs:
         core.windows[k].logs[name].load(under(answer, f"windows/{k}/{name}"))
@@ -155,6 +188,7 @@ def splice(core: Core, carried: Carried, answer: Mapping[str, NDArray[Any]]) -> 
         memory.take_texts(own, carried.missing.text, [texts[k] for k in theirs.tolist()])
     since = {n: t for n, t in core.warming.since_us.items() if n not in carried.fresh}
     core.warming.begin(since | _unpacked(answer["since_us"], dict[str, int]))
+    core.warming.unfilled = NOTHING
     filled_from = int(answer["first_seq"][0])
     return replace(carried, empty_logs=(), fresh=(), missing=Missing(), filled_from=filled_from)
 
@@ -178,18 +212,81 @@ def reconfigure(
     store; the record comes afterwards, with the evidence in it. Take a snapshot soon: until there is one, every
     restart derives the past again.
     """
+    if told is not None and "filled_at" in told:
+        return old, refill(disk, root, old, key=key, told=told)
     core, carried = carry(old, setup)
+    if told is not None and told.get("fills") == LATER:
+        return core, carried
+    return core, _filled(disk, root, core, carried, key, told)
+
+
+def refill(
+    disk: Disk,
+    root: Path,
+    core: Core,
+    *,
+    key: bytes | None = None,
+    told: Mapping[str, object] | None = None,
+) -> Carried:
+    """Fill from the journal what `core` is missing since it went over, at a record of its own configuration.
+
+    told : `evidence_of` that record when it is derived again; None the first time
+    """
+    core.seq += 1
+    return _filled(disk, root, core, waiting(core), key, told)
+
+
+def waiting(core: Core) -> Carried:
+    """What `core` is missing since it went over to its configuration."""
+    unfilled, links = core.warming.unfilled, core.links
+
+    def places(names: Sequence[str], wanted: Sequence[str]) -> tuple[int, ...]:
+        return tuple(k for k, name in enumerate(names) if name in wanted)
+
+    missing = Missing(
+        attributes=unfilled.attributes,
+        number=places(links.number_names, unfilled.number),
+        code=places(links.code_names, unfilled.code),
+        input=places(core.scoring.inputs, unfilled.input),
+        text=places(links.text_names, unfilled.text),
+    )
+    logs, fresh = logs_of(core, unfilled.features)
+    return Carried({}, {}, {}, 0, tuple(logs), fresh, missing)
+
+
+def evidence_of(core: Core, asked: Carried, filled: Carried) -> dict[str, object]:
+    """What the second record of a configuration says: from where to where, and what was filled, or why not."""
+    return {
+        "filled_from": filled.filled_from,
+        "filled_at": core.seq - 1,
+        "filled": list(asked.fresh) if filled.filled_from is not None else [],
+        "warming": sorted(core.warming.since_us),
+        "notes": list(filled.notes),
+    }
+
+
+def _filled(
+    disk: Disk,
+    root: Path,
+    core: Core,
+    carried: Carried,
+    key: bytes | None,
+    told: Mapping[str, object] | None,
+) -> Carried:
+    """Fill what is missing, or do without for good; when it is derived again, what the record says was done."""
     if told is not None:
         filled_from = told.get("filled_from")
         if filled_from is None:
-            return core, carried
+            core.warming.unfilled = NOTHING
+            return carried
         assert isinstance(filled_from, int), filled_from
-        return core, back_fill(disk, root, core, carried, key=key, first_seq=filled_from)
+        return back_fill(disk, root, core, carried, key=key, first_seq=filled_from)
     try:
-        return core, back_fill(disk, root, core, carried, key=key)
+        return back_fill(disk, root, core, carried, key=key)
     except StateError as error:
+        core.warming.unfilled = NOTHING
         note = f"features are warming, for the past cannot be filled in: {error.what}"
-        return core, replace(carried, notes=(*carried.notes, note))
+        return replace(carried, notes=(*carried.notes, note))
 
 
 def back_fill(
@@ -210,6 +307,7 @@ def back_fill(
     it cannot be done; the core is then as before, and its new features are warming.
     """
     if not carried.empty_logs and carried.missing == Missing():
+        core.warming.unfilled = NOTHING
         return carried
     question = ask(core, carried)
     if not isinstance(beneath(disk), RealDisk):
@@ -222,7 +320,7 @@ def back_fill(
     }
     done = subprocess.run(
         [sys.executable, "-m", "engine.backfill"],
-        input=json.dumps(told).encode() + b"\n" + _bytes(question),
+        input=json.dumps(told).encode() + b"\n" + packed_arrays(question),
         stdout=subprocess.PIPE,
         check=False,
     )
@@ -233,7 +331,7 @@ def back_fill(
         except ValueError:
             parts = [f"the helper process ended with {done.returncode}", "", text[-500:], ""]
         raise StateError(*parts)
-    return splice(core, carried, _arrays(done.stdout))
+    return splice(core, carried, unpacked_arrays(done.stdout))
 
 
 def fill_from(
@@ -251,19 +349,23 @@ def fill_from(
     from engine.durable.rederive import Rederivation, blocks  # it comes here itself
 
     again = Rederivation(disk, root, key=key)
-    disk = again.disk
     seq, _ = question["core"].tolist()
-    start = None
-    if again.journal.first_seq > 0 or first_seq > 0:
-        start = _oldest(disk, root, again, first_seq)
+    start = beginning(again, root, first_seq)
     records = again.journal.read(0 if start is None else start.seq, seq - 1)
     return fill(question, again.setup_of(config), blocks(records, ROWS_MAX), start)
+
+
+def beginning(again: "Rederivation", root: Path, first_seq: int = -1) -> Core | None:
+    """The core that a side core begins from; None for the beginning of the journal."""
+    if again.journal.first_seq > 0 or first_seq > 0:
+        return _oldest(again.disk, root, again, first_seq)
+    return None
 
 
 def main() -> int:
     """Answer the question on standard input; the helper process of `back_fill`."""
     told = json.loads(sys.stdin.buffer.readline())
-    question = _arrays(sys.stdin.buffer.read())
+    question = unpacked_arrays(sys.stdin.buffer.read())
     key = bytes.fromhex(told["key"]) if told["key"] else None
     try:
         answer = fill_from(
@@ -272,7 +374,7 @@ def main() -> int:
     except WeirError as error:
         print(json.dumps([error.what, error.where, error.why, error.fix]))
         return 1
-    sys.stdout.buffer.write(_bytes(answer))
+    sys.stdout.buffer.write(packed_arrays(answer))
     return 0
 
 
@@ -307,15 +409,15 @@ def _side_core(question: Mapping[str, NDArray[Any]], setup: Setup, start: Core |
     return side
 
 
-def _answer(question: Mapping[str, NDArray[Any]], side: Core, first_seq: int) -> Arrays:
+def _answer(
+    question: Mapping[str, NDArray[Any]], side: Core, seq: int, forgotten: Mapping[str, int]
+) -> Arrays:
     """What the core that asked is missing, from a side core that has taken everything in."""
     missing: Missing = _unpacked(question["missing"], Missing)
-    seq, _ = question["core"].tolist()
     memory = side.remembered
     held = slice(0, len(memory))
     answer: Arrays = {
         "core": np.array([seq, side.core_us], np.int64),
-        "first_seq": np.array([first_seq], np.int64),
         "seq": memory.arrays["seq"][held],
         "standing": memory.arrays["standing"][held],
     }
@@ -329,10 +431,14 @@ def _answer(question: Mapping[str, NDArray[Any]], side: Core, first_seq: int) ->
     answer["texts"] = _packed(texts)
     saved = side.attributes.save()
     answer |= prefixed("attributes", {n: saved[n] for n in missing.attributes if n in saved})
-    answer |= prefixed("dictionaries", side.dictionaries.save())
+    for name, dictionary in side.dictionaries.items():
+        known = len(question.get(f"dictionaries/{name}/end", ()))
+        if name != TEXT:
+            more = save_texts(dictionary.texts[known:])
+            answer |= prefixed(f"dictionaries/{name}", {**more, "known": np.array([known])})
     for k, name in _unpacked(question["logs"], list[tuple[int, str]]):
         answer |= prefixed(f"windows/{k}/{name}", side.windows[k].logs[name].save())
-    since, forgotten = {}, _unpacked(question["forgotten"], dict[str, int])
+    since = {}
     for name in _unpacked(question["fresh"], list[str]):
         since_us = max(side.warming.since_us.get(name, NEVER), side.warming.reads_ready_us(name))
         since_us = max([since_us, *(forgotten.get(of, NEVER) for of in _lists_read(side, name))])
@@ -377,6 +483,32 @@ def _oldest(disk: Disk, root: Path, again: "Rederivation", first_seq: int) -> Co
     )
 
 
+def _take_texts(own: Dictionaries, answer: Mapping[str, NDArray[Any]]) -> None:
+    """Give codes to texts that only the side core has met; `StateError`, all being as before, if its codes differ.
+
+    Both begin with the dictionaries that the question held. Where the core that asked has gone on since, it may have
+    met new texts itself: they have the same codes if the side core met no others before them.
+    """
+    found = under(answer, "dictionaries")
+    more: dict[str, list[str]] = {}
+    for name in dict.fromkeys([*own, *(key.rpartition("/")[0] for key in found)]):
+        if name == TEXT:
+            continue
+        theirs = under(found, name)
+        known = int(theirs["known"][0]) if theirs else 0
+        texts = load_texts(theirs) if theirs else []
+        mine = own[name].texts[known:]
+        if mine != texts[: len(mine)]:
+            raise StateError(
+                f"the records of the past bring texts of `{name}` that nobody had read before",
+                why="the engine has given their codes to others meanwhile",
+                fix="start the engine again: it then fills its features before it takes anything in",
+            )
+        more[name] = texts[len(mine) :]
+    for name, texts in more.items():
+        own[name].encode(texts, len(texts))
+
+
 def _common(seq: NDArray[np.int64], answer: Mapping[str, NDArray[Any]]) -> tuple[I8, I8]:
     """Rows of transactions that both remember, in order of `seq`: ours and the side core's; the same, if all is well.
 
@@ -396,13 +528,15 @@ def _unpacked(array: NDArray[Any], kind: Any) -> Any:
     return msgspec.json.decode(array.tobytes(), type=kind)
 
 
-def _bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+def packed_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Arrays as bytes, for a pipe."""
     file = io.BytesIO()
     np.savez(file, allow_pickle=False, **arrays)
     return file.getvalue()
 
 
-def _arrays(raw: bytes) -> Arrays:
+def unpacked_arrays(raw: bytes) -> Arrays:
+    """What `packed_arrays` gave."""
     with np.load(io.BytesIO(raw), allow_pickle=False) as arrays:
         return {name: arrays[name] for name in arrays.files}
 

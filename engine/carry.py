@@ -40,6 +40,7 @@ from config.settings import REQUIRED, ModelEntry, ModelsFile
 from engine.admission import NEVER
 from engine.core import Core
 from engine.setup import Setup
+from engine.warming import Unfilled
 from engine.windows.shape import Shape
 from rules.definitions import Action
 
@@ -66,7 +67,7 @@ class Missing:
 class Carried:
     """What became of everything that has a name.
 
-    empty_logs : (stratum, log) of the event logs that start empty
+    empty_logs : (stratum, log) of the event logs that start empty, or did so earlier and were not filled since
     fresh      : window features that stand in them
     lists      : whether each list holds the same rows; no other meaning depends on that
     missing    : what else of the past is not there
@@ -144,6 +145,8 @@ def hand_over(old: Core, new: Core) -> Carried:
     )
     empty = _carry_windows(old, new)
     fresh = _begin_warming(old, new, empty)
+    missing = _with_earlier(old, new, fresh, missing)
+    empty, fresh = _with_earlier_logs(new, empty, fresh)
     new.ruleset.change_lists(new.lists.adopt(old.lists))
     new.ruleset.adopt_tables(old.ruleset, new.dictionaries)
     new.ruleset.refresh(new.dictionaries)
@@ -161,6 +164,55 @@ def hand_over(old: Core, new: Core) -> Carried:
         lists=_said({n: old.meanings.list_content(n) for n in old.setup.pack.lists},
                     {n: new.meanings.list_content(n) for n in setup.pack.lists}),
     )  # fmt: skip
+
+
+def _with_earlier(old: Core, new: Core, fresh: Sequence[str], missing: Missing) -> Missing:
+    """What is missing now and since earlier changes, which the new core keeps in mind until it is filled."""
+    before, meaning = old.warming.unfilled, new.meanings.column
+    known: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
+        "number": (new.links.number_names, before.number),
+        "code": (new.links.code_names, before.code),
+        "input": (new.scoring.inputs, before.input),
+        "text": (new.links.text_names, before.text),
+    }
+    places = {
+        kind: tuple(
+            k for k, name in enumerate(names) if k in getattr(missing, kind) or name in waiting
+        )
+        for kind, (names, waiting) in known.items()
+    }
+    attributes = {*missing.attributes, *(n for n in before.attributes if n in new.attributes.names)}
+    waiting = {old.meanings.column(name) for name in before.features}
+    since_us = new.warming.since_us
+    new.warming.unfilled = Unfilled(
+        features=tuple(n for n in sorted(since_us) if n in fresh or meaning(n) in waiting),
+        attributes=tuple(sorted(attributes)),
+        **{kind: tuple(known[kind][0][k] for k in of) for kind, of in places.items()},
+    )
+    return Missing(attributes=tuple(sorted(attributes)), **places)
+
+
+def _with_earlier_logs(
+    new: Core, empty: Sequence[tuple[int, str]], fresh: Sequence[str]
+) -> tuple[list[tuple[int, str]], tuple[str, ...]]:
+    """Logs that start empty and those that did earlier, and the features that stand in them."""
+    logs, names = logs_of(new, new.warming.unfilled.features)
+    return sorted({*empty, *logs}), tuple(sorted({*fresh, *names}))
+
+
+def logs_of(core: Core, features: Sequence[str]) -> tuple[list[tuple[int, str]], tuple[str, ...]]:
+    """(stratum, log) of the event logs that some window features stand in, and every feature that stands there."""
+    meaning = core.meanings.column
+    wanted, logs, standing = {meaning(name) for name in features}, [], set()
+    for k, windows in enumerate(core.windows):
+        for name, log in windows.logs.items():
+            found = {meaning(feature) for feature in log.features}
+            if found & wanted:
+                logs.append((k, name))
+                standing |= found
+    own = core.setup.pack.features.items()
+    names = [name for name, f in own if f.aggregate is not None and meaning(name) in standing]
+    return logs, tuple(sorted(names))
 
 
 def refuse(old: Core, setup: Setup) -> None:

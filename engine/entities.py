@@ -109,12 +109,16 @@ class Dictionaries(Mapping[str, Dictionary]):
         for name in {*self._all, *other} - {tree.TEXT}:
             self[name].adopt(other[name])
 
+    def saved(self) -> list[tuple[str, Dictionary]]:
+        """Those that outlive a batch and hold anything, by name."""
+        names = [name for name in sorted(self._all) if name != tree.TEXT and len(self._all[name])]
+        return [(name, self._all[name]) for name in names]
+
     def save(self) -> Arrays:
         """Arrays `NAME/bytes` and `NAME/end`, by name; empty dictionaries leave no trace."""
         saved: Arrays = {}
-        for name in sorted(self._all):
-            if name != tree.TEXT and len(self._all[name]):
-                saved |= {f"{name}/{k}": v for k, v in self._all[name].save().items()}
+        for name, dictionary in self.saved():
+            saved |= {f"{name}/{k}": v for k, v in dictionary.save().items()}
         return saved
 
     def load(self, arrays: Mapping[str, NDArray[Any]]) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 
 from config.errors import InputError, StateError
 from config.settings import NONE, REQUIRED, SYNC, Settings
-from engine.backfill import reconfigure
+from engine.backfill import evidence_of, reconfigure, refill, waiting
 from engine.clock import Clock
 from engine.control import Control
 from engine.core import Core
@@ -36,8 +36,10 @@ from engine.durable.snapshots import Snapshot
 from engine.metrics import Metrics
 from engine.outcomes import rfc3339
 from engine.ports import Source
+from engine.proposals import ENGINE
 from engine.reload.board import Board
 from engine.reload.controller import Reloader
+from engine.reload.filler import Fills
 from engine.reload.process import Helps
 from engine.runner import Ledger, Observer, Runner, append_config, finish_config
 from engine.setup import Setup
@@ -100,6 +102,7 @@ def open_engine(
     rewinds: bool = True,
     rows_max: int = 0,
     helps: Callable[[Disk], Helps] | None = None,
+    fills: Callable[[Disk], Fills] | None = None,
     watched: str = "",
     observe: Callable[[Core], Sequence[Observer]] = lambda _core: (),
 ) -> Engine:
@@ -114,6 +117,8 @@ def open_engine(
     rows_max        : in place of the setting
     helps           : gives what checks and compiles configurations that are proposed while the engine runs; None:
                       proposals stay open. Needs a journal
+    fills           : gives what derives the past of features that came in while the engine ran; None: the next start
+                      does it
     watched         : a folder; what is saved there is proposed
 
     Where the active configuration asks for approval, another one in `setup` is not adopted: `Engine.setup` is what the
@@ -155,10 +160,14 @@ def open_engine(
                 else:
                     into = ledger if may_reconfigure else None
                     _reconfigure(out, found, setup, clock, into, notes)
+            if ledger is not None and may_reconfigure and found.core.warming.unfilled:
+                _refill(out, found, clock, ledger, notes)
             out.open(found.lengths)
         reloader = None
         if helps is not None and ledger is not None:
-            reloader = Reloader(helps(disk), clock, Board(disk, root), watched=watched)
+            beside = None if fills is None else fills(disk)
+            board = Board(disk, root)
+            reloader = Reloader(helps(disk), clock, board, watched=watched, fills=beside)
             metrics.show_reloads(reloader)
             found.core.compiled()  # what everything means is worked out now, not while messages wait
         runner = Runner(
@@ -419,6 +428,23 @@ def _reconfigure(
     notes.append(
         f"note: the configuration changes from {before[:19]}... to {setup.sha256[:19]}... at seq {core.seq - 1}"
     )
+
+
+def _refill(
+    out: OutputFolder, found: Recovered, clock: Clock, ledger: Ledger, notes: list[str]
+) -> None:
+    """Fill what came in while the engine ran last, and was not filled then; a record in the journal says so."""
+    core = found.core
+    asked = waiting(core)
+    filled = refill(out.disk, out.root, core, key=key_of(found.setup.configuration.settings))
+    about = {"by": ENGINE, "reason": "filled"}
+    evidence = evidence_of(core, asked, filled)
+    finish_config(ledger, append_config(ledger, core, clock, about, evidence), clock)
+    notes += [f"note: {note}" for note in filled.notes]
+    if filled.filled_from is not None:
+        notes.append(
+            f"note: {len(asked.fresh)} features that came in while the engine ran have their past from the journal now"
+        )
 
 
 def _other_configuration(out: OutputFolder, old: Setup, new: Setup) -> StateError:

@@ -5,8 +5,10 @@ that a running engine went over to (engine/carry.py). The second is state, and s
 """
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from dataclasses import astuple, dataclass
+from typing import Any, Final, TypeAlias
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,6 +21,28 @@ from rules.ruleset import Judgement, Ruleset
 I8: TypeAlias = NDArray[np.int64]
 
 
+@dataclass(frozen=True, slots=True)
+class Unfilled:
+    """What of the past a core does not have, and may still get from the journal (engine/backfill.py); by name.
+
+    features   : window features that were empty when they came
+    The others : attributes, and columns of remembered transactions (engine/links.py), that nobody kept before
+    """
+
+    features: tuple[str, ...] = ()
+    attributes: tuple[str, ...] = ()
+    number: tuple[str, ...] = ()
+    code: tuple[str, ...] = ()
+    input: tuple[str, ...] = ()
+    text: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return any(astuple(self))
+
+
+NOTHING: Final = Unfilled()
+
+
 class Warming:
     """Since when each feature has been computed, for one configuration.
 
@@ -26,11 +50,13 @@ class Warming:
                beginning
     rule_us  : (rules,) int64  core time from which each rule's features have their history; `NEVER` where that is
                complete from the start
+    unfilled : what waits for being filled from the journal
     """
 
     def __init__(self, setup: Setup, ruleset: Ruleset) -> None:
         self._setup, self._ruleset = setup, ruleset
         self.since_us: dict[str, int] = {}
+        self.unfilled = NOTHING
         self.rule_us = np.empty(0, np.int64)
         self.begin({})
 
@@ -93,15 +119,22 @@ class Warming:
 
     def save(self) -> Arrays:
         """Since when which features have been computed, by name; nothing if all were there from the beginning."""
-        if not self.since_us:
-            return {}
-        names = sorted(self.since_us)
-        since = np.array([self.since_us[name] for name in names], np.int64)
-        return {"since_us": since, **save_texts(names)}
+        saved: Arrays = {}
+        if self.unfilled:
+            told = np.frombuffer(msgspec.json.encode(self.unfilled), np.uint8)
+            saved["unfilled"] = told.copy()
+        if self.since_us:
+            names = sorted(self.since_us)
+            saved["since_us"] = np.array([self.since_us[name] for name in names], np.int64)
+            saved |= save_texts(names)
+        return saved
 
     def load(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take over what `save` gave."""
-        names = load_texts(arrays) if arrays else []
+        names = load_texts(arrays) if "since_us" in arrays else []
+        self.unfilled = NOTHING
+        if "unfilled" in arrays:
+            self.unfilled = msgspec.json.decode(arrays["unfilled"].tobytes(), type=Unfilled)
         self.begin(dict(zip(names, arrays["since_us"].tolist(), strict=True)) if names else {})
 
     def _reads(self, name: str) -> list[str]:

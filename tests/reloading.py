@@ -1,5 +1,6 @@
 """What stands beside an engine in tests: the workshop itself, without a process, in a fixed order."""
 
+from engine.reload.filling import Follower
 from engine.reload.workshop import Workshop, frames
 
 
@@ -40,3 +41,31 @@ class Inside:
 
     def stop(self):
         pass
+
+
+class InsideFilling:
+    """Derives the past as the process would, one request each time it is asked for an answer."""
+
+    def __init__(self, disk, root, key=None):
+        self._new = lambda: Follower(disk, root, key)
+        self.follower, self.requests = self._new(), []
+        self.n_answers = 0
+
+    is_running = True
+
+    def ask(self, request):
+        self.requests.append(request)
+
+    def take(self):
+        while self.requests:
+            told = self.follower.requested(self.requests.pop(0))
+            if told is not None:
+                self.n_answers += "answer" in told
+                return told
+        return None
+
+    def arrays(self, _told):
+        return self.follower.arrays
+
+    def stop(self):
+        self.follower, self.requests = self._new(), []

@@ -32,6 +32,8 @@ class Board:
         self._disk, self._folder, self._say = disk, root / FOLDER, say
         self._notes: list[str] = []
         self.last: dict[str, float] = {}  # how the last configuration went in
+        self.filling = ""  # what is being done about features that are warming
+        self.phases: Mapping[str, str] = {}
 
     def note(self, text: str) -> None:
         """Tell whoever looks after the engine."""
@@ -40,9 +42,9 @@ class Board:
 
     def show(self, core: Core, phases: Mapping[str, str]) -> None:
         """Write what `core` knows, and what is being done about each proposal."""
-        content = (
-            json.dumps(view(core, phases, self._notes, self.last), indent=1, sort_keys=True) + "\n"
-        )
+        self.phases = phases
+        shown = view(core, phases, self._notes, self.last) | {"filling": self.filling}
+        content = json.dumps(shown, indent=1, sort_keys=True) + "\n"
         temporary = self._folder / f"{FILE}.new"
         file = self._disk.create(temporary)
         file.write(content.encode())
@@ -69,7 +71,9 @@ def view(
         ],
         "ended": ended[-ENDED_SHOWN:],
         "last_refusal": refused[-1] if refused else None,
-        "warming": sorted(core.warming.since_us),
+        "warming": sorted(
+            name for name in core.warming.since_us if core.warming.ready_us(name) > core.core_us
+        ),
         "notes": notes,
         "last": dict(last),
     }

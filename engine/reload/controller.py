@@ -24,6 +24,8 @@ from engine.clock import Clock
 from engine.core import Compiled, Core
 from engine.proposals import APPROVED, ENGINE, Proposal
 from engine.reload.board import Board
+from engine.reload.filler import Filler, Fills
+from engine.reload.filler import Runs as RunsOn
 from engine.reload.parcel import Receiver
 from engine.reload.process import Helps, Told
 from engine.reload.workshop import shapes_of
@@ -34,10 +36,8 @@ TRIES: Final = 3  # of a process that dies over a configuration
 CHECKING, READY, SENDING = "checking", "ready to go live", "going live"
 
 
-class Runs(Protocol):
+class Runs(RunsOn, Protocol):
     """The part of a runner that is needed: a place to put records, and the one place where cores change."""
-
-    core: Core
 
     def inject(self, command: Mapping[str, Any], position: str) -> None:
         """Have a command of the engine itself become a record."""
@@ -71,9 +71,22 @@ class Reloader:
     slices  : ns of every step that did something for the last configuration that went live, for whoever measures
     """
 
-    def __init__(self, helper: Helps, clock: Clock, board: Board, *, watched: str = "") -> None:
-        """`watched`: a folder whose changes are proposed by the user who runs the engine."""
+    def __init__(
+        self,
+        helper: Helps,
+        clock: Clock,
+        board: Board,
+        *,
+        watched: str = "",
+        fills: Fills | None = None,
+    ) -> None:
+        """What it works with.
+
+        watched : a folder whose changes are proposed by the user who runs the engine
+        fills   : derives the past of what came in; None: that waits for the next start
+        """
         self._helper, self._clock, self._board = helper, clock, board
+        self._filler = None if fills is None else Filler(fills, clock, board)
         self._watched = watched
         self._is_watching = False
         self._version = -1
@@ -94,6 +107,8 @@ class Reloader:
 
     def step(self, runner: Runs) -> None:
         """Do a little of what is to be done."""
+        if self._filler is not None:
+            self._filler.step(runner)
         if self._leaving:
             vars(self._leaving.pop()).clear()  # garbage in circles would never be looked for
         now_ns = self._clock.monotonic_ns()
@@ -111,6 +126,8 @@ class Reloader:
     def stop(self) -> None:
         """Let go of the process beside."""
         self._helper.stop()
+        if self._filler is not None:
+            self._filler.stop()
         self._calm_down()
 
     # What is to be done

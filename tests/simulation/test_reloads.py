@@ -8,10 +8,13 @@ import os
 
 import pytest
 
+from engine import starting
 from engine.durable import config_store
 from engine.durable.journal import read_journal
+from engine.reload.filler import Filler
+from engine.runner import Runner
 from replay.audit import verify
-from tests.reloading import Inside
+from tests.reloading import Inside, InsideFilling
 from tests.simulation import weather
 from tests.simulation.test_crashes import calm_again, check_commands, records
 from tests.simulation.weather import ROOT, World
@@ -39,6 +42,7 @@ class Proposing(World):
         self.is_live = self.has_commands = True
         self.reloads = False  # no start brings another configuration
         self.helps = lambda disk: Inside(disk, ROOT)
+        self.fills = lambda disk: InsideFilling(disk, ROOT, self.key)
 
     def drop_command(self):
         for _ in range(int(self.rng.integers(1, 4))):
@@ -74,7 +78,7 @@ class Proposing(World):
 
 
 def configs(world):
-    """Hashes of the configurations that were active, in order."""
+    """Hashes of the configurations that were active, in order; one whose past was filled in stands there twice."""
     journal = read_journal(world.disk, ROOT / "journal", world.key)
     if not journal.segments:
         return []
@@ -109,6 +113,27 @@ def test_configurations_do_come_in(configurations):
     assert min(changes) > 0 or changes[1] > 3, changes
 
 
+def test_what_comes_in_is_filled_while_the_engine_runs_and_at_starts(configurations, monkeypatch):
+    """Both must be among the simulations, or they prove nothing."""
+    found = {"running": 0, "starting": 0, "refused": 0}
+
+    def counted(what, method):
+        def call(*arguments):
+            found[what] += 1
+            return method(*arguments)
+
+        return call
+
+    monkeypatch.setattr(Runner, "note_config", counted("running", Runner.note_config))
+    monkeypatch.setattr(starting, "_refill", counted("starting", starting._refill))
+    monkeypatch.setattr(Filler, "_give_up", counted("refused", Filler._give_up))
+    for seed in range(12):
+        Proposing(2_000 + seed, configurations).run()
+    assert found["running"] > 3, found
+    assert found["starting"] > 0, found
+    assert found["refused"] == 0, found
+
+
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory):
     """The same three configurations, each of which asks for approval."""
@@ -131,8 +156,8 @@ def test_nothing_goes_live_without_a_second_person(guarded, seed):
         world.drop_command()
     world.run()
     for _, position, line, _ in records(world):
-        if position is None:
-            told = json.loads(line)
+        told = json.loads(line) if position is None else {}
+        if told and "filled_at" not in told["evidence"]:
             assert told["by"] in PEOPLE
             names = {told["by"], told["approved_by"]}
             assert names in ({"m.keller", "s.aydin"}, {"M. Keller", "s.aydin"}), told

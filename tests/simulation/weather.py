@@ -192,6 +192,7 @@ class World:
     is_calm: bool = False  # nothing breaks, and a recording is read at full speed
     lives: list[str] = field(default_factory=list)  # how each life of the engine ended
     helps: Callable | None = None  # what checks configurations that are proposed while it runs
+    fills: Callable | None = None  # what derives the past of features that come in so
 
     def __post_init__(self):
         self.rng = np.random.default_rng(self.seed)
@@ -260,6 +261,7 @@ class World:
                 control=self.is_live,
                 rows_max=int(rng.choice([1, 7, 64])),
                 helps=self.helps,
+                fills=self.fills,
             )
             try:
                 engine.runner.run(Progress(None, "msg", quiet=True), NeverStop(rounds))

@@ -5,6 +5,7 @@
     segments.py  the files of the folder, and that none is missing
     tail.py      what stands at the end: the trace of a crash, or damage
     reader.py    `read_journal`: everything checked, nothing skipped in silence
+    following.py `Following`: what is being written, as it comes
     writer.py    `open_journal`: append, sync, rotate, retire
     erasing.py   payloads out, chain intact
 
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from engine.durable.disk import Disk
 from engine.durable.journal.erasing import ErasedFrame
+from engine.durable.journal.following import Following
 from engine.durable.journal.frames import Frame
 from engine.durable.journal.reader import JournalReader
 from engine.durable.journal.segments import Segment
@@ -25,6 +27,7 @@ from engine.durable.journal.writer import SEGMENT_BYTES, SegmentedJournal, open_
 __all__ = [
     "SEGMENT_BYTES",
     "ErasedFrame",
+    "Following",
     "Frame",
     "JournalReader",
     "Segment",
