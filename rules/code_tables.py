@@ -77,12 +77,15 @@ class _Block:
 
     def put(self, found: Mapping[int, Sequence[Sequence[float]]]) -> None:
         """Replace the rows that begin with each of some keys; rows stand in the order of their keys."""
-        held = self.rows[: self.n]
-        kept = held[~np.isin(held[:, 0], list(found))]
-        new = np.array([row for rows in found.values() for row in rows]).reshape(-1, self.width)
-        rows = np.concatenate([kept, new])
-        self.rows = rows[np.argsort(rows[:, 0], kind="stable")]
-        self.n = len(rows)
+        if not found:
+            return
+        held, keys = self.rows[: self.n], np.array(sorted(found), np.float64)
+        places = np.minimum(np.searchsorted(keys, held[:, 0]), len(keys) - 1)
+        kept = held[keys[places] != held[:, 0]]
+        new = np.array([row for key in sorted(found) for row in found[key]])
+        new = new.reshape(-1, self.width)
+        self.rows = np.insert(kept, np.searchsorted(kept[:, 0], new[:, 0]), new, axis=0)
+        self.n = len(self.rows)
 
 
 @dataclass(slots=True)
