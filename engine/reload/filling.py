@@ -24,7 +24,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -37,11 +37,9 @@ from engine.durable.disk import Disk, RealDisk
 from engine.durable.journal import Following
 from engine.durable.rederive import Rederivation, blocks
 from engine.entities import save_texts
-from engine.framing import write_frame
+from engine.framing import Told, write_frame
 from engine.lists import Order
 from engine.state import Arrays
-
-Told: TypeAlias = dict[str, Any]
 
 READ_BYTES: Final = 1 << 16
 ALIGNED: Final = 4_096
@@ -133,9 +131,10 @@ def new_file() -> int:
 
 def put(file: int, arrays: Mapping[str, NDArray[Any]]) -> Told:
     """Write arrays into a file from its beginning; returns where each stands."""
-    places, at = [], 0
+    places: list[tuple[str, str, list[int], int]] = []
+    at = 0
     for name, array in arrays.items():
-        places.append([name, array.dtype.str, list(array.shape), at])
+        places.append((name, array.dtype.str, list(array.shape), at))
         at += -(-array.nbytes // ALIGNED) * ALIGNED
     os.ftruncate(file, max(at, ALIGNED))
     with mmap.mmap(file, max(at, ALIGNED)) as memory:

@@ -54,6 +54,9 @@ class World:
 
     dies_at = ()
 
+    def written(self, lines):
+        return lines
+
     def tell(self, **command):
         self.n += 1
         folder = ROOT / "control"
@@ -62,9 +65,10 @@ class World:
         file.write(json.dumps(command).encode())
         file.close()
 
-    def run(self, happenings=(), n=200):
+    def run(self, happenings=(), n=200, **more):
         rng = np.random.default_rng(5)
-        sender = Told(Sender(traffic(rng, n), rng, self.clock, is_live=True), happenings)
+        lines = self.written(traffic(rng, n))
+        sender = Told(Sender(lines, rng, self.clock, is_live=True), happenings)
         self.engine = open_engine(
             self.disk,
             ROOT,
@@ -76,9 +80,11 @@ class World:
             control=True,
             rows_max=7,
             helps=self.help,
+            **more,
         )
         self.engine.runner.run(Progress(None, "msg", quiet=True), NeverStop(1 << 30))
         self.reloader = self.engine.runner.reloader
+        self.engine.summarise({})
         self.engine.close()
         return self.engine.runner.core
 
