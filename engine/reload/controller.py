@@ -22,12 +22,13 @@ from config.errors import StateError
 from engine.carry import Carried, refuse
 from engine.clock import Clock
 from engine.core import Compiled, Core
+from engine.framing import Told
 from engine.proposals import APPROVED, ENGINE, Proposal
 from engine.reload.board import Board
 from engine.reload.filler import Filler, Fills
 from engine.reload.filler import Runs as RunsOn
 from engine.reload.parcel import Receiver
-from engine.reload.process import Helps, Told
+from engine.reload.process import Helps
 from engine.reload.workshop import shapes_of
 
 SLICE_NS: Final = 2_000_000  # of work between two batches
