@@ -90,22 +90,24 @@ class _State(msgspec.Struct, kw_only=True):
     forgotten_us: dict[str, int] = {}
 
 
-def counts_from(seq: int) -> int:
+def counts_from(seq: int, grid: int = GRID) -> int:
     """The seq from which on something counts that is added at `seq`.
 
     >>> counts_from(0), counts_from(255), counts_from(256)
     (256, 256, 512)
     """
-    return (seq // GRID + 1) * GRID
+    return (seq // grid + 1) * grid
 
 
 class Lists:
     """Added rows of one configuration. `kept_us`: how long after its end a row is kept.
 
+    grid         : seq from which to which nothing that is added counts; 1 in rule tests, which go event by event
     forgotten_us : of each list that has lost rows so: event time from which it still knows all
     """
 
     def __init__(self, pack: Pack, kept_us: int = 0) -> None:
+        self.grid = GRID
         self._lists = pack.lists
         self._kept_us = kept_us
         self._rules_add = any(
@@ -207,11 +209,11 @@ class Lists:
         """Rows of a decoded batch before which it must be cut, ascending; none nearly always."""
         first, last = batch.seq0, batch.seq0 + batch.n
         if self._rules_add:
-            return [seq - first for seq in range(counts_from(first), last, GRID)]
+            return [seq - first for seq in range(counts_from(first, self.grid), last, self.grid)]
         near = takewhile(lambda order: order.row.seq < last, self._waiting)
-        seqs = {counts_from(order.row.seq) for order in near}
+        seqs = {counts_from(order.row.seq, self.grid) for order in near}
         seqs |= {
-            counts_from(first + row)
+            counts_from(first + row, self.grid)
             for row, said in batch.objects.items()
             if batch.kind[row] == COMMAND
             and isinstance(name := said.get("command"), str)
@@ -221,7 +223,7 @@ class Lists:
 
     def settle(self, seq: int, core_us: int) -> Changes:
         """Let count what counts from `seq` on; return what has changed, for the tables of the rules."""
-        due = [*takewhile(lambda order: counts_from(order.row.seq) <= seq, self._waiting)]
+        due = [*takewhile(lambda o: counts_from(o.row.seq, self.grid) <= seq, self._waiting)]
         if not due:
             return {}
         self.version += 1

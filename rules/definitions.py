@@ -126,9 +126,17 @@ class ListDefinition:
     is_dated: bool = False
     added: tuple[ListRow, ...] = ()
 
-    def holding(self, values: Iterable[str]) -> "ListDefinition":
+    def holding(self, rows: Iterable[ListRow]) -> "ListDefinition":
         """The same list with other content, that of a rule test."""
-        return replace(self, values=frozenset(values), rows=(), is_dated=False, added=())
+        rows = tuple(rows)
+        is_dated = any(row.is_dated for row in rows)
+        return replace(
+            self,
+            values=frozenset(row.value for row in rows),
+            rows=rows if is_dated or any(map(any, (row.texts for row in rows))) else (),
+            is_dated=is_dated,
+            added=(),
+        )
 
     @cached_property
     def by_value(self) -> dict[str, tuple[ListRow, ...]]:
@@ -352,7 +360,7 @@ class RuleTest:
     name: str
     start_us: int
     events: tuple[TestEvent, ...]
-    lists: dict[str, tuple[str, ...]]
+    lists: dict[str, tuple[ListRow, ...]]
     profiles: tuple[dict[str, Entry], ...]
     place: Place
     rates: dict[str, Fraction] | None = None  # in the pack's currency; None: the configuration's

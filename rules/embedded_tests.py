@@ -5,6 +5,7 @@ Running them is replay/workbench/ruletests.py's work.
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from fractions import Fraction
 from typing import Final
 
@@ -14,9 +15,10 @@ from config.errors import ConfigError
 from config.money import EXPONENTS
 from rules import language
 from rules.check.suggest import did_you_mean
-from rules.definitions import Entry, RuleTest, TestEvent
+from rules.definitions import Entry, ListDefinition, ListRow, RuleTest, TestEvent
 from rules.reader import Findings, Reader, place
 from rules.syntax import duration_us
+from rules.tables import inline_rows
 from rules.tree import MONEY
 from rules.types import Scope
 
@@ -52,7 +54,7 @@ class Tests:
                 self.findings.at("WR026", node, f"a test has at most {EVENTS_MAX:_} events")
                 break
         lists = {
-            key.value: tuple(n.value for n in r.scalars(value, key.value))
+            key.value: self._rows_of(self.scope.lists[key.value], value)
             for key, value in r.entries("lists")
             if self._known_list(key)
         }
@@ -70,6 +72,15 @@ class Tests:
             except ConfigError as error:
                 self.findings.at("WR122", key, error.what, error.fix)
         return found if r.map is not None and "rates" in r.map else None
+
+    def _rows_of(self, of: ListDefinition, node: marks.Node) -> tuple[ListRow, ...]:
+        """What a list holds during the test: values, and rows with validity and columns beside them."""
+        content = inline_rows(node, of.type, self.findings, self.scope)
+        told = (dict(zip(content.columns, row.texts, strict=True)) for row in content.rows)
+        return tuple(
+            replace(row, texts=tuple(texts.get(name, "") for name in of.columns))
+            for row, texts in zip(content.rows, told, strict=True)
+        )
 
     def _known_list(self, key: marks.TextNode) -> bool:
         if key.value in self.scope.lists:

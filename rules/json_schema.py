@@ -121,11 +121,15 @@ class _Maker:
         """One value: of a kind, or a mapping of one of the shapes, or its short form."""
         ways: list[Json] = [self.scalar(kind, words)] if kind else []
         for name in shapes:
-            ways.append({"$ref": f"#/definitions/{name.replace(' ', '%20')}"})
+            ways.append(self.ref(name))
             short = language.SHAPES[name].short
             if short and not kind:
                 ways.append(self.value(language.SHAPES[name].key(short)))
         return ways[0] if len(ways) == 1 else {"anyOf": ways}
+
+    @staticmethod
+    def ref(shape: str) -> Json:
+        return {"$ref": f"#/definitions/{shape.replace(' ', '%20')}"}
 
     def scalar(self, kind: str, words: Iterable[str]) -> Json:
         if kind == "word":
@@ -146,7 +150,7 @@ class _Maker:
         if kind == "number":
             return _number(r"^-?[0-9][0-9_]*(\.[0-9]+)?$", "number")
         if kind == "values":
-            return {"type": "array", "items": {"type": _SCALAR}}
+            return {"type": "array", "items": {"anyOf": [{"type": _SCALAR}, self.ref("row")]}}
         if kind == "anything":
             return {}
         return {"type": _SCALAR}

@@ -587,8 +587,8 @@ TEST: Final = Shape(
         Key(
             "lists",
             "values",
-            "What lists hold during the test, in place of their files.",
-            "{branch_kiosks: [D2]}",
+            "What lists hold during the test, in place of their files; a row may have dates, as in a list.",
+            "{branch_kiosks: [D2, {value: D3, valid_until: 2026-03-02T12:00:00Z}]}",
             form=NAMES,
         ),
         Key(

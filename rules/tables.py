@@ -43,7 +43,7 @@ def read_list(
         else:
             content = list_files.read(path, file_node, findings, kind, scope.zone)
     elif inline is not None:
-        content = _inline(inline, kind, findings, scope)
+        content = inline_rows(inline, kind, findings, scope)
     r.done()
     rows = tuple(content.rows) if content.columns or content.is_dated else ()
     definition = ListDefinition(
@@ -61,7 +61,7 @@ def read_list(
     return definition, path
 
 
-def _inline(node: marks.Node, kind: Type, findings: Findings, scope: Scope) -> Content:
+def inline_rows(node: marks.Node, kind: Type, findings: Findings, scope: Scope) -> Content:
     """Read values, and rows such as `{value: A1, valid_until: 2026-05-01, reference: ...}` beside them."""
     content = Content()
     if not isinstance(node, marks.ListNode):

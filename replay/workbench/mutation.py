@@ -165,7 +165,10 @@ def _run_group(setup: Setup, group: Sequence[Variant]) -> None:
     left = list(group)
     for test in group[0].rule.tests:
         rules = [replace(v.rule, id=f"{v.rule.id}-{i:04d}") for i, v in enumerate(left)]
-        results = ruletests.run_variants(setup, rules, test)
+        if any(action.kind == "list_add" for action in group[0].rule.actions):
+            results = [ruletests.run_test(setup, rule, test) for rule in rules]  # each its own rows
+        else:
+            results = ruletests.run_variants(setup, rules, test)
         for variant, result in zip(left, results, strict=True):
             variant.mutant.noticed = not result.is_fine
         left = [v for v in left if not v.mutant.noticed]

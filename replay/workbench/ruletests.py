@@ -113,6 +113,7 @@ def run_variants(
     What a rule says depends on no other rule: features read events, and caps are set aside. `look` sees the first.
     """
     core = Core(_alone(setup, rules, test), required=False)
+    core.lists.grid = 1  # a row that the rule adds counts at its next event
     results = [Result(rule.id, test.name, str(test.place)) for rule in rules]
     lost_profiles = _take_profiles(core, rules[0], test)
     for result in results:

@@ -7,6 +7,7 @@ from config.errors import ConfigError
 from rules import pack
 from rules.check.findings import as_text
 from rules.check.suggest import distance, nearest
+from rules.definitions import ListRow
 from tests.ruling import (
     CHANNELS,
     HEAD,
@@ -644,7 +645,7 @@ def test_a_test_becomes_a_timeline(tmp_path):
     assert test.events[2].expect_features == {"f": "2"}
     assert test.events[2].expect_actions == ("alert", "freeze")
     assert (test.lists, test.profiles) == (
-        {"vips": ("K1",)},
+        {"vips": (ListRow("K1"),)},
         ({"account": "A1", "opened_on": "2020-01-01"},),
     )
 

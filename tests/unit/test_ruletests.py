@@ -36,7 +36,13 @@ rules:
 
 
 @pytest.fixture
-def run(tmp_path):
+def rule(request):
+    """The rule file, with holes for mode, events and what else the test says."""
+    return getattr(request, "param", RULE)
+
+
+@pytest.fixture
+def run(tmp_path, rule):
     """Run the tests of one rule written beside the features that ship."""
 
     def go(*events, mode="live", more=""):
@@ -46,7 +52,7 @@ def run(tmp_path):
         for path in (pack / "rules").glob("*.yaml"):
             path.unlink()
         lines = "\n".join(f"          - {{{event}}}" for event in events)
-        (pack / "rules" / "big.yaml").write_text(RULE.format(events=lines, mode=mode, more=more))
+        (pack / "rules" / "big.yaml").write_text(rule.format(events=lines, mode=mode, more=more))
         return ruletests.run([pack], folder)[0]
 
     return go
@@ -112,6 +118,50 @@ def test_a_profile_that_cannot_be_read_fails_its_test(run):
     )
     (failure,) = result.failures
     assert failure.got.startswith("a dead letter, unknown_kind: `kind` must be one of")
+
+
+LISTS = """\
+lists:
+  watch: {{type: id, of: counterparty, values: [W0]}}
+"""
+ADDING = (
+    RULE.replace("rules:", f"{LISTS}rules:")
+    .replace(
+        "when: outgoing and amount >= 1_000 CNY", "when: counterparty in @watch or amount > 900 CNY"
+    )
+    .replace(
+        '      - alert: {{queue: l1, title: "Big"}}\n',
+        "      - list_add: {{list: watch, value: counterparty, for: 1h, max_per_hour: 5}}\n",
+    )
+)
+
+
+@pytest.mark.parametrize("rule", [ADDING], indirect=True)
+def test_a_row_that_the_rule_adds_counts_at_its_next_event(run):
+    """And ends when it says; after that the rule has added nothing more."""
+    (result,) = run(
+        "at: +0m, counterparty: X1, amount: 5 CNY, expect: quiet",
+        "at: +1m, counterparty: X1, amount: 901 CNY, expect: fires",
+        "at: +2m, counterparty: X2, amount: 5 CNY, expect: quiet",
+        "at: +60m, counterparty: X1, amount: 5 CNY, expect: fires",
+        "at: +119m, counterparty: X1, amount: 5 CNY, expect: fires",
+        "at: +179m, counterparty: X1, amount: 5 CNY, expect: quiet",
+    )
+    assert (result.is_fine, result.failures) == (True, [])
+
+
+@pytest.mark.parametrize("rule", [ADDING], indirect=True)
+def test_rows_of_lists_in_a_test_may_have_dates(run):
+    """Until the end, not included; the others hold always."""
+    (result,) = run(
+        "at: +0m, counterparty: W0, amount: 5 CNY, expect: quiet",
+        "at: +0m, counterparty: A1, amount: 5 CNY, expect: fires",
+        "at: +29m, counterparty: A2, amount: 5 CNY, expect: quiet",
+        "at: +59m, counterparty: A2, amount: 5 CNY, expect: fires",
+        "at: +179m, counterparty: A2, amount: 5 CNY, expect: quiet",
+        more="        lists: {watch: [A1, {value: A2, valid_from: 2026-03-02T10:30:00Z, valid_until: 2026-03-02T11:00:00Z}]}",
+    )
+    assert (result.is_fine, result.failures) == (True, [])
 
 
 def test_a_year_may_pass_inside_a_test(run):
