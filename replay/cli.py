@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from config.settings import BANK
 from replay.audit import cli as audit_cli
+from replay.desk import cli as desk_cli
 from replay.workbench import cli as workbench_cli
 
 RELOAD_HELPER = (
@@ -20,7 +21,7 @@ Parsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # no
 
 
 def add_commands(commands: Parsers) -> None:
-    """Add replay, demo, generate, and the groups audit and rules."""
+    """Add replay, demo, generate, the groups audit and rules, and what the fraud desk uses."""
     replay = commands.add_parser(
         "replay",
         help="recorded traffic through the engine, as fast as it goes or at a pace",
@@ -92,6 +93,7 @@ def add_commands(commands: Parsers) -> None:
 
     _add_generate(commands)
     audit_cli.add_commands(commands)
+    desk_cli.add_commands(commands)
     workbench_cli.add_commands(commands)
 
 

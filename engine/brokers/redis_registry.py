@@ -71,7 +71,8 @@ class RedisRegistry:
                 retry=Retry(NoBackoff(), 0),
                 client_name="weir-registry",
             )
-            self._connection: Any = (
+            pool: Any = self._client.connection_pool  # whose connections have no types
+            self._connection = pool.make_connection()
                 self._client.connection_pool.make_connection()
             )  # calls without types
             self._connection.connect()
