@@ -73,8 +73,6 @@ class RedisRegistry:
             )
             pool: Any = self._client.connection_pool  # whose connections have no types
             self._connection = pool.make_connection()
-                self._client.connection_pool.make_connection()
-            )  # calls without types
             self._connection.connect()
         except (redis.RedisError, OSError) as error:
             raise RegistryError(_said(error)) from None
