@@ -55,6 +55,18 @@ def test_what_passes_is_what_a_naive_count_lets_pass(stream, cuts, restarts):
     assert passed == naive(stream)
 
 
+def test_what_was_done_exactly_a_window_ago_counts_no_more():
+    breakers = Breakers({"hold": 0.3}, 2, WINDOW)
+    times = np.array([0, 0, WINDOW - 1, WINDOW], np.int64)
+    breakers.see(times, np.ones(4, bool))
+    full = []
+    for row, now in enumerate(times.tolist()):
+        full.append(breakers.full("hold", row, now) is not None)
+        if not full[-1]:
+            breakers.take("hold", now)
+    assert full == [False, False, True, False]
+
+
 @pytest.mark.parametrize("kind", ["hold", "challenge", "decline"])
 @pytest.mark.parametrize("cuts", [(), range(100, 4_000, 100)])
 def test_a_rule_gone_wild_is_stopped_at_once_with_the_numbers(kind, cuts):

@@ -362,6 +362,15 @@ class TestOverriddenRules:
         assert "version 1 said: on: payment; when: amount > 500 and n_1h > 3;" in found.hint
         assert re.search(r"r.yaml:5:5 says now: on: payment; when: amount > 400 and", found.hint)
 
+    def test_what_another_version_said_is_not_taken_for_it(self, core, top):
+        """The lock holds the body of version 1; what version 2 said is known to nobody."""
+        locked(top)
+        edit(core / "r.yaml", "version: 1\n", "version: 3\n")
+        path = next(p for p in top.glob("*.yaml") if "written_for" in p.read_text())
+        edit(path, "written_for: 1", "written_for: 2")
+        found = next(f for f in pack.load([top], SCHEMA).findings if f.code == "WR326")
+        assert "said:" not in found.hint
+
 
 @pytest.mark.parametrize("name", ["core", "fraud-cn", "aml-cn"])
 def test_the_shipped_packs_are_as_they_are_locked(name):

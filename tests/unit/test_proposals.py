@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from config.errors import InputError
-from engine.proposals import ENDED_KEPT, ENGINE, Proposals
+from engine.proposals import ENDED_KEPT, ENGINE, PREFIX_MIN, Proposals
 
 A, B, C = (f"sha256:{digit * 64}" for digit in "abc")
 NOW = 1_772_445_609_000_000
@@ -172,3 +172,13 @@ def test_every_change_is_told_by_the_version():
     book.activated(A, 9, needs_approval=True)
     seen.append(book.version)
     assert sorted(set(seen)) == seen
+
+
+@pytest.mark.parametrize("config", ["", "sha256:", "a", "a" * (PREFIX_MIN - 1)])
+def test_too_few_digits_name_nothing_though_only_one_waits(config):
+    """Nobody approves what they have not looked at by leaving the hash out."""
+    book = proposals()
+    tell(book, "activate", A)
+    with pytest.raises(InputError, match="does not name one proposal"):
+        tell(book, "approve", config, by="s.aydin")
+    assert tell(book, "approve", "a" * PREFIX_MIN, by="s.aydin")["state"] == "approved"

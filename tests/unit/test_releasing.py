@@ -311,6 +311,16 @@ def test_lesser_restrictions_of_a_rule_are_released_by_one_person():
     assert bench.decisions()[-1] == "approve"
 
 
+def test_a_dry_run_of_one_rule_releases_nothing_of_another():
+    bench, _ = frozen(level="no_debit")
+    bench.batch([said("release_rule", "bob", rule="A", since="2026-03-02")])
+    do = {"dry_run": False, "token": bench.answers[0]["token"]}
+    bench.batch([said("release_rule", "bob", rule="B", **do), fires()])
+    assert bench.answers[1]["ok"] is False
+    assert bench.answers[1]["what"] == f"no dry run of B has the token `{do['token']}`"
+    assert bench.decisions()[-1] != "approve"
+
+
 # ---------------------------------------------------------------- appeals
 
 

@@ -87,6 +87,29 @@ def test_only_the_lines_of_the_rule_go(rule):
     assert left == [r for r in COMMENTS_ABOVE if r != rule]
 
 
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (
+            "rules:\n  - id: R-1\n\n  - id: R-2\n\n  - id: R-3\n",
+            "rules:\n  - id: R-1\n\n  - id: R-3\n",
+        ),
+        (
+            "rules:\n  - id: R-1\n  - id: R-2\n\n  - id: R-3\n",
+            "rules:\n  - id: R-1\n\n  - id: R-3\n",
+        ),
+        (
+            "rules:\n  - id: R-1\n\n  - id: R-2\n  - id: R-3\n",
+            "rules:\n  - id: R-1\n\n  - id: R-3\n",
+        ),
+        ("rules:\n  - id: R-1\n  - id: R-2\n  - id: R-3\n", "rules:\n  - id: R-1\n  - id: R-3\n"),
+    ],
+)
+def test_one_blank_line_goes_where_there_were_two(text, wanted):
+    items = parsed(text)["rules"]
+    assert retired.without(items.items[1], items) == wanted
+
+
 def _last(lines, begin):
     """The last line that is as deep as the rule that begins at `begin`."""
     n = begin

@@ -275,3 +275,35 @@ def test_the_command_needs_no_traffic(tmp_path, capsys):
     assert cli.main([*command, "--from", "2026-03-01"]) == 2
     assert cli.main(["rules", "diff", str(new), str(new), "--config", str(config)]) == 0
     assert "say the same" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("dates", "relation"),
+    [
+        ("{from: 2026-01-01, until: 2026-05-01}", "other"),
+        ("{from: 2026-03-01, until: 2026-07-01}", "other"),
+        ("{from: 2026-01-01, until: 2026-06-01}", "wider"),
+        ("{from: 2026-02-01, until: 2026-06-01}", "same"),
+        ("{from: 2026-03-01, until: 2026-05-01}", "narrower"),
+        ("{until: 2026-06-01}", "wider"),
+        ("{from: 2026-04-01}", "other"),
+    ],
+)
+def test_dates_are_wider_only_where_both_ends_are(tmp_path, dates, relation):
+    """The other rule is in force in another time than from February to June, and not only longer or shorter."""
+    base = BASE.replace(
+        "    mode: live", "    mode: live\n    effective: {from: 2026-02-01, until: 2026-06-01}"
+    )
+    text = base.replace("{from: 2026-02-01, until: 2026-06-01}", dates).replace(
+        "version: 1", "version: 2"
+    )
+    assert [c.relation for c in found(tmp_path, text, base).rules] == [relation]
+
+
+def test_what_is_not_proven_stays_so_whatever_else_is_wider(tmp_path):
+    base = BASE.replace("n_1h > 3 and", "log(n_1h) > 3 and").replace("on: payment", "on: card_auth")
+    text = base.replace("log(n_1h) > 3", "log(n_1h + 1) > 2").replace("version: 3", "version: 4")
+    text = text.replace(
+        "    on: card_auth\n    mode: shadow", "    on: [card_auth, payment]\n    mode: shadow"
+    )
+    assert only(found(tmp_path, text, base)).relation == "unknown"
