@@ -14,7 +14,7 @@ import msgspec
 
 from config.errors import InputError, StateError
 from engine.versions import software
-from replay.workbench.backtesting import Answer, Question, Sweep, encoded
+from replay.workbench.backtesting import Answer, Question, encoded
 from rules.definitions import Pack
 
 KIND: Final = "backtest"
@@ -81,15 +81,8 @@ def read(path: Path) -> tuple[Question, dict[str, Any]]:
         asked = dict(document["question"])
         if (document["kind"], document["format"]) != (KIND, FORMAT):
             raise ValueError(document["kind"])  # noqa: TRY301  told like all that is no manifest
-        for name in ("packs", "inputs"):
-            asked[name] = tuple(map(Path, asked[name]))
-        for name in ("config", "out", "labels"):
-            asked[name] = Path(asked[name]) if asked[name] is not None else None
-        asked["rules"] = tuple(asked["rules"])
-        asked["sweeps"] = tuple(
-            Sweep(s["rule"], s["param"], tuple(s["values"])) for s in asked["sweeps"]
-        )
-        return Question(**asked), document
+        msgspec.convert(document["read"], type=dict[str, str | dict[str, Any]])
+        return msgspec.convert(asked, Question, dec_hook=lambda kind, text: kind(text)), document
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from None
     except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:

@@ -449,6 +449,17 @@ def test_a_manifest_repeats_a_backtest_and_notices_other_inputs(tmp_path, ran, c
     assert "watched.csv is not what it was" in capsys.readouterr().err
     with pytest.raises(InputError, match="no manifest"):
         manifests.read(recording)
+    question = manifest["question"]
+    for wrong in (
+        {"question": question | {"from_us": "x"}},
+        {"question": question | {"sweeps": [7]}},
+        {"question": question | {"packs": "p"}},
+        {"read": 7},
+        {"read": {"files": 7, "inputs": []}},
+    ):
+        where.write_text(json.dumps(manifest | wrong))
+        with pytest.raises(InputError, match="no manifest"):
+            manifests.read(where)
 
 
 def test_what_cannot_be_run_is_said(tmp_path, ran):
