@@ -45,6 +45,7 @@ NEEDED: Final[Mapping[str, str]] = MappingProxyType(
 # Keys that belong to the envelope of a message, whatever the schema says.
 RESERVED: Final = frozenset({"kind", "update_id", "activity_id", "role", "model", "seq", "command"})
 VERDICTS: Final = ("fraud", "genuine", "withdrawn")
+RATING: Final = "customer.rating"  # given by the engine when rules are asked, 0 to 1000; no attribute of a profile
 ENTITIES: Final = ("card", "account", "customer")  # what a profile may describe, the nearest first
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -209,6 +210,13 @@ def build(root: marks.MapNode) -> Schema:
             _check_entity(entity, columns)
             for key, node in _entries(block):
                 column = _column(key, node, entity.value, event_types, types.open)
+                if column.name == RATING:
+                    raise ConfigError(
+                        f"`{RATING}` is given by the engine",
+                        key.place(),
+                        why="rules that read it would not know which of the two they mean",
+                        fix="give the attribute another name, such as `risk_class`",
+                    )
                 columns[column.name], nodes[column.name] = column, node
     columns.setdefault(LABEL.name, LABEL)
     nodes.setdefault(LABEL.name, root["fields"])

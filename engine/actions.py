@@ -34,6 +34,7 @@ from engine.outcomes import (
     rfc3339,
     short_id,
 )
+from engine.ratings import Ratings
 from engine.reports import Calendar, ReportBook
 from engine.restrictions import BLOCKING, DictionaryLike, Registry, Restriction, demands
 from engine.verdict import Match, Plan, RulesetLike, Verdict, Work, combined
@@ -64,6 +65,7 @@ class Actions:
         breakers: Breakers,
         reports: ReportBook,
         lists: Lists,
+        ratings: Ratings,
     ) -> None:
         self._pack = pack
         self._ruleset = ruleset
@@ -77,6 +79,7 @@ class Actions:
         self._breakers = breakers
         self._reports = reports
         self._lists = lists
+        self._ratings = ratings
         self._calendar = Calendar(lists, zone(pack.timezone))
         self._digits = exponent(pack.currency)
         self.subjects = tuple(
@@ -230,6 +233,9 @@ class Actions:
             if (words := customer_words(self._pack.reasons, rule.reason))
             else {},
         )
+        customer = entity if action.entity == "customer" else self.text_of(work, row, "customer")
+        if customer is not None:
+            self._ratings.restricted(restriction.id, customer, action.level, now_us)
         verdict.implied = max(verdict.implied, implied)
         verdict.commands.append(restriction.commands[-1])
         self.look_again(work, row, domain, entity)
@@ -535,7 +541,7 @@ class Actions:
             group.alerts[n] if group else _alert_id(rule.id, entity, seq, n)
             for n in range(len(asked))
         ]
-        case = self._gather(work, row, rule, ids)
+        case = self._gather(work, row, rule, ids, joins=False)
         for alert_id, action in zip(ids, asked, strict=True):
             self._book.raise_alert(alert_id, rule.id, group, now_us)
             work.count("alerts", "rule")
@@ -548,7 +554,7 @@ class Actions:
     def _update_alerts(
         self, work: Work, row: int, plan: Plan, group: Group, verdict: Verdict
     ) -> None:
-        case = self._gather(work, row, plan.rule, group.alerts)
+        case = self._gather(work, row, plan.rule, group.alerts, joins=True)
         for alert_id in group.alerts:
             work.count("alerts", "update")
             record = {"alert_id": alert_id, **self._about(work, row, plan.rule, "update")}
@@ -557,7 +563,9 @@ class Actions:
             work.out.alerts.append(line(record))
             verdict.alerts.append(alert_id)
 
-    def _gather(self, work: Work, row: int, rule: Rule, alerts: Sequence[str]) -> str:
+    def _gather(
+        self, work: Work, row: int, rule: Rule, alerts: Sequence[str], *, joins: bool
+    ) -> str:
         """Add a match to the case of its customer, else of its account; return its id, "" without alerts."""
         if not alerts:
             return ""
@@ -566,17 +574,23 @@ class Actions:
         field = "customer" if customer is not None else "account" if account is not None else ""
         transaction_id = inputs.transaction_id[row]
         is_one = inputs.kind[row] == TRANSACTION and account is not None
-        return self._cases.gather(
+        now_us, amount_minor = int(inputs.core_us[row]), self._amount_or_zero(work, row)
+        case = self._cases.gather(
             field,
             customer or account or "",
             seq=int(inputs.seq[row]),
-            now_us=int(inputs.core_us[row]),
+            now_us=now_us,
             rule=rule.id,
             severity=rule.severity,
             alerts=alerts,
-            amount_minor=self._amount_or_zero(work, row),
+            amount_minor=amount_minor,
             transaction=(str(account), transaction_id) if is_one and transaction_id else None,
         )
+        if customer is not None:
+            self._ratings.alerted(
+                customer, rule.severity, amount_minor, now_us, joins=joins, opens=case.count == 1
+            )
+        return case.id
 
     def _about(self, work: Work, row: int, rule: Rule, kind: str) -> dict[str, Any]:
         """What every line about a match says."""

@@ -193,6 +193,8 @@ def execute(
         summary["windows"] = usage.as_summary(
             usage.usages(runner.core.windows), runner.core.core_us
         )
+        if ratings := runner.core.decider.ratings.table():
+            summary["ratings"] = ratings
         if stop.is_set:
             by = "by the memory budget" if guard.is_over else "by a signal"
             summary["stopped"] = f"{by}, before the end of the input"

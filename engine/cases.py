@@ -72,8 +72,8 @@ class CaseBook:
         alerts: Iterable[str],
         amount_minor: int,
         transaction: tuple[str, str] | None,
-    ) -> str:
-        """Add a match to the case of an entity, or open one; return its id."""
+    ) -> Case:
+        """Add a match to the case of an entity, or open one; return it."""
         id_ = self._of.get((field, entity)) if field else None
         case = self._by_id.get(id_ or "")
         if case is None:
@@ -106,7 +106,7 @@ class CaseBook:
             and len(case.transactions) < LISTED_MAX
         ):
             case.transactions += (transaction,)
-        return case.id
+        return case
 
     def assign(self, order: Assign, seq: int, now_us: int, out: Streams) -> dict[str, object]:
         """Give a case to somebody."""
@@ -117,7 +117,7 @@ class CaseBook:
 
     def close(
         self, order: Close, book: AlertBook, seq: int, now_us: int, out: Streams
-    ) -> dict[str, object]:
+    ) -> tuple[dict[str, object], Case]:
         """Close a case with a verdict; the answer holds the labels that follow from it."""
         case = self._find(order.case_id)
         known = {transaction_id for _, transaction_id in case.transactions}
@@ -143,7 +143,8 @@ class CaseBook:
             "labels": [[told["transaction_id"], told["label"]] for told in labels],
         }
         out.resolutions.append(self._line(case, order.by, order.reason, seq, now_us, more))
-        return {"case_id": case.id, "state": CLOSED, "verdict": order.verdict, "labels": labels}
+        told: dict[str, object] = {"case_id": case.id, "state": CLOSED}
+        return told | {"verdict": order.verdict, "labels": labels}, case
 
     def due(self, due_us: int, id_: str) -> None:
         """A case that nobody has closed is dropped, unless it has grown meanwhile."""

@@ -38,9 +38,10 @@ from engine.lists import Lists, counts_from
 from engine.outcomes import Streams, line, rfc3339, short_id
 from engine.proposals import COMMANDS as PROPOSING
 from engine.proposals import ENGINE, Proposals
+from engine.ratings import Ratings
 from engine.releasing import Appealed, DryRun, Releases
 from engine.releasing import demand_text as _demand
-from engine.restrictions import IN_FORCE, REJECTED, WITH_AMOUNT, Registry, Restriction
+from engine.restrictions import IN_FORCE, REJECTED, RELEASED, WITH_AMOUNT, Registry, Restriction
 
 Answer: TypeAlias = dict[str, object]
 
@@ -71,6 +72,7 @@ class Desk:
     effect  : of the settings; an order can only tighten it
     proposals : configurations that are to become active
     lists   : rows that are added to lists
+    ratings : of customers, which verdicts change
 
     touched  : restrictions that the last command has changed; switched : rules that it has withheld or let act again
     """
@@ -89,6 +91,7 @@ class Desk:
         effect: str,
         proposals: Proposals,
         lists: Lists,
+        ratings: Ratings,
     ) -> None:
         self._registry = registry
         self._book = book
@@ -101,6 +104,7 @@ class Desk:
         self._effect = effect
         self._proposals = proposals
         self._lists = lists
+        self._ratings = ratings
         self._enforce_asked: tuple[str, int] | None = None
         self._nonces: dict[str, int] = {}
         self.releases = Releases(registry, agenda, people)
@@ -125,6 +129,9 @@ class Desk:
                 return head | {"ok": True} | self._proposals.carry_out(record, seq, now_us)
             command = msgspec.convert(dict(record), forms.Command)
             answer = self._answer(command, record, seq, now_us, out)
+            for restriction in self.touched:
+                if restriction.state == RELEASED and restriction.verdict == "mistaken":
+                    self._ratings.mistaken(restriction.id, now_us)
             return head | {"ok": True} | answer
         except msgspec.ValidationError as error:
             return head | {"ok": False, "what": str(error), "why": "", "fix": "correct the command"}
@@ -189,7 +196,10 @@ class Desk:
             return self._cases.assign(command, seq, now_us, out)
         if isinstance(command, forms.Close):
             self._people.demand(command.by, "close")
-            return self._cases.close(command, self._book, seq, now_us, out)
+            answer, case = self._cases.close(command, self._book, seq, now_us, out)
+            if case.field == "customer":
+                self._ratings.closed(case.entity, command.verdict, now_us)
+            return answer
         if isinstance(command, forms.RuleOff):
             return self._rule_off(command, seq, now_us, out)
         if isinstance(command, forms.RuleOn):
@@ -342,6 +352,8 @@ class Desk:
             expires_us=expires_us,
         )
         self._registry.impose(restriction, out)
+        if field == "customer":
+            self._ratings.restricted(restriction.id, entity, command.level, now_us)
         self.touched.append(restriction)
         return _state(restriction)
 

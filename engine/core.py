@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.errors import StateError
-from config.schema import Column, Schema
+from config.schema import RATING, Column, Schema
 from config.settings import REQUIRED
 from engine.admission import NEVER, Admission, Admitted
 from engine.batch import (
     ACTIVITY,
     AMEND,
     COMMAND,
+    DEAD,
     EVENT,
     KIND_NAMES,
     LABEL,
@@ -44,6 +45,7 @@ from engine.meanings import Meanings
 from engine.outcomes import dead_letter_line
 from engine.proposals import Proposals
 from engine.quality import flaws
+from engine.ratings import DAY_US
 from engine.remembered import APPLIED, Remembered
 from engine.scoring import Scoring
 from engine.setup import Setup
@@ -225,6 +227,7 @@ class Core:
             lists=self.lists,
             people=setup.configuration.people,
         )
+        self._reads_rating = RATING in self.layout
         self.seq = 0
 
     @property
@@ -252,13 +255,42 @@ class Core:
         batch = self.decoder.decode(lines, positions, self.seq)
         lap("decode")
         cuts = self.lists.cuts(batch)
-        if not cuts:
+        if not cuts and not self._is_midnight_in(batch):
             return self._apply(batch, arrival_us, lap, forced)
-        parts = []
-        for first, last in pairwise((0, *cuts, batch.n)):
+        parts, first = [], 0
+        while first < batch.n:
+            last = self._end_of_part(batch, arrival_us, first, cuts)
             arrived = None if arrival_us is None else arrival_us[first:last]
             parts.append((first, self._apply(batch.part(first, last), arrived, lap, forced)))
-        return joined(batch, parts)
+            first = last
+        return joined(batch, parts) if len(parts) > 1 else parts[0][1]
+
+    def _is_midnight_in(self, batch: Batch) -> bool:
+        """Whether ratings may change within a batch, and some rule reads them."""
+        return (
+            self._reads_rating
+            and batch.n > 0
+            and int(batch.event_time_us.max()) >= self.decider.ratings.next_us
+        )
+
+    def _end_of_part(
+        self, batch: Batch, arrival_us: I8 | None, first: int, cuts: Sequence[int]
+    ) -> int:
+        """Row before which a batch is cut next: where lists change, or where core time may reach another UTC day.
+
+        Which row brings the new day is known only when it is admitted (it may be a repeat, or refused), so each that
+        could stands at the beginning of a part; the first that does settles it for the rows behind.
+        """
+        last = next((cut for cut in cuts if cut > first), batch.n)
+        if self._is_midnight_in(batch):
+            rows = slice(first + 1, last)
+            time_us = batch.event_time_us[rows]
+            may = (time_us >= self.decider.ratings.next_us) & (batch.kind[rows] != DEAD)
+            if arrival_us is not None:
+                may &= time_us <= arrival_us[rows] + self.admission.future_us_max
+            if len(candidates := np.flatnonzero(may)):
+                last = first + 1 + int(candidates[0])
+        return last
 
     def _apply(
         self, batch: Batch, arrival_us: I8 | None, lap: Lap, forced: Mapping[str, float] | None
@@ -274,6 +306,7 @@ class Core:
             if name in self.layout:
                 frame.column(name)[:] = value
         lap("models")
+        self._rate(batch, admitted, forced or {})
         judgement = self.ruleset.judge(frame)
         judgement.truth[:, (batch.kind != TRANSACTION) & (batch.kind != ACTIVITY)] = 0
         self.warming.keep_in_shadow(judgement, admitted.core_us)
@@ -284,6 +317,21 @@ class Core:
         outcome = self._outcome(batch, admitted, judgement, decided, scores)
         lap("remember")
         return outcome
+
+    def _rate(self, batch: Batch, admitted: Admitted, forced: Mapping[str, float]) -> None:
+        """Give the rating of its customer to every event, as it stands on the UTC day of its core time."""
+        if not self._reads_rating or not batch.n or RATING in forced:
+            return
+        days = admitted.core_us[[0, -1]] // DAY_US
+        assert days[0] == days[1] or days[0] < 0, "a batch is cut where the day changes"
+        ratings, frame = self.decider.ratings, batch.frame
+        ratings.roll(int(admitted.core_us[0]))
+        codes = frame.code[self.layout["customer"].row]
+        ratings.fill(
+            frame.number[self.layout[RATING].row],
+            codes,
+            (batch.kind == TRANSACTION) | (batch.kind == ACTIVITY),
+        )
 
     def absorb(
         self, lines: Sequence[bytes], positions: Sequence[str], arrival_us: I8 | None = None

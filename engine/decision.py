@@ -71,6 +71,7 @@ from engine.outcomes import (
     short_id,
 )
 from engine.proposals import Proposals
+from engine.ratings import Kept, Ratings
 from engine.reports import ReportBook, Reported
 from engine.restrictions import DictionaryLike, Registry, Restriction
 from engine.verdict import (
@@ -128,6 +129,7 @@ class _State(msgspec.Struct, kw_only=True):
     held: list[Held] = []
     cases: list[Case] = []
     breakers: list[tuple[str, list[int]]] = []
+    rated: list[Kept] = []
     desk: DeskState = msgspec.field(default_factory=DeskState)
 
 
@@ -211,6 +213,8 @@ class Decider:
             self._patterns.clear()
         patterns = self._survey(work)
         self._walk(work)
+        if n:
+            self.ratings.roll(int(inputs.core_us[-1]))
         decisions = self._write(work, patterns)
         for row, (first_seq, known) in sorted(inputs.duplicates.items()):
             here = first_seq - int(inputs.seq[0])
@@ -255,10 +259,11 @@ class Decider:
             held=self._held.all(),
             cases=self._cases.all(),
             breakers=self._breakers.taken(),
+            rated=self.ratings.kept(),
             desk=self._desk.save(),
         )
         saved = np.frombuffer(msgspec.msgpack.encode(state), np.uint8).copy()
-        return {"state": saved, **self._breakers.save()}
+        return {"state": saved, **self._breakers.save(), **self.ratings.save()}
 
     @property
     def restrictions(self) -> list[Restriction]:
@@ -319,6 +324,7 @@ class Decider:
         self._held.restore(state.held)
         self._cases.restore(state.cases)
         self._breakers.restore(saved, state.breakers)
+        self.ratings.load(saved, state.rated)
         self._desk.restore(state.desk)
 
     # Set-up
@@ -342,6 +348,11 @@ class Decider:
         self._registry = Registry(self._settings, self._effect, self._dictionaries, self._agenda)
         self._registry.restore(restrictions)
         self._reports = ReportBook()
+        customer = self._layout.places.get("customer")
+        coded = customer is not None and customer.is_code
+        self.ratings = Ratings(
+            self._dictionaries[customer.dictionary] if customer and coded else None, self._digits
+        )
         self._actions = Actions(
             self._pack,
             self._ruleset,
@@ -355,6 +366,7 @@ class Decider:
             self._breakers,
             self._reports,
             self._lists,
+            self.ratings,
         )
         domains = {
             name: place.dictionary for name, place in self._layout.places.items() if place.is_code
@@ -372,6 +384,7 @@ class Decider:
             self._effect,
             self._proposals,
             self._lists,
+            self.ratings,
         )
 
     def _plan(self, index: int, rule: Rule) -> Plan:

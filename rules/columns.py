@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from config.schema import RATING
 from rules.tree import Type
 
 F8: TypeAlias = NDArray[np.float64]
@@ -28,6 +29,15 @@ def converted(field: str, currency: str) -> str:
     ('convert(amount, "USD")', ('amount', 'USD'), None)
     """
     return f'convert({field}, "{currency}")'
+
+
+def is_given(name: str) -> bool:
+    """Whether the engine itself gives a column, when rules are asked: what models say, and the customer's rating.
+
+    >>> is_given("model.score"), is_given("customer.rating"), is_given("customer.segment")
+    (True, True, False)
+    """
+    return name == RATING or name.startswith("model.")
 
 
 def conversion(name: str) -> tuple[str, str] | None:

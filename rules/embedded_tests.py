@@ -13,8 +13,10 @@ from config import marks
 from config import rates as tables
 from config.errors import ConfigError
 from config.money import EXPONENTS
+from config.schema import RATING
 from rules import language
 from rules.check.suggest import did_you_mean
+from rules.columns import is_given
 from rules.definitions import Entry, ListDefinition, ListRow, RuleTest, TestEvent
 from rules.reader import Findings, Reader, place
 from rules.syntax import duration_us
@@ -99,9 +101,9 @@ class Tests:
 
     def _known_field(self, key: marks.TextNode) -> bool:
         name, columns = key.value, self.scope.schema.columns
-        if name in columns or name in ENVELOPE or name.startswith("model."):
+        if name in columns or name in ENVELOPE or is_given(name):
             return True
-        known = (*columns, *ENVELOPE, *_OWN, "model.score")
+        known = (*columns, *ENVELOPE, *_OWN, "model.score", RATING)
         self.findings.at("WR101", key, f'unknown field "{name}"', did_you_mean(name, known))
         return False
 

@@ -86,7 +86,7 @@ class _Maker:
         }
         if shape.open == "field value":
             made["properties"] = {**self.message(), **made["properties"]}
-            made["patternProperties"] = {r"^model\.": {"type": "number"}}
+            made["patternProperties"] = {r"^(model\.|customer\.rating$)": {"type": "number"}}
         elif shape.open:
             made["additionalProperties"] = True
         return made

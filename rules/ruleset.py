@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from config.schema import DECIMALS, Schema
 from rules import kernels as k
 from rules.code_tables import Tables
-from rules.columns import Frame, Layout, Place, conversion
+from rules.columns import Frame, Layout, Place, conversion, is_given
 from rules.compile import EVENT_TIME, Builder, Context, Program
 from rules.definitions import Aggregate, Feature, ListRow, Pack, Rule, Template
 from rules.texts import BATCH_LOCAL, OWN, DictionaryLike
@@ -369,6 +369,7 @@ class Ruleset:
             return self.layout.add(name, column_type(column, self.pack.currency))
         if name.startswith("model."):
             self._models.add(name)
+        if is_given(name):
             return self.layout.add(name, Type(NUMBER))
         asked = conversion(name)
         if asked is not None:

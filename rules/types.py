@@ -26,9 +26,10 @@ from zoneinfo import ZoneInfo
 
 from config import money
 from config.errors import ConfigError
+from config.schema import RATING
 from rules import patterns
 from rules.check.suggest import did_you_mean, nearest
-from rules.columns import conversion, converted
+from rules.columns import conversion, converted, is_given
 from rules.definitions import ListDefinition, TableDefinition
 from rules.functions import (
     AT_LEAST,
@@ -389,6 +390,8 @@ class Checker:
             return self.allowed_here(tree, name, found.node)
         if name.startswith("model."):
             return self.model(tree, name)
+        if name == RATING and "customer" in self.scope.schema.columns:
+            return self.rating(tree)
         column = self.scope.schema.columns.get(name)
         if column is None:
             return None
@@ -409,7 +412,7 @@ class Checker:
                     hint = "only the where of a feature can look at labels"
                     self.report("WR108", tree.span, what, hint)
                     return self.unknown(tree.span)
-                if read.startswith("model.") and "models" not in self.scope.reads:
+                if is_given(read) and "models" not in self.scope.reads:
                     what = f'"{name}" reads {read}, which only rules can'
                     self.report("WR107", tree.span, what)
                     return self.unknown(tree.span)
@@ -427,6 +430,13 @@ class Checker:
             return self.unknown(tree.span)
         return Node("column", _NUMBER, value=name, span=tree.span)
 
+    def rating(self, tree: Tree) -> Node:
+        if "models" not in self.scope.reads:
+            hint = "only rules read ratings, for they follow from what rules did"
+            self.report("WR107", tree.span, f"{RATING} cannot be read here", hint)
+            return self.unknown(tree.span)
+        return Node("column", _NUMBER, value=RATING, span=tree.span)
+
     def unknown_name(self, name: str) -> tuple[str, str]:
         """Return what to say about a name nobody knows, and the known name it may be a slip of."""
         scope = self.scope
@@ -438,7 +448,8 @@ class Checker:
             return f"write in @{name} for the list", ""
         if name in scope.tables:
             return f"write {name}[{scope.tables[name].key}] for the table", ""
-        guess = nearest(name, chain(scope.known(), scope.schema.columns))
+        given = (RATING,) if "customer" in scope.schema.columns else ()
+        guess = nearest(name, chain(scope.known(), scope.schema.columns, given))
         if guess:
             return f'did you mean "{guess}"?', guess
         for column in scope.schema.columns.values():

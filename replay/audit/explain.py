@@ -20,13 +20,14 @@ from config.settings import instant_us
 from engine.batch import ACTIVITY, TRANSACTION
 from engine.core import Core, Outcome
 from engine.durable.rederive import Rederivation
-from engine.outcomes import rfc3339
+from engine.ratings import THOUSANDTHS
 from engine.setup import Setup
 from replay.audit import ruling
 from replay.audit.evidence import Evidence, Taken, fields_read
 from replay.audit.records import Decision, lines, raw
 from replay.audit.ruling import FIRED, NO, OFF_TYPE, UNDECIDED, Ruled, Ruling
 from replay.audit.veil import PLAIN, Veil
+from rules.calendar import shown_day
 from rules.explain import JUNCTIONS, Clause, Evaluator, Flip, frame_reader
 from rules.render import text_of
 from rules.words import action_text
@@ -186,6 +187,8 @@ def document(
         lists         [{list, value, field, origin, row}]: rows that matched
         models        champion, scores, kinds, inputs [{name, value, contribution}]
         restrictions  [{id, entity, level, started_at, expires_at, rule, demanded}]: in force at that moment
+        rating        of the customer: customer, rating, class, points by kind (as they are after the record), trend
+                      of 30 days, the oldest first; None where nobody holds anything against them
         changes       [{what, column, decision, turns}]: single changes that give another decision, the nearest first
         later         [{seq, kind, what}]: what became known afterwards
         versions      configuration, packs, schema, rules
@@ -198,9 +201,7 @@ def document(
     evidence = Evidence(
         core, setup, outcome, taken, veil, read, lambda *key: beside.set_by.get(key)
     )
-    evaluator = Evaluator.of_pack(
-        setup.pack, read, show=evidence.show, lists=core.lists.now()
-    )
+    evaluator = Evaluator.of_pack(setup.pack, read, show=evidence.show, lists=core.lists.now())
     rules = Ruling(core, setup, outcome, evaluator)
     line = _line(outcome)
     restrictions = rules.add_restrictions(_in_force(line, beside, veil))
@@ -230,6 +231,7 @@ def document(
         "lists": evidence.lists(clauses),
         "models": evidence.models() if outcome.scores else {},
         "restrictions": restrictions,
+        "rating": _rating(core, evidence, every),
         "changes": [_change(c) for c in rules.changes()] if line is not None else [],
         "later": list(beside.later),
         "versions": _versions(core, setup),
@@ -261,6 +263,23 @@ def _columns(shown: Sequence[Ruled], setup: Setup) -> list[str]:
         if name in setup.schema.columns:
             names.setdefault(name)
     return list(names)
+
+
+def _rating(core: Core, evidence: Evidence, every: Sequence[Ruled]) -> Json | None:
+    customer = evidence.read("customer") if every and "customer" in core.layout else None
+    rated = core.decider.ratings.of(customer) if isinstance(customer, str) else None
+    if rated is None:
+        return None
+    points = {
+        name: getattr(rated, name) / THOUSANDTHS for name in ("alerts", "restrictions", "verdicts")
+    }
+    return {
+        "customer": evidence.show("customer", core.layout["customer"].type, rated.customer),
+        "rating": rated.rating,
+        "class": rated.class_,
+        "points": points,
+        "trend": list(rated.trend),
+    }
 
 
 def _how(rules: Ruling, line: Json | None) -> Json:
@@ -319,7 +338,7 @@ def _rule(ruled: Ruled, timezone: str) -> Json:
                 "id": e.clause.id,
                 "why": e.clause.why,
                 "approved_by": e.clause.approved_by,
-                "expires": rfc3339(e.clause.expires_us),
+                "expires": shown_day(e.clause.expires_us, timezone),
                 "in_force": e.is_in_force,
                 "clause": _clause(e.when),
             }

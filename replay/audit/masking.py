@@ -170,6 +170,8 @@ class Masking:
             masked = [self._in_state(domain, text, wanted, code) for code, text in enumerate(texts)]
             out |= {f"{prefix}/{k}": v for k, v in save_texts(masked).items()}
         self._mask_remembered(out, wanted)
+        if "decide/rating/customer/end" in out and len(out["decide/rating/customer/end"]):
+            self._mask_rated(arrays, out, wanted)
         if "decide/state" in out:
             out["decide/state"] = self._masked_decider(out["decide/state"])
         return out
@@ -180,6 +182,26 @@ class Masking:
         if wanted is not None and text not in wanted:
             return f"x-{code}"
         return self.text(domain, text)
+
+    def _mask_rated(
+        self, arrays: Mapping[str, NDArray[Any]], out: Arrays, wanted: frozenset[str] | None
+    ) -> None:
+        """Customers that are rated, under the names that the dictionary gives them."""
+        domain, names = self._customer_domain, ("bytes", "end")
+        known = load_texts({k: arrays[f"dictionaries/{domain}/{k}"] for k in names})
+        codes = {text: code for code, text in enumerate(known)}
+        prefix = "decide/rating/customer"
+        texts = load_texts({k: arrays[f"{prefix}/{k}"] for k in names})
+        masked = [
+            self._in_state(domain, t, wanted, codes.get(t, len(codes) + n))
+            for n, t in enumerate(texts)
+        ]
+        out |= {f"{prefix}/{k}": v for k, v in save_texts(masked).items()}
+
+    @property
+    def _customer_domain(self) -> str:
+        column = self._column("customer")
+        return column.domain if column else ""
 
     def _mask_remembered(self, out: Arrays, wanted: frozenset[str] | None) -> None:
         """Identities of remembered transactions, and the texts kept of them."""
@@ -233,6 +255,10 @@ class Masking:
             one["entity"] = self.text(column.domain if column else "", one["entity"])
             one["alerts"] = [self.id(id_) for id_ in one["alerts"]]
             one["transactions"] = [[self.text(account, a), t] for a, t in one["transactions"]]
+        state["rated"] = [
+            [self.id(id_), self.text(self._customer_domain, customer), *rest]
+            for id_, customer, *rest in state["rated"]
+        ]
         for one in state["desk"]["dry_runs"]:
             one["token"] = self.id(one["token"])
             one["restrictions"] = [self.id(id_) for id_ in one["restrictions"]]

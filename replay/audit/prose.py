@@ -24,6 +24,7 @@ def as_text(answer: Json) -> str:
         _left_out(answer),
         _section("What would have had to be different", _changes(answer)),
         _section("Restrictions in force", _restrictions(answer)),
+        _section("Rating of the customer", _rating(answer)),
         features_text(answer["features"]),
         _section("Rows of lists that matched", _lists(answer)),
         _section("Models", _models(answer)),
@@ -194,6 +195,15 @@ def _restrictions(answer: Json) -> Iterator[str]:
         asked = f"demanded {one['demanded']}" if one["demanded"] else "demanded nothing here"
         by = one["rule"] or one["author"]
         yield f"  {one['id']}  {one['level']} on {entity} by {by}, until {one['expires_at']}: {asked}"
+
+
+def _rating(answer: Json) -> Iterator[str]:
+    told = answer.get("rating")
+    if told is not None:
+        points = ", ".join(f"{value:g} by {name}" for name, value in told["points"].items())
+        yield f"  {told['customer']}  {told['rating']} of 1000 ({told['class']}) since midnight UTC"
+        yield f"  points after this record: {points}"
+        yield f"  trend of 30 days: {' '.join(map(str, told['trend']))}"
 
 
 def features_text(features: Sequence[Json]) -> str:

@@ -27,6 +27,7 @@ from engine.progress import Progress
 from engine.setup import Setup, read_setup
 from replay.workbench import telling
 from rules import tree
+from rules.columns import is_given
 from rules.definitions import Entry, Rule, RuleTest, TestEvent
 
 QUIET, FIRES, UNDECIDED = "quiet", "fires", "undecided"
@@ -226,7 +227,7 @@ def _message(
     message: dict[str, object] = {"event_time": rfc3339(test.start_us + event.at_us)}
     forced: dict[str, float] = {}
     for name, value in event.fields.items():
-        if name.startswith("model."):
+        if is_given(name):
             forced[name] = float(str(value))
         elif name == "amount":
             amount, currency = _money(str(value), setup.pack.currency)

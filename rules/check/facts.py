@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
+from config.schema import RATING
 from rules.check.domains import (
     ANY_NUMBER,
     NOT_NEGATIVE,
@@ -314,6 +315,8 @@ class Search:
             return Words(frozenset(self.on))
         if name == "model.score":  # calibrated: a probability
             return between(0.0, 1.0)
+        if name == RATING:
+            return between(0.0, 1_000.0)
         column = self.schema.columns.get(name)
         kind = node.type.kind
         if kind == FLAG:
