@@ -14,6 +14,7 @@ compiled is what stands in the store, whatever is being saved in the folder mean
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -29,7 +30,7 @@ from engine.reload.parcel import Sender, for_running
 from engine.setup import Setup, read_setup
 from engine.windows import budget
 from engine.windows.shape import Shape
-from rules.definitions import Rule
+from rules.definitions import Place, Rule
 
 Told: TypeAlias = dict[str, Any]
 # Runs the embedded tests of some rules of a configuration: how many ran, and what failed, a line each.
@@ -89,7 +90,9 @@ class Workshop:
         before, now = Meanings(active), Meanings(setup)
         known = {rule.id: before.rule(rule) for rule in active.pack.rules}
         changed = [rule for rule in setup.pack.rules if known.get(rule.id) != now.rule(rule)]
-        n_tests, failures = self._run_tests(setup, changed)
+        ids, asked = {r.id for r in changed}, {r.id: asked_of(r) for r in active.pack.rules}
+        tried = [r for r in setup.pack.rules if r.id in ids or asked.get(r.id) != asked_of(r)]
+        n_tests, failures = self._run_tests(setup, tried)
         if failures:
             raise ConfigError(
                 f"{len(failures)} of {n_tests} tests of rules that are new or changed fail",
@@ -103,7 +106,7 @@ class Workshop:
         return {
             "tests": n_tests,
             "warnings": n_warnings,
-            "tested": [rule.id for rule in changed if rule.tests],
+            "tested": [rule.id for rule in tried if rule.tests],
             "untested": [rule.id for rule in changed if not rule.tests],
             "notes": list(setup.notes) + _at_next_start(active, setup),
             "restart": _reads_otherwise(active, setup),
@@ -136,6 +139,22 @@ class Workshop:
         if found is None:
             found = self._setups[config] = config_store.stored(self._disk, self._root, config)
         return found
+
+
+def asked_of(rule: Rule) -> object:
+    """What the tests of a rule ask, wherever they stand; equal if two rules are tested alike."""
+    return [_asked(test) for test in rule.tests]
+
+
+def _asked(value: Any) -> object:
+    if is_dataclass(value):
+        named = [(f.name, getattr(value, f.name)) for f in fields(value)]
+        return [(name, _asked(part)) for name, part in named if not isinstance(part, Place)]
+    if isinstance(value, Mapping):
+        return {name: _asked(part) for name, part in value.items()}
+    if isinstance(value, tuple):
+        return [_asked(part) for part in value]
+    return value
 
 
 def hash_of(folder: Path, overrides: Mapping[str, str]) -> tuple[str, tuple[Path, ...]]:

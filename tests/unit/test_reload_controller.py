@@ -193,6 +193,40 @@ def test_tests_of_changed_rules_run_and_of_others_do_not(setup, other, tmp_path)
     assert "expected fires" in core.proposals.ended[0].why
 
 
+TESTS = """\
+    tests:
+      - name: a big one
+        start: 2026-03-02T10:00:00Z
+        defaults: {type: payment, account: A1, channel: pos, currency: CNY}
+        events: [{at: +0m, amount: 950 CNY, expect: fires}]
+    exceptions:
+"""
+
+
+@pytest.mark.parametrize(
+    ("expects", "tried"),
+    [("expect: quiet", ["BIG-001"]), ("expect: fires", [])],
+    ids=["other tests", "other words"],
+)
+def test_tests_that_changed_run_though_the_rule_did_not(tmp_path, expects, tried):
+    ran = []
+
+    def run_tests(_setup, rules):
+        ran.extend(rule.id for rule in rules)
+        return len(rules), []
+
+    setups = []
+    for name, head, expected in (("one", "", "expect: fires"), ("two", "# lower\n", expects)):
+        path = small_bank(tmp_path / name) / "packs" / "one" / "rules.yaml"
+        tests = TESTS.replace("expect: fires", expected)
+        path.write_text(head + path.read_text().replace("    exceptions:\n", tests, 1))
+        setups.append(read_setup(tmp_path / name))
+    world = World(setups[0], tmp_path, run_tests)
+    core = world.run({3: lambda: world.tell(**about(setups[1]))})
+    assert core.config == setups[1].sha256
+    assert ran == tried
+
+
 @pytest.mark.parametrize("name", ["durability", "encryption"])
 def test_what_a_folder_was_begun_with_stays(setup, tmp_path, name):
     value = {"durability": "flush", "encryption": "{key_env: WEIR_KEY}"}[name]
