@@ -17,6 +17,21 @@ _STEP = timedelta(
 )  # no zone changed its offset and changed it back within 4 days; see the test
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_SECOND_US = 1_000_000
+
+
+def shown_day(us: int, zone_name: str) -> str:
+    """A time in a zone, for people: the date alone where it is midnight.
+
+    >>> shown_day(1_772_380_800_000_000, "Asia/Shanghai"), shown_day(1_772_380_800_000_000, "UTC")
+    ('2026-03-02', '2026-03-01 16:00:00+00:00')
+    """
+    at = (_EPOCH + us * _MICROSECOND).astimezone(zone(zone_name))
+    return (
+        at.isoformat(sep=" ")
+        if us % _SECOND_US or (at.hour, at.minute, at.second) != (0, 0, 0)
+        else str(at.date())
+    )
 
 
 @lru_cache(maxsize=64)

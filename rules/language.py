@@ -790,8 +790,9 @@ OVERRIDE: Final = Shape(
         Key(
             "set",
             "anything",
-            "Other values for keys of the rule; params.NAME for a param.",
-            "{mode: shadow}",
+            "Other values: keys of the rule, params.NAME, dedup.KEY, effective.KEY, if_undecided.KEY, "
+            "actions.KIND.KEY (actions.N.KEY, from 1, where a kind stands twice), exceptions.ID.KEY.",
+            "{mode: shadow, params.floor: 5_000 CNY}",
             form=NAMES,
         ),
         Key(

@@ -7,11 +7,10 @@ then, as `weir audit explain` finds them.
 
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeAlias
-from zoneinfo import ZoneInfo
 
 from engine.windows.explain import Explainer
+from rules.calendar import shown_day
 from rules.check import costs
 from rules.definitions import Feature, Rule
 from rules.render import text_of
@@ -21,7 +20,6 @@ from rules.words import Phrase, Words, action_words, dedup_words, undecided_word
 Json: TypeAlias = dict[str, Any]
 WIDTH: Final = 110
 INLINE: Final = 100  # characters of alternatives that stand in one line
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MODES: Final = {
     "live": "live: it acts",
     "shadow": "shadow: matches are counted and nothing is done",
@@ -189,15 +187,7 @@ def _cost(explainer: Explainer, rule: Rule, features: Iterable[Feature]) -> Json
 
 
 def _day(us: int | None, zone: str) -> str:
-    """A time in the zone of the pack: the date alone where it is midnight."""
-    if us is None:
-        return ""
-    at = (_EPOCH + timedelta(microseconds=us)).astimezone(ZoneInfo(zone))
-    return (
-        at.date().isoformat()
-        if (at.hour, at.minute, at.second) == (0, 0, 0)
-        else at.isoformat(sep=" ")
-    )
+    return "" if us is None else shown_day(us, zone)
 
 
 # ---------------------------------------------------------------- text

@@ -331,6 +331,13 @@ PAGES: Final[dict[str, Page]] = {
     "WR306": Page(
         "error", "The rule can never run", "`on` names an event type that the schema does not know."
     ),
+    "WR307": Page(
+        "warn",
+        "A list whose rows are all over",
+        "Each of its rows has a `valid_until` that has passed, so the list is as good as empty: a rule that looks for "
+        "what is in it finds nothing, and one that leaves out what is in it acts on everybody. Bring in the rows that "
+        "hold now, or take out what asks the list. What is added while the engine runs is not known here.",
+    ),
     "WR310": Page(
         "error",
         "The window or key cannot work",

@@ -283,6 +283,11 @@ EXAMPLES: Final[Mapping[str, Example]] = {
         "effective: {from: 2025-11-01, until: 2027-01-01}\n",
     ),
     "WR306": Example("on: paymnet\n", "on: payment\n"),
+    "WR307": Example(
+        "lists:\n  vips: {values: [{value: K1, valid_until: 2026-01-31}], type: id, of: customer}\n",
+        "lists:\n  vips: {values: [{value: K1, valid_until: 2027-01-31}], type: id, of: customer}\n",
+        when="customer in @vips",
+    ),
     "WR310": Example(
         "features:\n  seen_2y: count() of transaction by account over 800d\nwhen: seen_2y > 5\n",
         "features:\n  seen_1y: count() of transaction by account over 365d\nwhen: seen_1y > 5\n",

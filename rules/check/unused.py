@@ -1,4 +1,4 @@
-"""What nobody uses, and lists that nobody has looked at in time (WR301, WR302)."""
+"""What nobody uses, lists that nobody has looked at in time, and those whose rows are over (WR301, WR302, WR307)."""
 
 import re
 from collections.abc import Iterator
@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 from typing import Final
 
 from config import marks
+from rules.calendar import shown_day
 from rules.check.findings import Finding, at_node
 from rules.check.views import Names, PackView, RuleView
+from rules.definitions import ListDefinition
 
 
 def check(view: PackView) -> Iterator[Finding]:
@@ -39,6 +41,21 @@ def check(view: PackView) -> Iterator[Finding]:
             what = f"list {name} was to be reviewed by {day}"
             hint = "look whether its rows still hold, then set review_by: to a later day"
             yield at_node("WR302", view.workshop.places[f"list {name}"], what, hint)
+        yield from _over(view, name, definition)
+
+
+def _over(view: PackView, name: str, of: ListDefinition) -> Iterator[Finding]:
+    """A list whose rows have all ended; it is as good as empty, and what asks it never fires, or never lets pass."""
+    ends = [row.until_us for row in of.rows]
+    last_us = max((end for end in ends if end is not None), default=None)
+    key = view.workshop.places.get(f"list {name}")
+    if None in ends or last_us is None or last_us > view.as_of_us or key is None:
+        return
+    day = shown_day(last_us, str(view.workshop.head.scope.zone))
+    rows = "the row" if len(ends) == 1 else f"every one of the {len(ends):,} rows"
+    what = f"{rows} of list {name} has ended: it is empty since {day}"
+    hint = "bring in the rows that hold now, or take out what asks the list"
+    yield at_node("WR307", key, what, hint)
 
 
 def _meant(view: PackView) -> set[str]:

@@ -6,6 +6,7 @@ import random
 import re
 import shutil
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -344,3 +345,88 @@ def test_an_approximated_feature_says_that_single_events_are_not_held(tmp_path):
     assert "events" not in feature
     assert "a sample of its events" in feature["note"]
     assert "standard error 5%" in feature["words"]
+
+
+LISTED = """\
+  - id: SEEN-004
+    name: A payee that people or rules have listed
+    version: 1
+    owner: payments
+    severity: high
+    reason: TEST
+    on: payment
+    mode: live
+    when: counterparty in @watch
+    score: 300
+    actions:
+      - alert: {queue: l1, title: "Listed"}
+  - id: WATCH-005
+    name: The payee of a huge payment
+    version: 1
+    owner: payments
+    severity: high
+    reason: TEST
+    on: payment
+    mode: live
+    when: amount >= 990 CNY
+    score: 100
+    actions:
+      - list_add: {list: watch, value: counterparty, for: 24h, max_per_hour: 20}
+lists:
+  watch: {type: id, of: account, values: [W0]}
+"""
+
+
+def paid(k, to, amount="5.00", **more):
+    at = datetime(2026, 3, 2, 10, tzinfo=UTC) + timedelta(seconds=k)
+    return {
+        "transaction_id": f"t-{k}",
+        "account": f"A{k % 50:02d}",
+        "counterparty": to,
+        "event_time": at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "type": "payment",
+        "direction": "out",
+        "amount": amount,
+        "currency": "CNY",
+    } | more
+
+
+def test_a_row_that_was_added_is_told_with_who_added_it_and_when(tmp_path, capsys):
+    """One that a rule has added, one that a person has, and one of the file, through the command line."""
+    bank = small_bank(tmp_path / "bank")
+    rules = bank / "packs" / "one" / "rules.yaml"
+    rules.write_text(rules.read_text() + LISTED)
+    order = {"kind": "command", "command": "list_add", "list": "watch", "value": "P2", "for": "2h"}
+    messages = [
+        paid(0, "P1", "990.00"),
+        order | {"by": "anna", "reason": "police", "reference": "PD-7"},
+        *(paid(k, "P9") for k in range(2, 256)),
+        paid(256, "P1"),
+        paid(257, "P2"),
+        paid(258, "W0"),
+    ]
+    path, out = tmp_path / "t.ndjson", tmp_path / "out"
+    path.write_bytes(b"".join(json.dumps(m).encode() + b"\n" for m in messages))
+    assert cli.main(["replay", str(path), "--config", str(bank), "--out", str(out)]) == 0
+    for seq, wanted in [
+        (256, ("source rule WATCH-005, reference t-0, reason TEST, valid_from 2026-03-02T10:00:00Z, "
+              "valid_until 2026-03-03T10:00:00Z (added at seq 0, counts from seq 256)")),
+        (257, ("source anna, reference PD-7, reason police, valid_from 2026-03-02T10:00:00Z, "
+              "valid_until 2026-03-02T12:00:00Z (added at seq 1, counts from seq 256)")),
+        (258, "@watch: counterparty hidden (written in the pack, line "),
+    ]:  # fmt: skip
+        status, told = asked(out, "--seq", str(seq), capsys=capsys)
+        assert status == 0
+        assert wanted in " ".join(told.split()), told
+
+
+def test_an_exception_ends_on_the_day_that_people_wrote(tmp_path):
+    """Midnight in Shanghai is the day before in UTC."""
+    bank = small_bank(tmp_path / "bank")
+    core = Core(read_setup(bank))
+    line = json.dumps(paid(0, "P1", "950.00", channel="mobile")).encode()
+    outcome = core.apply([line], ["x"])
+    told = explain.document(core, read_setup(bank), Taken(0, line, "x"), outcome, explain.Asked())
+    (rule,) = [rule for rule in told["rules"] if rule["id"] == "BIG-001"]
+    assert [e["expires"] for e in rule["exceptions"]] == ["2027-12-31"]
+    assert "until 2027-12-31\n" in prose.as_text(told)
