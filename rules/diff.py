@@ -8,7 +8,7 @@ it was and is, and how the events that the new rule fires on lie to those of the
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Final, Literal, TypeAlias
 from zoneinfo import ZoneInfo
@@ -24,6 +24,7 @@ from rules.definitions import (
     Feature,
     ListDefinition,
     Pack,
+    Place,
     Rule,
     TableDefinition,
 )
@@ -35,7 +36,8 @@ Relation: TypeAlias = Literal["same", "wider", "narrower", "other", "unknown"]
 Kind: TypeAlias = Literal["new", "gone", "changed", "wording"]
 
 FOREVER: Final = -1
-_WORDS: Final = ("name", "description", "purpose", "owner", "references", "tests", "text", "pack")
+_WORDS: Final = ("name", "description", "purpose", "owner", "references", "text", "pack")
+_NOWHERE: Final = Place("", 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +180,7 @@ class _Comparer:
         same = self._behaviours[0].of(old) == self._behaviours[1].of(new)
         parts = list(self._parts(old, new))
         if same and not parts:
-            if all(getattr(old, name) == getattr(new, name) for name in _WORDS):
+            if _words(old) == _words(new):
                 return None if old.version == new.version else self._wording(old, new)
             return self._wording(old, new)
         is_rewritten = old.text.split() != new.text.split() or not any(
@@ -263,6 +265,19 @@ def _listed(name: str, old: Iterable[str], new: Iterable[str]) -> Iterator[Part]
 
 def _value(node: Node, zone: str) -> str:
     return constant_text(node.value, node.type, zone) if node.op == "const" else text_of(node, zone)
+
+
+def _words(rule: Rule) -> list[object]:
+    """What a rule says beside what it does, its tests wherever they stand."""
+    tests = tuple(
+        replace(
+            test,
+            place=_NOWHERE,
+            events=tuple(replace(event, place=_NOWHERE) for event in test.events),
+        )
+        for test in rule.tests
+    )
+    return [tests, *(getattr(rule, name) for name in _WORDS)]
 
 
 # ---- how sets of events lie to each other

@@ -5,7 +5,7 @@
     OLD..NEW PATH   the folder in two revisions; without NEW, HEAD
 
 A revision is read with `git archive` into a temporary folder, together with what stands beside the pack (packs that it
-extends). No shell is involved, and nothing in the repository is touched.
+extends) and around that (lists of the configuration). No shell is involved, and nothing in the repository is touched.
 """
 
 import io
@@ -65,7 +65,7 @@ def _version(text: str) -> Iterator[Version]:
 
 
 def _extract(revision: str, path: str, to: Path) -> Path:
-    """Put the folder `path` of a revision, and its neighbours, under `to`; return where it is."""
+    """Put the folder `path` of a revision, and its configuration, under `to`; return where it is."""
     top = Path(_git("rev-parse", "--show-toplevel").decode().strip())
     commit = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     if path.startswith("./"):
@@ -77,7 +77,7 @@ def _extract(revision: str, path: str, to: Path) -> Path:
         inside = Path(path)
     if inside.is_absolute() or ".." in inside.parts:
         raise InputError(f"{path} is no path inside the repository {top}")
-    around = inside.parent.as_posix()
+    around = inside.parent.parent.as_posix()  # packs beside it, and the lists of its configuration
     only = [] if around == "." else ["--", around]
     packed = _git("-C", str(top), "archive", "--format=tar", commit.decode().strip(), *only)
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:

@@ -8,6 +8,7 @@ from config.errors import InputError
 from engine import cli
 from replay.workbench import revisions
 from rules.diff import FOREVER, compare
+from rules.pack import load as read_pack
 from tests.ruling import HEAD, SCHEMA, load
 
 BASE = """\
@@ -222,6 +223,49 @@ def repository(tmp_path, monkeypatch):
     git("tag", "newest")
     monkeypatch.chdir(folder)
     return folder
+
+
+TESTS = """\
+    tests:
+      - name: a test
+        start: 2026-03-02T10:00:00Z
+        events: [{at: +0m, type: payment, account: A1, amount: 900 EUR}]
+"""
+
+
+def test_where_a_test_stands_says_nothing_and_what_it_says_does(tmp_path):
+    """In another folder, and further down in its file."""
+    assert found(tmp_path / "a", "# one line more\n" + BASE + TESTS, BASE + TESTS).is_empty
+    (change,) = found(tmp_path / "b", BASE + TESTS.replace("900", "901"), BASE + TESTS).rules
+    assert (change.id, change.kind) == ("R-2", "wording")
+
+
+def test_lists_of_a_configuration_come_along_with_a_revision(repository):
+    """A pack in `packs/` of a configuration reads lists that stand beside `packs`, as they were then."""
+    config = repository / "bank"
+    pack, lists = config / "packs" / "two", config / "lists"
+    lists.mkdir(parents=True)
+    (config / "weir.yaml").write_text("packs: [packs/two]\n")
+    for n, rows in enumerate(("C1", "C1\nC2")):
+        (lists / "vips.csv").write_text(f"customer\n{rows}\n")
+        loaded = load(
+            pack, {"rules.yaml": BASE.replace('values: ["C1", "C2"]', "file: lists/vips.csv")}
+        )
+        assert loaded.pack is not None, loaded.findings
+        for arguments in (
+            ("add", "."),
+            ("-c", "user.name=t", "-c", "user.email=t@x.org", "commit", "-m", f"{n}"),
+        ):
+            subprocess.run(["git", *arguments], check=True, capture_output=True)
+    with revisions.both("HEAD~1..HEAD", "bank/packs/two") as both:
+        packs = [packs_of(version.folder) for version in both]
+    assert [sorted(pack.lists["vips"].values) for pack in packs] == [["C1"], ["C1", "C2"]]
+
+
+def packs_of(folder):
+    loaded = read_pack([folder], SCHEMA)
+    assert loaded.pack is not None, loaded.findings
+    return loaded.pack
 
 
 @pytest.mark.parametrize(
