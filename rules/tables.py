@@ -9,12 +9,13 @@ from config import marks
 from rules import language, list_files
 from rules.check.suggest import did_you_mean, nearest
 from rules.definitions import ListDefinition, TableDefinition
-from rules.list_files import VALIDITY, Content, expanded
+from rules.list_files import VALIDITY, Content, expanded, validity_meant
 from rules.reader import Findings, Reader, Text, place
 from rules.syntax import parse
 from rules.tree import CATEGORY, DURATION, ID, MONEY, NUMBER, TEXT, Node, Type
 from rules.types import UNKNOWN, Checker, Scope
 
+_CONFIGURATION: Final = ("weir.yaml", "schema.yaml")  # a folder with one of these
 _RANGE: Final = re.compile(r"([0-9]+)-([0-9]+)")
 
 
@@ -85,7 +86,7 @@ def inline_rows(node: marks.Node, kind: Type, findings: Findings, scope: Scope) 
             for name, cell in item.items():
                 if name.value in ("value", *VALIDITY):
                     continue
-                if guess := nearest(name.value, VALIDITY):
+                if guess := validity_meant(name.value):
                     what = f"{name.value} would be read as plain text"
                     findings.at("WR340", name, what, f"did you mean {guess}?")
                 elif isinstance(cell, marks.TextNode):
@@ -133,8 +134,14 @@ def _list_type(r: Reader, findings: Findings, scope: Scope) -> Type:
 
 
 def _find(root: Path, name: str) -> Path | None:
-    """Look in the pack, then in the configuration folder around it; never outside of both."""
-    for base in (root, root.parent.parent):
+    """Look in the pack, then in the configuration folder around it; never outside of both.
+
+    A folder is a configuration by what lies in it: a pack may stand anywhere, and what lies around it then is none of
+    its business. `/srv/pack` would have the whole disk around it.
+    """
+    around = root.absolute().parent.parent
+    is_configuration = any((around / kind).is_file() for kind in _CONFIGURATION)
+    for base in (root, around) if is_configuration else (root,):
         path = base / name
         with contextlib.suppress(OSError):  # a name that no file can have
             if path.is_file() and path.resolve().is_relative_to(base.resolve()):

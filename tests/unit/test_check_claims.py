@@ -107,6 +107,7 @@ def test_what_is_right_is_left_alone(tmp_path, when):
 
 SMALL, LARGE = "amount >= 5_000 CNY", "amount >= 20_000 CNY"
 HELD = "    if_undecided: {do: hold}\n"
+PASS = '    exceptions: [{id: E-1, when: channel == "branch", why: w, approved_by: a, expires: 2027-01-01}]\n'
 ONCE = "    dedup: {by: account, for: 24h}\n"
 
 
@@ -122,6 +123,8 @@ ONCE = "    dedup: {by: account, for: 24h}\n"
         (rule("R-1", SMALL), rule("R-2", LARGE, more=HELD), []),
         (rule("R-1", SMALL, more=HELD), rule("R-2", LARGE), ["WR203"]),
         (rule("R-1", SMALL), rule("R-2", LARGE, more=ONCE), []),
+        (rule("R-1", SMALL, more=PASS), rule("R-2", LARGE), []),
+        (rule("R-1", SMALL), rule("R-2", LARGE, more=PASS), ["WR203"]),
         (rule("R-1", SMALL), rule("R-2", SMALL, score="300"), ["WR203"]),
         (rule("R-1", SMALL, score="300"), rule("R-2", SMALL), ["WR203"]),
     ],
