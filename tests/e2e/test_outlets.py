@@ -9,6 +9,10 @@ import time
 import pytest
 
 from engine import cli
+from engine.clock import SystemClock
+from engine.durable.disk import RealDisk
+from engine.setup import read_setup
+from engine.starting import open_engine
 from replay.audit.inputs import read_inputs
 from tests.auditing import small_bank
 from tests.core_banking import SECRET, Bank, unreliable
@@ -116,10 +120,55 @@ def test_twenty_kills_of_redis_under_load_change_no_decision(tmp_path):
                 live.until(lambda: is_right(live, redis), wait_s=5.0)
                 longest_s = max(longest_s, time.monotonic() - back_s)
             live.stop()
+            assert known_to_redis(redis) == known_to_core(folder, live.out)
     n = len(live.decided())
     assert n == live.sent == 20 * 65
     assert cli.main(["audit", "verify", str(live.out)]) == 0
     print(f"{n} decisions, 20 kills, registry right again within {longest_s:.2f} s")
+
+
+def known_to_redis(redis):
+    """Restriction ids by entity, of all keys there are."""
+    found = {}
+    for key in redis.ask("KEYS", "weir:r:*:*"):
+        _, _, domain, entity = key.split(":", 3)
+        told = json.loads(redis.ask("GET", key))["restrictions"]
+        if told:
+            found[domain, entity] = sorted(one["id"] for one in told)
+    return found
+
+
+def known_to_core(folder, out):
+    """The same of the core itself, as it is recovered from its snapshot and journal."""
+    engine = open_engine(
+        RealDisk(), out, NoSource(), read_setup(folder), SystemClock(), threaded=False
+    )
+    try:
+        found = collections.defaultdict(list)
+        for one in engine.runner.core.decider.restrictions:
+            if one.is_in_force and one.effect == "enforce":
+                found[one.domain, one.entity].append(one.id)
+        return {entity: sorted(ids) for entity, ids in found.items()}
+    finally:
+        engine.close()
+
+
+class NoSource:
+    """Nothing more comes."""
+
+    is_live = True
+
+    def poll(self, _rows_max, _wait_us):
+        return None
+
+    def resume_after(self, _position):
+        return None
+
+    def commit(self, position):
+        pass
+
+    def close(self):
+        pass
 
 
 def send_some(live, chance, accounts, n):
@@ -159,6 +208,28 @@ def test_a_secret_that_is_not_there_stops_the_start_and_not_the_stream(
     arguments = ["run", "--config", str(folder), "--input", str(tmp_path / "in.ndjson")]
     assert cli.main([*arguments, "--out", str(tmp_path / "out")]) == 2
     assert "environment WEIR_SINK_KEY: the secret cannot be read" in capsys.readouterr().err
+
+
+@needs_redis
+def test_an_encrypted_folder_is_followed_too_and_what_is_kept_beside_is_encrypted(tmp_path):
+    (tmp_path / "redis").mkdir()
+    with Redis(tmp_path / "redis") as redis, Bank() as bank:
+        folder = configured(tmp_path / "bank", sink=bank.url, redis=redis.url)
+        with (folder / "weir.yaml").open("a") as file:
+            file.write("encryption: {key_env: WEIR_KEY}\n")
+        key = {"WEIR_KEY": "ab" * 32, "WEIR_SINK_KEY": SECRET.decode()}
+        with Live(folder, tmp_path / "out", **key) as live:
+            live.send("A1", "950.00")
+            live.until(lambda: bank.effective)
+            [told] = bank.effective
+            held = lambda: redis.ask("GET", "weir:r:account:A1")  # noqa: E731
+            live.until(lambda: held() and told["restriction_id"] in held())
+            live.stop()
+    for name in ("registry.json", "outbox.json", "commands.ndjson"):
+        content = (live.out / name).read_bytes()
+        assert content
+        assert b"restriction" not in content
+        assert b"anchor" not in content
 
 
 @pytest.mark.parametrize("effect", ["observe", "enforce"])
