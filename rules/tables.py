@@ -136,15 +136,15 @@ def _list_type(r: Reader, findings: Findings, scope: Scope) -> Type:
 def _find(root: Path, name: str) -> Path | None:
     """Look in the pack, then in the configuration folder around it; never outside of both.
 
-    A folder is a configuration by what lies in it: a pack may stand anywhere, and what lies around it then is none of
-    its business. `/srv/pack` would have the whole disk around it.
+    A folder is a configuration by what lies in it. A pack may stand anywhere, and of what lies around it then only
+    `lists/` is its business: `/srv/pack` has the whole disk around it.
     """
     around = root.absolute().parent.parent
     is_configuration = any((around / kind).is_file() for kind in _CONFIGURATION)
-    for base in (root, around) if is_configuration else (root,):
+    for base, inside in ((root, root), (around, around if is_configuration else around / "lists")):
         path = base / name
         with contextlib.suppress(OSError):  # a name that no file can have
-            if path.is_file() and path.resolve().is_relative_to(base.resolve()):
+            if path.is_file() and path.resolve().is_relative_to(inside.resolve()):
                 return path
     return None
 

@@ -181,10 +181,12 @@ def test_a_time_beyond_the_calendar_is_none(tmp_path, text):
     assert said(read(tmp_path, f"card,valid_from\nC1,{text}\n")) == [("WR340", 2, 4, what)]
 
 
-@pytest.mark.parametrize("name", ["secrets.csv", "{root}/secrets.csv", "other/secrets.csv"])
+@pytest.mark.parametrize(
+    "name", ["secrets.csv", "{root}/secrets.csv", "other/secrets.csv", "lists/../secrets.csv"]
+)
 def test_what_lies_around_a_pack_is_read_of_a_configuration_only(tmp_path, name):
     """A pack two folders below the root of a disk would read, and check would print, every file of it."""
-    for folder in (tmp_path, tmp_path / "other"):
+    for folder in (tmp_path, tmp_path / "other", tmp_path / "lists"):
         folder.mkdir(exist_ok=True)
         (folder / "secrets.csv").write_text("card\nC1\n")
     name = name.format(root=tmp_path)
@@ -194,5 +196,6 @@ def test_what_lies_around_a_pack_is_read_of_a_configuration_only(tmp_path, name)
     assert [(code, message) for code, _, _, message in found] == [
         ("WR009", f"there is no file {name} in the pack")
     ]
+    assert load(pack, {"l.yaml": lists.replace(name, "lists/secrets.csv"), "r.yaml": RULES}).pack
     (tmp_path / "weir.yaml").write_text("packs: [packs/one]\n")
     assert load(pack, {"l.yaml": lists, "r.yaml": RULES}).pack
