@@ -42,6 +42,7 @@ from engine.ratings import Ratings
 from engine.releasing import Appealed, DryRun, Releases
 from engine.releasing import demand_text as _demand
 from engine.restrictions import IN_FORCE, REJECTED, RELEASED, WITH_AMOUNT, Registry, Restriction
+from rules.check.suggest import did_you_mean
 
 Answer: TypeAlias = dict[str, object]
 
@@ -555,9 +556,10 @@ class Desk:
 
     def _demand_rule(self, rule: str, *, known: bool = True) -> None:
         if known and rule not in self._rules:
+            near = did_you_mean(rule, self._rules)
             raise InputError(
                 f"there is no rule `{rule}`",
-                fix="name the rule by its id, such as TRAVEL-001",
+                fix=near or "name the rule by its id, such as TRAVEL-001",
             )
 
     def _entity(self, entity: Mapping[str, str]) -> tuple[str, str]:

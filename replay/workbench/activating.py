@@ -6,17 +6,15 @@ the output folder, whether an engine is running or not.
 
 import argparse
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-if TYPE_CHECKING:
-    from engine.clock import Clock
+from replay.workbench import following
+from replay.workbench.following import SHORT
+from replay.workbench.following import short as _short
+from replay.workbench.following import status as _status
 
-SHORT: Final = 12  # digits of a hash, for people
-WAIT_S: Final = 120.0
-LOOK_EVERY_US: Final = 20_000
 OFF_FOR: Final = "24h"  # as long as an emergency may last
 
 
@@ -60,6 +58,13 @@ def _verb(
 def _who(verb: argparse.ArgumentParser, *, reason: bool = True) -> None:
     verb.add_argument("--by", required=True, metavar="NAME", help="who asks; is on record")
     verb.add_argument("--reason", required=reason, default="", help="why; is on record")
+    verb.add_argument(
+        "--sign-with",
+        default="",
+        metavar="KEY",
+        help="name of the key in people.yaml; else the first of --by whose secret can be read",
+    )
+    verb.add_argument("--json", action="store_true", help="print the answer as JSON")
 
 
 def _waiting(verb: argparse.ArgumentParser) -> None:
@@ -130,47 +135,30 @@ def _ask(arguments: argparse.Namespace, command: Mapping[str, object]) -> int:
     """Ask, print the answer, and wait for what follows from it where that is asked for; the exit status."""
     from engine.asking import ask
     from engine.clock import SystemClock
+    from replay.desk.orders import signed_order
 
-    answer = ask(arguments.out, {**command, "by": arguments.by})
+    order = {**command, "by": arguments.by}
+    known = following.proposal(_status(arguments.out), str(command.get("config", "")))
+    is_old = command["command"] == "activate" and known is not None
+    answer = ask(arguments.out, signed_order(arguments.out, order, arguments.sign_with))
     if not answer.get("ok"):
-        _refused(str(answer.get("what")), str(answer.get("why")), str(answer.get("fix")))
+        what, why, fix = (str(answer.get(part)) for part in ("what", "why", "fix"))
+        following.refused(what, why, fix)
         return 1
-    config = str(answer.get("config", ""))
-    if config and getattr(arguments, "wait", False) and "awaiting" not in answer:
-        return _wait(arguments.out, config, SystemClock())
     told = {k: v for k, v in answer.items() if k not in ("ok", "command")}
-    print(json.dumps(told, sort_keys=True))
+    config, seq = str(answer.get("config", "")), int(str(answer.get("seq", -1)))
+    if config and getattr(arguments, "wait", False):
+        asked = {"is_old": is_old, "as_json": arguments.json}
+        return following.wait(arguments.out, config, seq, SystemClock(), **asked)
+    if arguments.json:
+        print(json.dumps(told, sort_keys=True))
+    elif config:
+        print(following.words(arguments.out, told, str(answer.get("state")), is_old=is_old))
+    elif "until" in told:
+        print(f"{told['rule']} is off until {told['until']}; on again: weir rules on")
+    else:
+        print(f"{told.get('rule')} acts again")
     return 0
-
-
-def _wait(root: Path, config: str, clock: "Clock") -> int:
-    """Wait until a proposal has become active, or was refused; print which."""
-    from config.errors import StateError
-
-    until_ns = clock.monotonic_ns() + round(WAIT_S * 1e9)
-    while clock.monotonic_ns() < until_ns:
-        status = _status(root)
-        if status.get("active") == config:
-            print(json.dumps({"config": config, "state": "active"}, sort_keys=True))
-            return 0
-        ended = [p for p in status.get("ended", []) if p["config"] == config]
-        waiting = [p for p in status.get("proposals", []) if p["config"] == config]
-        if ended and not waiting and ended[-1]["state"] == "rejected":
-            _refused(f"{_short(config)} does not go live: {ended[-1].get('why', '')}", "", "")
-            return 1
-        clock.sleep_us(LOOK_EVERY_US)
-    raise StateError(
-        f"the proposal is still under way after {WAIT_S:g} s",
-        str(root),
-        fix="look again with: weir rules active " + str(root),
-    )
-
-
-def _refused(what: str, why: str, fix: str) -> None:
-    print(f"refused: {what}", file=sys.stderr)
-    for name, text in (("why", why), ("fix", fix)):
-        if text and text != "None":
-            print(f"  {name}: {text}", file=sys.stderr)
 
 
 # ------------------------------------------------------------ looking into the folder
@@ -192,7 +180,12 @@ def _active(arguments: argparse.Namespace) -> int:
         ("engine", "running" if running else "not running"),
         ("approval", str(status.get("approval", ""))),
         ("warming", ", ".join(status.get("warming", []))),
+        ("their past", str(status.get("filling", ""))),
     ]
+    unsigned = status.get("unsigned") or {}
+    if unsigned:
+        about = f"saved in {unsigned['folder']}, waits for a proposal of {unsigned['who']}"
+        rows.append(("saved", f"{_short(unsigned['config'])}  {about}: {unsigned['how']}"))
     for proposal in status.get("proposals", []):
         state = proposal.get("phase", proposal["state"])
         if proposal["state"] == "open" and state != "checking":
@@ -263,21 +256,6 @@ def _version(seq: int, told: Mapping[str, Any]) -> dict[str, Any]:
     return {"seq": seq, **known}
 
 
-def _status(root: Path) -> dict[str, Any]:
-    """What the engine last said about itself; nothing if it never did."""
-    from engine.reload.board import FILE, FOLDER
-
-    try:
-        told = json.loads((root / FOLDER / FILE).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return dict(told)
-
-
 def _overrides(root: Path) -> dict[str, str]:
     """Options of the command line that the running engine was started with, which enter its hash."""
     return dict(_status(root).get("overrides", {}))
-
-
-def _short(config: str) -> str:
-    return config.removeprefix("sha256:")[:SHORT]

@@ -200,6 +200,10 @@ def test_with_approval_required_it_takes_two(bank, tmp_path, capsys):
         assert weir("rules", "activate", engine.out, other, "--by", "m.keller", "--wait") == 0
         config = read_setup(other).sha256
         digits = config[7:19]
+        told = capsys.readouterr().out
+        assert f"{digits} was proposed by m.keller; it passed the checks" in told
+        assert weir("rules", "activate", engine.out, other, "--by", "s.aydin", "--wait") == 0
+        assert "had been proposed by m.keller" in capsys.readouterr().out
         assert weir("rules", "approve", engine.out, digits, "--by", " M.Keller") == 1
         assert "has proposed" in capsys.readouterr().err
         assert fired(engine.send()[0]) == []
