@@ -38,8 +38,11 @@ def _tests(view: RuleView, pack: PackView) -> Iterator[Finding]:
     """A rule whose tests never see it fire, or never see it stay quiet."""
     rule = view.rule
     node = view.map.get("tests") if view.map is not None else None
-    if rule.origins or (node is not None and pack.has_error(node)):
-        return  # the tests of an overridden rule stand where it is written
+    if node is not None and pack.has_error(node):
+        return
+    if rule.origins:
+        yield from _overridden_tests(view, pack)
+        return
     expected = {event.expect for test in rule.tests for event in test.events}
     if not rule.tests:
         what = f"rule {rule.id} has no tests"
@@ -50,6 +53,25 @@ def _tests(view: RuleView, pack: PackView) -> Iterator[Finding]:
     elif "quiet" not in expected:
         what = f"no test of {rule.id} expects it to stay quiet"
         yield at_node("WR501", view.key("tests"), what, "add an event that is nearly enough")
+
+
+def _overridden_tests(view: RuleView, pack: PackView) -> Iterator[Finding]:
+    """The same of a rule that a pack on top changes; tests about the rule as it was are not among its tests."""
+    rule = view.rule
+    overrides = [o for o in pack.workshop.overrides if o.rule.value == rule.id]
+    expected = {event.expect for test in rule.tests for event in test.events}
+    missing = [word for word in ("fires", "quiet") if word not in expected]
+    if not overrides or not missing:
+        return
+    what = f"no test expects {rule.id} to stay quiet as it is overridden"
+    if len(missing) == 2:
+        what = (
+            f"{rule.id} as it is overridden has no tests: those below are about the rule as it was"
+        )
+    elif missing == ["fires"]:
+        what = f"no test expects {rule.id} to fire as it is overridden"
+    hint = "write add: {tests: [...]} with an event that fires and one that does not"
+    yield at_node("WR501", overrides[-1].rule, what, hint)
 
 
 # ---- WR303, WR304, WR305

@@ -9,6 +9,7 @@ from engine.setup import read_setup
 from replay.workbench import ruletests
 from rules import behaviour, overrides, pack
 from rules.check import findings
+from rules.check.lint import lint
 from rules.numbers import numbers_of
 from rules.render import text_of
 from rules.tree import Node, Span
@@ -408,3 +409,36 @@ def test_the_tests_of_an_override_run_with_its_pack(tmp_path):
     setup = replace(setup, pack=loaded.pack)
     assert [r.id for r in ruletests.chosen(setup, [tmp_path / "uk"])] == ["R-1"]
     assert [r.id for r in ruletests.chosen(setup, [tmp_path / "core"])] == ["R-1", "R-2"]
+
+
+FIRES = "{at: +0m, type: payment, account: A1, amount: 900 EUR, expect: fires}"
+QUIET = "{at: +0m, type: payment, account: A1, amount: 1 EUR}"
+
+
+@pytest.mark.parametrize(
+    ("events", "what"),
+    [
+        ("", "R-1 as it is overridden has no tests: those below are about the rule as it was"),
+        (QUIET, "no test expects R-1 to fire as it is overridden"),
+        (FIRES, "no test expects R-1 to stay quiet as it is overridden"),
+        (f"{QUIET}, {FIRES}", ""),
+    ],
+)
+def test_an_overridden_rule_wants_tests_of_its_own(tmp_path, events, what):
+    """Said where the override stands, for the rule itself is another pack's."""
+    body = "narrow: amount < 9_000 EUR\n"
+    if events:
+        body += f"add: {{tests: [{{name: t, start: 2026-03-02T10:00:00Z, events: [{events}]}}]}}"
+    loaded = read(tmp_path, override(body))
+    said = [f for f in lint(loaded, SCHEMA, 0) if f.code == "WR501" and "R-2" not in f.message]
+    assert [f.message for f in said] == ([what] if what else [])
+    assert all(
+        (f.place.file[-9:], f.place.line, f.place.column) == ("uk/o.yaml", 2, 11) for f in said
+    )
+
+
+def test_a_word_that_is_overridden_leaves_the_tests_as_they_are(tmp_path):
+    """Nothing that the rule does has changed: its tests, which never see it fire, still count."""
+    loaded = read(tmp_path, override("set: {name: Another name}"))
+    said = [f.message for f in lint(loaded, SCHEMA, 0) if f.code == "WR501"]
+    assert [m for m in said if "R-1" in m] == ["no test expects R-1 to fire as it is overridden"]
