@@ -256,7 +256,7 @@ def _read_files(path: Path, findings: Findings, content: _Content) -> list[_File
         raise ConfigError("there is no pack here", str(path), why, "name the folder of a pack")
     prefix = f"{path.name}/" if content.hashes else ""
     out = []
-    for file in _yaml_files(path):
+    for file in yaml_files(path):
         relative = file.relative_to(path).as_posix()
         shown = str(path / relative)
         reader = None
@@ -279,7 +279,7 @@ def _read_files(path: Path, findings: Findings, content: _Content) -> list[_File
     return out
 
 
-def _yaml_files(root: Path) -> list[Path]:
+def yaml_files(root: Path) -> list[Path]:
     """List the pack's YAML files; hidden folders and packs inside the pack are not part of it."""
     others = [p.parent for p in root.rglob(HEAD_FILE) if p.parent != root]
     found = [*root.rglob("*.yaml"), *root.rglob("*.yml")]

@@ -62,7 +62,7 @@ def files_of(paths: Sequence[Path]) -> list[Path]:
 
     Raises `ConfigError` for what is neither.
     """
-    from rules.pack import _yaml_files as yaml_files
+    from rules.pack import yaml_files
 
     found: dict[Path, None] = {}
     for path in paths:
