@@ -7,8 +7,10 @@ The first line names the columns; the first column is the value, whatever its na
 be empty, a date is its midnight in the pack's zone. Every faulty row is a finding at its place in the file itself.
 """
 
+import contextlib
 import csv
 import io
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -33,6 +35,15 @@ COLUMNS_MAX: Final = (
 _RANGE: Final = re.compile(r"([0-9]+)-([0-9]+)")
 _LOOSE_RANGE: Final = re.compile(r"([0-9]+)\s*[-\u2010-\u2015\u2212]\s*([0-9]+)")
 _VALUE: Final = re.compile(r"#.*|[0-9][0-9 .,_-]*")  # no name of a column looks so
+# What people call the times that a row holds from and until, and would otherwise believe to have written.
+_STARTS: Final = frozenset(
+    {"from", "start", "starts", "since", "begin", "start_date", "valid_since"}
+)
+_ENDS: Final = frozenset(
+    {"until", "to", "end", "ends", "expires", "expiry", "end_date", "expiry_date", "valid_to"}
+)
+_VALUE_NAMES: Final = frozenset({"value", "values", "id"})
+SHAPES_MAX: Final = 20  # rows that the heading is compared with
 _NUMBER: Final = r"[0-9][0-9_]*(?:\.[0-9]+)?"
 _NUMBERS: Final = re.compile(rf"(-?{_NUMBER})(?:-({_NUMBER}))?")
 
@@ -48,6 +59,30 @@ class Content:
     def add(self, value: str, start: int | None, end: int | None, texts: tuple[str, ...]) -> None:
         self.rows.append(ListRow(value, start, end, texts))
         self.is_dated |= start is not None or end is not None
+
+
+def validity_meant(name: str) -> str:
+    """Return valid_from or valid_until if a column is probably meant to be one of them, else "".
+
+    >>> validity_meant("valid_form"), validity_meant("Expires"), validity_meant("source")
+    ('valid_from', 'valid_until', '')
+    """
+    word = name.lower().replace(" ", "_")
+    if word in _STARTS:
+        return VALIDITY[0]
+    return VALIDITY[1] if word in _ENDS else nearest(word, VALIDITY)
+
+
+def _shape(text: str) -> str:
+    """Letters by case and number, digits as one: values of a list look alike, its heading does not.
+
+    >>> _shape("K-12345"), _shape("customer_2")
+    ('A-9', 'aaaaaaaa_9')
+    """
+    kinds = (
+        "9" if c.isdigit() else "A" if c.isupper() else "a" if c.isalpha() else c for c in text
+    )
+    return re.sub("9+", "9", "".join(kinds))
 
 
 def expanded(value: str, kind: Type) -> Sequence[str]:
@@ -140,18 +175,42 @@ class _Reading:
         if len(heading) == 1 and (apart := re.search(r"[;\t|]", heading[0])):
             what = f"{heading[0]!r} is one column: a comma stands between columns"
             self._say(0, what, f"write , in place of {apart[0]!r}")
-        elif _VALUE.fullmatch(heading[0]):
-            what = f"the first line names the columns, and {heading[0]} is no name"
-            self._say(0, what, "write a heading above it, such as: value")
+        elif (k := self._no_name(heading)) >= 0:
+            what = f"the first line names the columns, and {heading[k]} is no name"
+            named = self._kind.detail or "value"
+            more = ",valid_from,valid_until" if k else ""
+            self._say(k, what, f"write a heading above it, such as: {named}{more}")
         for k, name in enumerate(heading):
             if not name:
                 self._say(k, "a column without a name", "name every column in the first line")
             elif name in heading[:k]:
                 self._say(k, f"two columns are named {name}", "rename one of them")
-            elif k and name not in VALIDITY and (guess := nearest(name, VALIDITY)):
+            elif k and name not in VALIDITY and (guess := validity_meant(name)):
                 self._say(k, f"{name} would be read as plain text", f"did you mean {guess}?")
             elif not k and name in VALIDITY:
                 self._say(k, f"the first column is the value, not {name}", "put the value first")
+
+    def _no_name(self, heading: Sequence[str]) -> int:
+        """Which cell of the first line is a value rather than a name, -1 for none: the file has no heading then."""
+        for k, name in enumerate(heading):
+            if _VALUE.fullmatch(name) or instant_us(name, self._zone) is not None:
+                return k
+        first = heading[0]
+        has_digit = re.search("[0-9]", first) is not None
+        if first.lower() in {*_VALUE_NAMES, self._kind.detail}:
+            return -1
+        if first == first.lower() and not has_digit:
+            return -1
+        if has_digit and first != first.lower():
+            return 0  # A17, K9000012
+        rows = csv.reader(io.StringIO(self._text, newline=""))
+        alike: list[bool] = []
+        with contextlib.suppress(csv.Error):  # which the reading of the rows tells
+            below = (row[0].strip() for row in itertools.islice(rows, 1, SHAPES_MAX) if row)
+            alike = [_shape(value) == _shape(first) for value in below if value]
+        if any(alike) and (has_digit or all(alike)):
+            return 0
+        return -1
 
     def _row(
         self, row: list[str], heading: Sequence[str], texts: list[int], dates: list[int]

@@ -131,6 +131,12 @@ def _row(
         hint = did_you_mean(column, known, "") or f"known: {', '.join(known)}"
         report("WR341", _part(span, match, "column"), f'@{name} has no column "{column}"', hint)
         return unknown, ""
+    if column not in found.columns and found.values:
+        what = f"the rows of @{name} have no {column}: only those that are added at runtime show it"
+        hint = f"give {found.origin or 'the list'} a column {column}"
+        if found.columns:
+            hint += f", or show {' or '.join(found.columns)}"
+        report("WR341", _part(span, match, "column"), what, hint, severity="warn")
     if match["of"] is not None:
         at = span.start + match.start("of")
         padded = " " * at + match["of"]

@@ -105,6 +105,8 @@ def test_every_faulty_row_is_a_finding_at_its_place_in_the_file(tmp_path):
     ("csv", "column", "message"),
     [
         ("card,valid_form\nC1,\n", 6, "valid_form would be read as plain text"),
+        ("card,from,Until\nC1,,\n", 6, "from would be read as plain text"),
+        ("card,expires\nC1,\n", 6, "expires would be read as plain text"),
         ("card,source,source\nC1,,\n", 13, "two columns are named source"),
         ("card,,source\nC1,,\n", 6, "a column without a name"),
         ("valid_from,card\n,C1\n", 1, "the first column is the value, not valid_from"),
@@ -148,12 +150,44 @@ def test_cells_are_found_behind_quotes():
         ("card;source\nC1;x\n", "'card;source' is one column: a comma stands between columns"),
         ("card\tsource\nC1\tx\n", "'card\\tsource' is one column: a comma stands between columns"),
         ("# cards\ncard\nC1\n", "the first line names the columns, and # cards is no name"),
+        ("DE\nFR\n", "the first line names the columns, and DE is no name"),
+        ("C1\n", "the first line names the columns, and C1 is no name"),
+        ("C-1,police\nC-22,police\n", "the first line names the columns, and C-1 is no name"),
+        ("acme7\nacme12\n", "the first line names the columns, and acme7 is no name"),
         ("4000123\n4000124\n", "the first line names the columns, and 4000123 is no name"),
     ],
 )
 def test_a_file_of_another_shape_is_refused(tmp_path, csv, message):
     """Read as it stands, each of these lists would hold other values than its author thinks."""
     assert ("WR340", 1, 1, message) in said(read(tmp_path, csv))
+
+
+def test_a_date_in_the_first_line_shows_that_the_heading_is_missing(tmp_path):
+    loaded = read(tmp_path, "mule,2026-03-01,2026-09-01\nboss,2026-03-01,\n")
+    found = next(f for f in loaded.findings)
+    assert said(loaded)[0] == (
+        "WR340",
+        1,
+        6,
+        "the first line names the columns, and 2026-03-01 is no name",
+    )
+    assert found.hint == "write a heading above it, such as: card,valid_from,valid_until"
+
+
+@pytest.mark.parametrize(
+    "heading", ["Card", "IBAN", "MERCHANT", "card_2", "\u8d26\u53f7", "Card number"]
+)
+def test_a_heading_in_other_letters_is_one(tmp_path, heading):
+    assert read(tmp_path, f"{heading}\nC1\nACME\n").pack.lists["watch"].values == {"C1", "ACME"}
+
+
+def test_a_row_of_the_pack_has_the_same_names_for_its_times(tmp_path):
+    """`until:` in place of `valid_until:` would make the row hold for ever."""
+    lists = "lists:\n  watch: {type: id, of: card, values: [{value: C1, until: 2026-05-01}]}\n"
+    loaded = load(tmp_path, {"l.yaml": lists, "r.yaml": RULES})
+    assert [(f.code, f.message, f.hint) for f in loaded.findings] == [
+        ("WR340", "until would be read as plain text", "did you mean valid_until?")
+    ]
 
 
 @pytest.mark.parametrize("text", ["3000 - 3299", "3000\u20133299", "3000\u2212 3299"])
@@ -179,6 +213,26 @@ def test_a_time_beyond_the_calendar_is_none(tmp_path, text):
     assert us(text) is None
     what = f'valid_from "{text}" is not a date or time with offset'
     assert said(read(tmp_path, f"card,valid_from\nC1,{text}\n")) == [("WR340", 2, 4, what)]
+
+
+@pytest.mark.parametrize(
+    "name", ["secrets.csv", "{root}/secrets.csv", "other/secrets.csv", "lists/../secrets.csv"]
+)
+def test_what_lies_around_a_pack_is_read_of_a_configuration_only(tmp_path, name):
+    """A pack two folders below the root of a disk would read, and check would print, every file of it."""
+    for folder in (tmp_path, tmp_path / "other", tmp_path / "lists"):
+        folder.mkdir(exist_ok=True)
+        (folder / "secrets.csv").write_text("card\nC1\n")
+    name = name.format(root=tmp_path)
+    lists = f"lists:\n  watch: {{file: {name}, type: id, of: card}}\n"
+    pack = tmp_path / "packs" / "one"
+    found = said(load(pack, {"l.yaml": lists, "r.yaml": RULES}))
+    assert [(code, message) for code, _, _, message in found] == [
+        ("WR009", f"there is no file {name} in the pack")
+    ]
+    assert load(pack, {"l.yaml": lists.replace(name, "lists/secrets.csv"), "r.yaml": RULES}).pack
+    (tmp_path / "weir.yaml").write_text("packs: [packs/one]\n")
+    assert load(pack, {"l.yaml": lists, "r.yaml": RULES}).pack
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ lists:
     of: account
     values: [{value: A1, reference: PD-1}]
   vips: {type: id, of: customer, values: [K1]}
+  grown: {type: id, of: customer, values: []}
 """
 
 
@@ -27,6 +28,8 @@ def findings(tmp_path, title, when="is_new"):
         ("{@police.refrence}", "account in @police", "WR341", '@police has no column "refrence"', "did you mean reference?"),
         ("{@police.color}", "account in @police", "WR341", '@police has no column "color"', "known: reference, source"),
         ("{@polise.reference}", "is_new", "WR103", "unknown list @polise", "did you mean @police (l.yaml:3)?"),
+        ("{@police.source}", "account in @police", "WR341", "the rows of @police have no source: only those that are added at runtime show it", "give the list a column source, or show reference"),
+        ("{@vips.source}", "customer in @vips", "WR341", "the rows of @vips have no source: only those that are added at runtime show it", "give the list a column source"),
         ("{@police}", "is_new", "WR341", '"@police" names no column of a list', "write for instance {@police_accounts.reference}"),
         ("{@police.reference}", "is_new", "WR342", "the condition of the rule compares nothing with @police", "say which: {@police.reference of account}"),
         ("{@police.reference}", "account in @police or counterparty in @police", "WR342", "the condition compares account and counterparty with @police", "say which: {@police.reference of account}"),
@@ -50,7 +53,7 @@ def test_a_title_that_asks_a_list_wrongly_is_told_what_to_write(
         ("{@police.reference}", "account in @police and not (account in @police)"),
         ("{@police.reference}", "account not in @police"),
         ("{@police.reference of counterparty|last4}", "account in @police"),
-        ("{@vips.source} and {amount}", "customer in @vips"),
+        ("{@grown.source} and {amount}", "customer in @grown"),
     ],
 )
 def test_a_title_may_ask_for_the_row_of_the_field_that_is_looked_up(tmp_path, title, when):
