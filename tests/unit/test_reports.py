@@ -249,18 +249,6 @@ def test_revisions_go_on_after_a_restart():
     assert [line["revision"] for line in bench.lines("reports")] == [1, 1, 2, 3]
 
 
-def test_state_from_before_there_were_reports_is_read():
-    """A snapshot of the version before has no such part."""
-    import msgspec
-    import numpy as np
-
-    bench = Bench(rule("A", action("hold")))
-    state = msgspec.msgpack.decode(bench.decider.save()["state"].tobytes())
-    state.pop("reports")
-    bench.decider.load({"state": np.frombuffer(msgspec.msgpack.encode(state), np.uint8)})
-    assert bench.decider._reports.save() == []
-
-
 # ---- when it is due
 
 
