@@ -233,23 +233,3 @@ def test_what_lies_around_a_pack_is_read_of_a_configuration_only(tmp_path, name)
     assert load(pack, {"l.yaml": lists.replace(name, "lists/secrets.csv"), "r.yaml": RULES}).pack
     (tmp_path / "weir.yaml").write_text("packs: [packs/one]\n")
     assert load(pack, {"l.yaml": lists, "r.yaml": RULES}).pack
-
-
-@pytest.mark.parametrize(
-    "name", ["secrets.csv", "{root}/secrets.csv", "other/secrets.csv", "lists/../secrets.csv"]
-)
-def test_what_lies_around_a_pack_is_read_of_a_configuration_only(tmp_path, name):
-    """A pack two folders below the root of a disk would read, and check would print, every file of it."""
-    for folder in (tmp_path, tmp_path / "other", tmp_path / "lists"):
-        folder.mkdir(exist_ok=True)
-        (folder / "secrets.csv").write_text("card\nC1\n")
-    name = name.format(root=tmp_path)
-    lists = f"lists:\n  watch: {{file: {name}, type: id, of: card}}\n"
-    pack = tmp_path / "packs" / "one"
-    found = said(load(pack, {"l.yaml": lists, "r.yaml": RULES}))
-    assert [(code, message) for code, _, _, message in found] == [
-        ("WR009", f"there is no file {name} in the pack")
-    ]
-    assert load(pack, {"l.yaml": lists.replace(name, "lists/secrets.csv"), "r.yaml": RULES}).pack
-    (tmp_path / "weir.yaml").write_text("packs: [packs/one]\n")
-    assert load(pack, {"l.yaml": lists, "r.yaml": RULES}).pack
