@@ -130,6 +130,11 @@ class AlertBook:
         )
         return min(fits, default="")
 
+    @property
+    def emergencies(self) -> list[Suppression]:
+        """Suppressions of rules that are switched off altogether."""
+        return [s for s in self.suppressions.values() if not s.field]
+
     def switched_off(self, rule: str) -> list[Suppression]:
         """The emergency suppressions of a rule, by id."""
         return [s for _, s in sorted(self.suppressions.items()) if s.rule == rule and not s.field]

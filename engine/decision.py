@@ -286,6 +286,11 @@ class Decider:
         return self._book.save()[2]
 
     @property
+    def switched_off(self) -> list[Suppression]:
+        """Rules that are switched off in an emergency; to be read only."""
+        return self._book.emergencies
+
+    @property
     def effect(self) -> str:
         """Whether new commands are to be sent: observe or enforce."""
         return self._registry.effect

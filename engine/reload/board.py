@@ -74,6 +74,22 @@ def view(
         "warming": sorted(
             name for name in core.warming.since_us if core.warming.ready_us(name) > core.core_us
         ),
+        "warming_until": {
+            name: rfc3339(until_us)
+            for name in sorted(core.warming.since_us)
+            if (until_us := core.warming.ready_us(name)) > core.core_us
+        },
+        "rules_warming": {
+            rule.id: rfc3339(until_us)
+            for rule, until_us in zip(
+                core.ruleset.rules, core.warming.rule_us.tolist(), strict=True
+            )
+            if until_us > core.core_us
+        },
+        "off": [
+            {"rule": s.rule, "until": rfc3339(s.until_us), "by": s.author, "reason": s.reason}
+            for s in sorted(core.decider.switched_off, key=lambda s: (s.rule, s.until_us))
+        ],
         "notes": notes,
         "last": dict(last),
     }

@@ -91,6 +91,7 @@ class Reloader:
         self._watched = watched
         self._is_watching = False
         self._version = -1
+        self._off: frozenset[str] = frozenset()  # ids of what the board says is switched off
         self._work: dict[str, _Work] = {}
         self._looked_ns = 0
         self._collected = True
@@ -117,6 +118,9 @@ class Reloader:
         if core.proposals.version != self._version:
             self._version = core.proposals.version
             self._look_at(core)
+        if (off := frozenset(s.id for s in core.decider.switched_off)) != self._off:
+            self._off = off
+            self._show(core)
         if not self.is_busy:
             if now_ns - self._looked_ns < LOOK_EVERY_NS or not (self._work or self._watched):
                 return

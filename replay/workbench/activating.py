@@ -179,8 +179,19 @@ def _active(arguments: argparse.Namespace) -> int:
         ("approved by", str(last.get("approved_by", ""))),
         ("engine", "running" if running else "not running"),
         ("approval", str(status.get("approval", ""))),
-        ("warming", ", ".join(status.get("warming", []))),
+        *(
+            ("warming", f"{n} until {until}")
+            for n, until in status.get("warming_until", {}).items()
+        ),
+        *(
+            ("not yet live", f"{rule}, in shadow until {until}: what it reads is warming")
+            for rule, until in status.get("rules_warming", {}).items()
+        ),
         ("their past", str(status.get("filling", ""))),
+    ]
+    rows += [
+        ("switched off", f"{off['rule']} until {off['until']}, by {off['by']}: {off['reason']}")
+        for off in status.get("off", [])
     ]
     unsigned = status.get("unsigned") or {}
     if unsigned:

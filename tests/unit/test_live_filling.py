@@ -89,6 +89,9 @@ def test_codes_that_others_got_meanwhile_leave_it_to_the_next_start(setup, with_
     assert core.warming.unfilled.features == ("seen_9d",)
     assert "start `weir run` again" in world.status()["filling"]
     assert "given their codes to others" in world.status()["filling"]
+    told = world.status()["warming_until"], world.status()["rules_warming"]
+    assert list(told[0]) == ["seen_9d"]
+    assert list(told[1].values()) == list(told[0].values()), "the rule waits for what it reads"
     assert len(world.records()) == 1
     world.is_whole()
     world.setup = other
