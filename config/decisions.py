@@ -10,6 +10,8 @@ from config.errors import ConfigError
 DECISIONS: Final = ("approve", "review", "challenge", "hold", "decline")  # from mild to severe
 APPROVE, REVIEW, CHALLENGE, HOLD, DECLINE = range(5)
 SEVERITY: Final[dict[str, int]] = {name: k for k, name in enumerate(DECISIONS)}
+CHALLENGE_PASSED: Final = "challenge_passed"  # types of activities that end a challenge
+CHALLENGE_FAILED: Final = "challenge_failed"
 LEVELS: Final = ("watch", "limit", "amount_hold", "no_debit", "no_credit", "full_freeze")
 SPANS: Final = (  # settings that are durations, and never nothing
     "ack_timeout",

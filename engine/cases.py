@@ -3,8 +3,11 @@
 The customer is that of the row, else its account; an alert that names neither is a case of its own. A case grows with
 each match of a rule that raises or joins an alert. It stands above others by `priority`, its worst severity (1 to 4)
 times the money of its matches in the pack's currency. Closing it resolves its alerts; the verdict is given for all its
-transactions, or for some of them otherwise, and comes back as labels: the answer holds them as messages, which whoever
-closed the case feeds in, so that models and features learn from them as from any label.
+transactions, or for some of them otherwise, and comes back as labels: messages that the core owes itself from then on
+(`owed`, saved with everything else). A live engine takes them in as its next records, journaled like any other, so
+that models and features learn from them as from any label; each is paid once its record is there, so a crash in
+between loses none and repeats none. A replay of recorded commands pays nothing: what it gives must not depend on
+where batches end.
 
 A case that nobody closes is dropped when its alerts can no longer be resolved.
 """
@@ -26,6 +29,7 @@ ASSIGNED: Final = "assigned"
 CLOSED: Final = "closed"
 LISTED_MAX: Final = 1_000  # alerts and transactions that a case names; it counts all of them
 UNCLEAR: Final = "unclear"
+PAID: Final = "(verdict) "  # how the position of a label begins that the core owed itself
 
 
 class Case(msgspec.Struct, kw_only=True):
@@ -59,6 +63,7 @@ class CaseBook:
         self._kept_us = kept_us
         self._by_id: dict[str, Case] = {}
         self._of: dict[tuple[str, str], str] = {}
+        self.owed: list[dict[str, str]] = []  # label messages, the oldest first
 
     def gather(
         self,
@@ -134,6 +139,7 @@ class CaseBook:
             if label != UNCLEAR:
                 about = {"kind": "label", "account": account, "transaction_id": transaction_id}
                 labels.append(about | {"label": label, "source": f"case {case.id}"})
+        self.owed += labels
         for alert in case.alerts:
             book.resolve(alert)
         case.state = CLOSED
@@ -161,8 +167,9 @@ class CaseBook:
         """Every case that is not closed, by id."""
         return [self._by_id[id_] for id_ in sorted(self._by_id)]
 
-    def restore(self, cases: Iterable[Case]) -> None:
-        """Take over what `all` gave; the agenda is loaded by its owner."""
+    def restore(self, cases: Iterable[Case], owed: Iterable[dict[str, str]] = ()) -> None:
+        """Take over what `all` gave, and `owed`; the agenda is loaded by its owner."""
+        self.owed = list(owed)
         for case in cases:
             self._enter(case)
 

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from config.decisions import CHALLENGE_FAILED, CHALLENGE_PASSED
 from config.errors import StateError
 from config.schema import RATING, Column, Schema
 from config.settings import REQUIRED
@@ -32,6 +33,7 @@ from engine.batch import (
     UPDATE,
     Batch,
 )
+from engine.cases import PAID
 from engine.commands import STREAM
 from engine.control import PREFIX
 from engine.decision import NO_DECISION, Decided, DecideInputs, Decider
@@ -313,6 +315,8 @@ class Core:
         lap("rules")
         decided = self.decider.decide(self._to_decide(batch, admitted, judgement, scores))
         lap("decide")
+        if self.decider.owed:
+            self.decider.pay(sum(position.startswith(PAID) for position in batch.position))
         self._remember(batch, admitted, decided, inputs)
         outcome = self._outcome(batch, admitted, judgement, decided, scores)
         lap("remember")
@@ -444,7 +448,24 @@ class Core:
             unscorable=unscorable,
             duplicates=duplicates,
             commands={i: _order(batch, i) for i in np.flatnonzero(batch.kind == COMMAND).tolist()},
+            ends=self._ends(batch),
         )
+
+    def _ends(self, batch: Batch) -> dict[int, tuple[str, str]]:
+        """The activities that end a challenge, by row: which transaction is meant, and their type."""
+        rows = np.flatnonzero(batch.kind == ACTIVITY)
+        if not len(rows) or "type" not in self.layout:
+            return {}
+        place, found = self.layout["type"], {}
+        for type_ in (CHALLENGE_PASSED, CHALLENGE_FAILED):
+            code = self.dictionaries[place.dictionary].find(type_)
+            for row in (
+                rows[batch.frame.code[place.row, rows] == code].tolist() if code >= 0 else ()
+            ):
+                meant = getattr(batch.records[row], "original_transaction_id", None)
+                if meant is not None:
+                    found[row] = (str(meant), type_)
+        return found
 
     def _remember(
         self,

@@ -25,6 +25,7 @@ from config import reasons
 from config.decisions import (
     APPROVE,
     CHALLENGE,
+    CHALLENGE_PASSED,
     DECISIONS,
     DECLINE,
     HOLD,
@@ -56,7 +57,7 @@ from engine.breakers import Breakers
 from engine.caps import Caps
 from engine.cases import Case, CaseBook
 from engine.commands import Answer, Desk, DeskState
-from engine.held import Held, HeldBook
+from engine.held import APPROVED, DECLINED, Held, HeldBook
 from engine.lists import Lists
 from engine.outcomes import (
     CHAMPION,
@@ -130,6 +131,7 @@ class _State(msgspec.Struct, kw_only=True):
     cases: list[Case] = []
     breakers: list[tuple[str, list[int]]] = []
     rated: list[Kept] = []
+    owed: list[dict[str, str]] = []
     desk: DeskState = msgspec.field(default_factory=DeskState)
 
 
@@ -260,6 +262,7 @@ class Decider:
             cases=self._cases.all(),
             breakers=self._breakers.taken(),
             rated=self.ratings.kept(),
+            owed=self._cases.owed,
             desk=self._desk.save(),
         )
         saved = np.frombuffer(msgspec.msgpack.encode(state), np.uint8).copy()
@@ -279,6 +282,15 @@ class Decider:
     def cases(self) -> list[Case]:
         """Cases that are not closed, the one with the highest priority first; to be read only."""
         return sorted(self._cases.all(), key=lambda case: (-case.priority_minor, case.id))
+
+    @property
+    def owed(self) -> list[dict[str, str]]:
+        """Labels that verdicts of closed cases have given, and that are no records yet; to be read only."""
+        return self._cases.owed
+
+    def pay(self, n: int) -> None:
+        """The oldest `n` labels that are owed have become records."""
+        del self._cases.owed[:n]
 
     @property
     def suppressions(self) -> list[Suppression]:
@@ -327,7 +339,7 @@ class Decider:
         self._book.restore(state.groups, state.alerts, state.suppressions)
         self._reports.restore(state.reports)
         self._held.restore(state.held)
-        self._cases.restore(state.cases)
+        self._cases.restore(state.cases, state.owed)
         self._breakers.restore(saved, state.breakers)
         self.ratings.load(saved, state.rated)
         self._desk.restore(state.desk)
@@ -443,6 +455,7 @@ class Decider:
         work.enqueue([row for row, p in patterns.items() if p.severity > APPROVE])
         work.enqueue(sorted(map(int, inputs.unscorable)))
         work.enqueue(sorted(map(int, inputs.commands)))
+        work.enqueue(sorted(map(int, inputs.ends)))
         work.enqueue(sorted(map(int, inputs.duplicates)))
         return patterns
 
@@ -662,6 +675,8 @@ class Decider:
                 work.outcomes[row] = outcome
         else:
             assert kind == ACTIVITY, kind
+            if row in inputs.ends:
+                self._end_challenge(work, row, *inputs.ends[row])
             verdict = self._judge(work, row)
             self._actions.act(work, row, verdict)
 
@@ -679,6 +694,15 @@ class Decider:
         for rule in self._desk.switched:
             self._look_again_at(work, row, rule)
         return answer
+
+    def _end_challenge(self, work: Work, row: int, transaction_id: str, type_: str) -> None:
+        """A customer has passed or failed a challenge; an activity about anything else ends nothing."""
+        inputs = work.inputs
+        held = self._held.challenged(inputs.account[row] or "", transaction_id)
+        if held is not None:
+            outcome = APPROVED if type_ == CHALLENGE_PASSED else DECLINED
+            seq, now_us = int(inputs.seq[row]), int(inputs.core_us[row])
+            self._held.resolve(held, outcome, "core_banking", type_, seq, now_us, work.out)
 
     def _answer_unscorable(self, work: Work, row: int) -> None:
         """Give a transaction that cannot be scored the fallback of its type, and what its account demands."""

@@ -1,6 +1,8 @@
 """Challenged and held transactions: how long, how each of them ends, and what became of it.
 
     challenge -> passed (approve) | failed (decline) | nobody answered in time (`challenge_then`)
+                 as a command, or as an activity `challenge_passed`, `challenge_failed` of the account whose
+                 `original_transaction_id` names the transaction
     hold      -> approved or declined by a person | over (release: approve; review; decline)
 
 One that is over with `review` waits for a person for as long as outcomes are kept; its resolution is one more line.
@@ -61,6 +63,12 @@ class HeldBook:
                 fix="name account and transaction_id as the decision has them",
             )
         return self._by_seq[seq]
+
+    def challenged(self, account: str, transaction_id: str) -> Held | None:
+        """A challenge that waits for its end; None if there is none."""
+        held = self._by_seq.get(self._of.get((account, transaction_id), -1))
+        waits = held is not None and held.outcome in (PENDING, IN_REVIEW)
+        return held if held is not None and waits and held.decision == CHALLENGE else None
 
     def outcome_of(self, seq: int) -> str | None:
         """What has become of the transaction whose first message was `seq`; None if it never waited."""

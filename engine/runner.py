@@ -23,6 +23,7 @@ import numpy as np
 from config.errors import WeirError
 from engine.backfill import LATER
 from engine.carry import Carried, hand_over
+from engine.cases import PAID
 from engine.clock import Clock
 from engine.control import Control, ControlFile
 from engine.core import Core, Outcome
@@ -209,6 +210,7 @@ class Runner:
         self._progress = progress
         assert self.outlets is None or self.source.is_live, "a replay sends nothing"
         last_seen_ns = last_control_ns = last_outlets_ns = self.clock.monotonic_ns()
+        self._pay(progress)
         while not stop.is_set:
             messages = self._poll(progress)
             now_ns = self.clock.monotonic_ns()
@@ -246,12 +248,13 @@ class Runner:
     def _is_reloading(self) -> bool:
         return self.reloader is not None and self.reloader.is_busy
 
-    def inject(self, command: Mapping[str, Any], position: str) -> None:
-        """Have a command of the engine itself become a record; it is durable, and done, when this returns."""
+    def inject(self, command: Mapping[str, Any], position: str) -> Mapping[str, object]:
+        """Have a command of the engine itself become a record; it is durable, and done, when its answer returns."""
         line = json.dumps({"kind": "command", **command}, sort_keys=True).encode()
         now_us = np.array([self.clock.now_us()], np.int64)
-        self._take(Messages([line], [position], now_us), self._progress)
+        outcome = self._take(Messages([line], [position], now_us), self._progress)
         self._finish(self._progress)
+        return answer_of(outcome, 0)
 
     def go_over(self, core: Core, about: Mapping[str, Any]) -> Carried:
         """Go on with `core`, which is empty and has the shapes of the present one, after a configuration record.
@@ -349,7 +352,16 @@ class Runner:
         )
         if self.ledger is None or self.observers:
             self._finish(progress)
+        self._pay(progress)
         return outcome
+
+    def _pay(self, progress: Progress) -> None:
+        """Take in the labels that verdicts of cases have given; those of a crash are still owed after it."""
+        while self.source.is_live and (owed := self.core.decider.owed[: self._room()]):
+            about = [json.dumps(label, sort_keys=True).encode() for label in owed]
+            positions = [f"{PAID}{label['source']}" for label in owed]
+            now_us = np.full(len(owed), self.clock.now_us(), np.int64)
+            self._take(Messages(about, positions, now_us), progress)
 
     def _finish(self, progress: Progress) -> None:
         """Wait until the round on its way is durable; write its outcomes, answers and log, and count it."""

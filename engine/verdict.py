@@ -94,6 +94,7 @@ class DecideInputs:
     unscorable     : row -> type ("" unknown) of dead rows that must be answered
     duplicates     : row -> (seq of the first, its decision; -1: it stands in this batch; NO_DECISION: it has none)
     commands       : row -> decoded command
+    ends           : row -> (transaction, type) of activities that end a challenge
     config         : hash of the configuration, as it stands in decisions
     """
 
@@ -114,6 +115,7 @@ class DecideInputs:
     unscorable: Mapping[int, str] = field(default_factory=dict)
     duplicates: Mapping[int, tuple[int, int]] = field(default_factory=dict)
     commands: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    ends: Mapping[int, tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

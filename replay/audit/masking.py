@@ -255,6 +255,9 @@ class Masking:
             one["entity"] = self.text(column.domain if column else "", one["entity"])
             one["alerts"] = [self.id(id_) for id_ in one["alerts"]]
             one["transactions"] = [[self.text(account, a), t] for a, t in one["transactions"]]
+        for one in state["owed"]:
+            one["account"] = self.text(account, one["account"])
+            one["source"] = f"case {self.id(one['source'].removeprefix('case '))}"
         state["rated"] = [
             [self.id(id_), self.text(self._customer_domain, customer), *rest]
             for id_, customer, *rest in state["rated"]

@@ -9,6 +9,8 @@ engine. After each step it must hold that
     the state of each restriction is one that may follow its last one
     what is released reaches core banking, or somebody hears of it again and again
     what waits has one end, and a repeat is told the outcome of that moment
+    a rule that is switched off restricts nothing until it is on again, or its time is over
+    a case is closed once, and its verdict is owed as a label for each of its transactions, once
     a crash changes nothing: a twin that never crashed says the same bytes
     nothing that could send a command is part of the stage: under `observe` every new command says so
 
@@ -24,7 +26,19 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from hypothesis.stateful import rule as step
 
 from config.people import People, Person
-from tests.deciding import HOUR, MINUTE, START, Bench, action, command, fires, loose, restrict, rule
+from tests.deciding import (
+    HOUR,
+    MINUTE,
+    START,
+    Bench,
+    action,
+    alert,
+    command,
+    fires,
+    loose,
+    restrict,
+    rule,
+)
 
 RUNS = int(os.environ.get("WEIR_MACHINE_RUNS", "150"))
 ENTITIES = ("account", "card", "customer", "device", "merchant", "terminal")
@@ -44,6 +58,7 @@ RULES = (
     rule("SHOP", restrict("merchant", "watch", hours=5, per_hour=9)),
     rule("HOLD", action("hold", for_us=HOUR, then="decline")),
     rule("CHAL", action("challenge", for_us=5 * MINUTE)),
+    rule("LOOK", alert(), dedup=("customer",), dedup_hours=3),
 )
 HOURS = {"CARD": 2, "ACCT": 3, "DEVI": 1, "SHOP": 5}
 PEOPLE = People(
@@ -93,6 +108,11 @@ class Lives(RuleBasedStateMachine):
         self.ended = {}  # restriction -> (how, core time)
         self.unheard = {}  # released and sent, not acknowledged: restriction -> when the next alarm is due
         self.held = {}  # transaction -> outcome
+        self.cases = {}  # case -> its transactions
+        self.closed = set()
+        self.owed = []  # (transaction, label)
+        self.off = {}  # rule -> until when
+        self.appeals = {}  # appeal -> restriction
         self.meant = set()
         self.feed([fires(at=0)])
 
@@ -132,6 +152,8 @@ class Lives(RuleBasedStateMachine):
             assert id_ not in self.imposed, "one restriction, one id"
             assert line["effect"] == self.effect
             self.imposed[id_] = line
+            if line["rule"]:
+                assert self.off.get(line["rule"], 0) <= time_of(line["started_at"]), "switched off"
             return
         assert id_ not in self.ended, "a restriction ends once"
         assert line["effect"] == self.imposed[id_]["effect"], "what was sent is also lifted"
@@ -143,6 +165,9 @@ class Lives(RuleBasedStateMachine):
                 self.unheard[id_] = time_of(line["core_time"]) + 10 * MINUTE
 
     def note_alarm(self, line):
+        if line["kind"] in ("rule", "update"):
+            assert line["case_id"] not in self.closed, "nothing joins what nobody looks at"
+            self.cases.setdefault(line["case_id"], set()).add(line["transaction_id"])
         if line["reason"] == "RELEASE_NOT_ACKNOWLEDGED":
             assert line["restriction_id"] in self.unheard
             self.unheard[line["restriction_id"]] = time_of(line["core_time"]) + HOUR
@@ -250,6 +275,9 @@ class Lives(RuleBasedStateMachine):
         before = dict(self.states)
         self.feed([command(name, by=by, reason="x", restriction_id=id_)])
         assert self.states == before
+        answer = self.bench.answers[-1]
+        if answer["ok"] and name == "appeal":
+            self.appeals[answer["appeal_id"]] = id_
 
     @step(by=PERSON, entity=st.sampled_from(ENTITIES), n=st.integers(0, 3),
           level=st.sampled_from(LEVELS), hours=st.sampled_from([1, 5, 100]),
@@ -294,6 +322,51 @@ class Lives(RuleBasedStateMachine):
             assert was in ("pending", "review")
             assert self.held[id_] == ("decline" if name == "challenge_failed" else "approve")
 
+    @precondition(lambda self: self.cases)
+    @step(data=st.data(), verdict=st.sampled_from(["fraud", "genuine", "unclear"]))
+    def close(self, data, verdict):
+        id_ = data.draw(st.sampled_from(sorted(self.cases)))
+        self.feed([command("close", by="ann", reason="looked", case_id=id_, verdict=verdict)])
+        answer = self.bench.answers[-1]
+        assert answer["ok"] == (id_ not in self.closed)
+        self.closed.add(id_)
+        if answer["ok"] and verdict != "unclear":
+            labels = [(told["transaction_id"], told["label"]) for told in answer["labels"]]
+            assert sorted(labels) == sorted((t, verdict) for t in self.cases[id_])
+            self.owed += labels
+
+    @precondition(lambda self: self.owed)
+    @step(n=st.integers(1, 3))
+    def pay(self, n):
+        n = min(n, len(self.owed))
+        for bench in (self.bench, self.calm):
+            bench.decider.pay(n)
+        del self.owed[:n]
+
+    @step(rule_id=st.sampled_from(sorted(HOURS)), name=st.sampled_from(["rule_off", "rule_on"]),
+          hours=st.sampled_from([1, 5, 24, 25]), by=PERSON)  # fmt: skip
+    def switch_rule(self, rule_id, name, hours, by):
+        more = {"for": f"{hours}h"} if name == "rule_off" else {}
+        self.feed([command(name, by=by, reason="wild", rule=rule_id, **more)])
+        if self.bench.answers[-1]["ok"]:
+            assert hours <= 24 or name == "rule_on"
+            until = START + self.at + hours * HOUR
+            self.off[rule_id] = max(self.off.get(rule_id, 0), until) if name == "rule_off" else 0
+
+    @precondition(lambda self: self.appeals)
+    @step(data=st.data(), by=PERSON, decision=st.sampled_from(["granted", "refused"]))
+    def decide_appeal(self, data, by, decision):
+        appeal = data.draw(st.sampled_from(sorted(self.appeals)))
+        id_ = self.appeals[appeal]
+        before = self.states.get(id_)
+        words = {"by": by, "reason": "heard", "legal_basis": "law", "decision": decision}
+        self.feed([command("decide_appeal", appeal_id=appeal, **words)], [id_])
+        if self.bench.answers[-1]["ok"]:
+            del self.appeals[appeal]
+        if self.states.get(id_) != before:
+            assert decision == "granted"
+            assert not self.imposed[id_]["order"]
+
     @step(effect=st.sampled_from(["observe", "enforce"]), by=st.sampled_from(["bob", "eve"]))
     def switch(self, effect, by):
         self.feed([command("mode", by=by, reason="x", effect=effect)])
@@ -312,6 +385,8 @@ class Lives(RuleBasedStateMachine):
     def the_twin_that_never_crashed_says_the_same(self):
         assert self.bench.streams == self.calm.streams
         assert self.bench.answers == self.calm.answers
+        owed = [(told["transaction_id"], told["label"]) for told in self.bench.decider.owed]
+        assert owed == self.owed
         saved = [bench.decider.save() for bench in (self.bench, self.calm)]
         assert saved[0].keys() == saved[1].keys()
         assert all(saved[0][name].tobytes() == saved[1][name].tobytes() for name in saved[0])
