@@ -20,7 +20,7 @@ OFF_FOR: Final = "24h"  # as long as an emergency may last
 
 def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     activate = _verb(verbs, "activate", _activate, "propose a configuration to a running engine")
-    activate.add_argument("folder", type=Path, metavar="CONFIG_DIR")
+    activate.add_argument("folder", type=Path, metavar="CONFIG_DIR", help="what shall decide")
     _who(activate, reason=False)
     _waiting(activate)
     rollback = _verb(verbs, "rollback", _rollback, "go back to a configuration that was active")
@@ -35,15 +35,15 @@ def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     reject.add_argument("config", metavar="HASH", help="as `weir rules active` shows it")
     _who(reject)
     off = _verb(verbs, "off", _off, "withhold a rule at once, in an emergency")
-    off.add_argument("rule", metavar="RULE")
+    off.add_argument("rule", metavar="RULE", help="its id")
     _who(off)
     off.add_argument("--for", dest="for_", default=OFF_FOR, metavar="24h", help="at most 24h")
     on = _verb(verbs, "on", _on, "let a rule act again that was switched off")
-    on.add_argument("rule", metavar="RULE")
+    on.add_argument("rule", metavar="RULE", help="its id")
     _who(on)
     _verb(verbs, "active", _active, "which configuration decides, and what waits")
     versions = _verb(verbs, "versions", _versions, "every configuration that was ever active")
-    versions.add_argument("--json", action="store_true")
+    versions.add_argument("--json", action="store_true", help="print them as JSON")
 
 
 def _verb(

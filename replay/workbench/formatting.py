@@ -20,7 +20,7 @@ def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
         "Exit code 0 done, 1 with --check or --diff where a file is not in order, 2 for a file with a mistake, which "
         "is not touched.",
     )
-    fmt.add_argument("paths", nargs="+", type=Path, metavar="PACK|FILE")
+    fmt.add_argument("paths", nargs="+", type=Path, metavar="PACK|FILE", help="folders or files")
     fmt.add_argument("--check", action="store_true", help="write nothing, list the files")
     fmt.add_argument("--diff", action="store_true", help="write nothing, show what would change")
     fmt.set_defaults(command=_fmt)
