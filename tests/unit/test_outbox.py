@@ -146,7 +146,7 @@ def test_a_folder_that_was_put_back_is_delivered_again_with_the_same_keys(tmp_pa
     while found := taken(outbox):
         outbox.settle(found[0], 0)
     outbox.keep()
-    write(tmp_path / STREAM, [command(n, "B") for n in range(10, 13)])
+    write(tmp_path / STREAM, [command(n, "B") for n in range(10, 30)])
     again = opened(tmp_path)
     again.fill(0)
     assert again.began_again
