@@ -423,13 +423,11 @@ def _answer(
     }
     for name in COLUMNS:
         answer[name] = memory.arrays[name][held][:, list(getattr(missing, name))]
-    texts = [
-        [memory.texts(entry)[k] for k in missing.text]
-        for entry in range(memory.base, memory.end)
-        if missing.text
-    ]
-    answer["texts"] = _packed(texts)
-    saved = side.attributes.save()
+    if missing.text:
+        entries = range(memory.base, memory.end)
+        texts = [[memory.texts(entry)[k] for k in missing.text] for entry in entries]
+        answer["texts"] = _packed(texts)
+    saved = side.attributes.save() if missing.attributes else {}
     answer |= prefixed("attributes", {n: saved[n] for n in missing.attributes if n in saved})
     for name, dictionary in side.dictionaries.items():
         known = len(question.get(f"dictionaries/{name}/end", ()))
@@ -437,7 +435,7 @@ def _answer(
             more = save_texts(dictionary.texts[known:])
             answer |= prefixed(f"dictionaries/{name}", {**more, "known": np.array([known])})
     for k, name in _unpacked(question["logs"], list[tuple[int, str]]):
-        answer |= prefixed(f"windows/{k}/{name}", side.windows[k].logs[name].save())
+        answer |= prefixed(f"windows/{k}/{name}", side.windows[k].logs[name].used())
     since = {}
     for name in _unpacked(question["fresh"], list[str]):
         since_us = max(side.warming.since_us.get(name, NEVER), side.warming.reads_ready_us(name))

@@ -67,5 +67,8 @@ class InsideFilling:
     def arrays(self, _told):
         return self.follower.arrays
 
+    def leave(self):
+        self.requests = []
+
     def stop(self):
         self.follower, self.requests = self._new(), []

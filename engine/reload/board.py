@@ -29,11 +29,12 @@ class Board:
         root: Path,
         say: Callable[[str], None] = lambda text: print(text, file=sys.stderr),
     ) -> None:
-        self._disk, self._folder, self._say = disk, root / FOLDER, say
+        self._disk, self._folder, self._say, self.root = disk, root / FOLDER, say, root
         self._notes: list[str] = []
         self.last: dict[str, float] = {}  # how the last configuration went in
         self.filling = ""  # what is being done about features that are warming
         self.phases: Mapping[str, str] = {}
+        self.unsigned: dict[str, str] = {}  # what was saved, and needs somebody to propose it
 
     def note(self, text: str) -> None:
         """Tell whoever looks after the engine."""
@@ -44,6 +45,7 @@ class Board:
         """Write what `core` knows, and what is being done about each proposal."""
         self.phases = phases
         shown = view(core, phases, self._notes, self.last) | {"filling": self.filling}
+        shown["unsigned"] = self.unsigned
         content = json.dumps(shown, indent=1, sort_keys=True) + "\n"
         temporary = self._folder / f"{FILE}.new"
         file = self._disk.create(temporary)

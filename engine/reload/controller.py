@@ -40,8 +40,8 @@ CHECKING, READY, SENDING = "checking", "ready to go live", "going live"
 class Runs(RunsOn, Protocol):
     """The part of a runner that is needed: a place to put records, and the one place where cores change."""
 
-    def inject(self, command: Mapping[str, Any], position: str) -> None:
-        """Have a command of the engine itself become a record."""
+    def inject(self, command: Mapping[str, Any], position: str) -> Mapping[str, object]:
+        """Have a command of the engine itself become a record; its answer."""
         ...
 
     def go_over(self, core: Core, about: Mapping[str, Any]) -> Carried:
@@ -228,16 +228,35 @@ class Reloader:
 
     def _propose(self, runner: Runs, told: Told) -> None:
         """Somebody has saved something in the watched folder."""
-        if told["found"] == runner.core.proposals.active:
+        self._board.unsigned = {}
+        core, config, folder = runner.core, str(told["found"]), str(told["folder"])
+        if config == core.proposals.active:
+            self._show(core)
             return
-        command = {
-            "command": "activate",
-            "config": told["found"],
-            "folder": told["folder"],
-            "by": getpass.getuser(),
-            "reason": f"saved in {told['folder']}",
-        }
-        runner.inject(command, "watched")
+        people, by = core.setup.configuration.people, getpass.getuser()
+        if people.signatures == "required" or (people.people and not people.has(by, "activate")):
+            self._wait_for_somebody(core, config, folder)
+            return
+        command = {"command": "activate", "config": config, "folder": folder}
+        answer = runner.inject(
+            {**command, "by": by, "reason": f"saved in {folder}"}, position="watched"
+        )
+        if not answer.get("ok"):
+            self._board.note(f"what was saved in {folder} is not proposed: {answer.get('what')}")
+            self._show(core)
+
+    def _wait_for_somebody(self, core: Core, config: str, folder: str) -> None:
+        """Say who can propose what was saved: a file has no signature."""
+        people = core.setup.configuration.people
+        able = ", ".join(id_ for id_ in sorted(people.people) if people.has(id_, "activate"))
+        able = able or "nobody in people.yaml, which has to name an analyst or a supervisor"
+        how = f"weir rules activate {self._board.root} {folder} --by ID"
+        self._board.unsigned = {"config": config, "folder": folder, "who": able, "how": how}
+        self._board.note(
+            f"what was saved in {folder} ({config[:19]}...) waits for somebody to propose it and sign: {able}; "
+            f"with: {how}"
+        )
+        self._show(core)
 
     def _reject(self, runner: Runs, work: _Work, told: Told) -> None:
         """Keep the old configuration, and say why."""
@@ -348,6 +367,7 @@ class Reloader:
             self._board.note(
                 "messages are mapped otherwise from here on: the engine stops, start it again"
             )
+            self._show(core)
 
     def _look_whether_busy(self) -> None:
         self.is_busy = any(work.phase == SENDING for work in self._work.values())

@@ -50,6 +50,10 @@ class Fills(Protocol):
         """The answer that `told` announces."""
         ...
 
+    def leave(self) -> None:
+        """Have the process end, without waiting for it."""
+        ...
+
     def stop(self) -> None: ...
 
 
@@ -146,7 +150,7 @@ class Filler:
     def _begin(self, core: Core) -> None:
         """Look at a core that has come in."""
         if self._core is not None and not self._is_over:
-            self._helper.stop()
+            self._helper.leave()
         self._core, self._unsent, self._is_following, self._rounds = core, [], False, 0
         self._is_over = not core.warming.unfilled
         self.state = "" if self._is_over else "being derived from the journal"
@@ -186,10 +190,10 @@ class Filler:
         core, began_ns = runner.core, self._clock.monotonic_ns()
         runner.settle()
         settled_ns = self._clock.monotonic_ns()
-        self._follow(runner)
-        self._helper.ask(
-            {"do": "answer", "seq": core.seq + 1, "forgotten": dict(core.lists.forgotten_us)}
-        )
+        orders = filling.orders_of(self._new_orders(core))
+        forgotten = dict(core.lists.forgotten_us)
+        request = {"do": "answer", "seq": core.seq + 1, "orders": orders}
+        self._helper.ask({**request, "forgotten": forgotten})
         told = self._wait()
         if told is None or "failed" in told:
             why = "the rest took too long" if told is None else str(told["failed"])
@@ -207,13 +211,15 @@ class Filler:
             return
         spliced_ns = self._clock.monotonic_ns()
         runner.note_config({"by": ENGINE, "reason": "filled"}, evidence_of(core, asked, filled))
-        self._helper.stop()
+        self._helper.leave()
         self._is_over, self.state = True, ""
         self.last = {
+            "fill_settle_ms": round((settled_ns - began_ns) / 1e6, 3),
             "fill_wait_ms": round((answered_ns - settled_ns) / 1e6, 3),
             "fill_splice_ms": round((spliced_ns - answered_ns) / 1e6, 3),
             "fill_stall_ms": round((self._clock.monotonic_ns() - began_ns) / 1e6, 3),
             "fill_bytes": told.get("bytes", 0),
+            "fill_answer_ms": told.get("took_ms", 0.0),
         }
         self._board.last |= self.last
         self._board.note(
@@ -242,7 +248,7 @@ class Filler:
     def _give_up(self, core: Core, why: str) -> None:
         """Leave it as it is until the next start."""
         self._is_over = True
-        self._helper.stop()
+        self._helper.leave()
         self.state = f"not filled: {why}; {RESTART}"
         names = ", ".join(sorted(core.warming.unfilled.features)) or "what is kept of transactions"
         self._board.note(f"{names}: {self.state}")

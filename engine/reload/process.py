@@ -51,6 +51,7 @@ class Beside:
         """Arguments of the interpreter: `-m`, a module, what it needs; descriptors of files that it gets."""
         self._arguments, self._files = list(arguments), tuple(files)
         self._process: subprocess.Popen[bytes] | None = None
+        self._leaving: list[subprocess.Popen[bytes]] = []
         self._unsent = bytearray()
         self._arrived = bytearray()
         self._frames: deque[bytes | Told] = deque()
@@ -75,13 +76,19 @@ class Beside:
         return self._frames.popleft() if self._frames else None
 
     def stop(self) -> None:
+        self.leave()
+        while self._leaving:
+            self._leaving.pop().wait()
+
+    def leave(self) -> None:
+        """Have the process end, and do not wait until it has given its memory back."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait()
             for pipe in (self._process.stdin, self._process.stdout):
                 if pipe is not None:
                     with contextlib.suppress(BrokenPipeError):
                         pipe.close()
+            self._leaving.append(self._process)
             self._process = None
 
     def _start(self) -> None:

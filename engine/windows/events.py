@@ -199,6 +199,10 @@ class EventLog:
 
     def save(self) -> Arrays:
         """What was ever used of each array; the same rows give the same bytes, however they were cut."""
+        return {name: array.copy() for name, array in self.used().items()}
+
+    def used(self) -> Arrays:
+        """The same as views of the state, for whoever copies them before the next batch."""
         note = self.state.note
         used: Arrays = {
             "record": self.state.record[: int(note[at.SLOTS]) * self.width],
@@ -210,7 +214,7 @@ class EventLog:
         for level in range(self.levels):
             count = int(note[at.PAIRS + 2 * level])
             used[f"pairs{level}"] = self.state.pairs[level, :count]
-        return {name: array.copy() for name, array in used.items()}
+        return used
 
     def load(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take over what `save` gave; raise `StateError` if it is of other features."""

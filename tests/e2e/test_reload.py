@@ -53,7 +53,7 @@ class Engine:
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log)
         self.until(status.exists)
 
-    def send(self, n=1, amount="500.00"):
+    def send(self, n=1, amount="500.00", **more):
         """Payments of one account each, and wait until the last is decided."""
         now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         for _ in range(n):
@@ -66,6 +66,7 @@ class Engine:
                 "direction": "out",
                 "amount": amount,
                 "currency": "CNY",
+                **more,
             }
             self.process.stdin.write(json.dumps(record).encode() + b"\n")
         self.process.stdin.flush()
@@ -283,4 +284,104 @@ def test_what_the_checks_alone_can_tell_is_refused_too(bank, tmp_path, capsys):
         assert weir("rules", "activate", engine.out, other, "--by", "m.keller", "--wait") == 1
         assert "WR325" in capsys.readouterr().err
         engine.stop()
+    is_whole(engine.out)
+
+
+def test_a_new_feature_gets_its_past_while_the_engine_runs(bank, tmp_path):
+    """Killed right after, and derived again: nothing differs."""
+    old = ("features: {fast_1h: count() by account over 1h}", "when: fast_1h >= 4")
+    new = ("features: {fast_1h: count() by account over 1h, all_9d: count() by channel over 9d}",)
+    other = edited(
+        tmp_path, "other", (old[0], new[0]), (old[1], "when: fast_1h >= 4 or all_9d > 5")
+    )
+    with Engine(bank, tmp_path / "out") as engine:
+        engine.send(9, channel="web")
+        assert weir("rules", "activate", engine.out, other, "--by", "m.keller", "--wait") == 0
+        engine.until(lambda: "fill_stall_ms" in engine.status().get("last", {}))
+        assert engine.status()["warming"] == []
+        (after,) = engine.send(channel="web")
+        assert "FAST-002" in fired(after), "it counts what came before it was known"
+        os.kill(engine.process.pid, signal.SIGKILL)
+        engine.process.wait()
+        engine.bank = other
+        engine.start()
+        assert "FAST-002" in fired(engine.send(channel="web")[0])
+        engine.stop()
+    is_whole(engine.out)
+
+
+def test_a_rule_is_switched_off_at_once_and_on_again(bank, tmp_path, capsys):
+    with Engine(bank, tmp_path / "out") as engine:
+        assert fired(engine.send(amount="910.00")[0]) == ["BIG-001"]
+        who = ("--by", "m.keller", "--reason", "it stops everybody")
+        assert weir("rules", "off", engine.out, "BIG-001", *who, "--for", "2h") == 0
+        (quiet,) = engine.send(amount="910.00")
+        assert (fired(quiet), quiet["decision"]) == ([], "approve")
+        capsys.readouterr()
+        assert weir("rules", "active", engine.out) == 0
+        shown = capsys.readouterr().out
+        assert "switched off  BIG-001 until" in shown
+        assert "by m.keller: it stops everybody" in shown
+        assert weir("rules", "off", engine.out, "BIG-001", *who, "--for", "25h") == 1
+        assert "24" in capsys.readouterr().err
+        assert weir("rules", "off", engine.out, "BIG-01", *who) == 1
+        assert 'did you mean "BIG-001"?' in capsys.readouterr().err
+        assert weir("rules", "on", engine.out, "BIG-001", "--by", "s.aydin", "--reason", "ok") == 0
+        assert fired(engine.send(amount="910.00")[0]) == ["BIG-001"]
+        capsys.readouterr()
+        assert weir("rules", "active", engine.out) == 0
+        assert "switched off" not in capsys.readouterr().out
+        engine.stop()
+    is_whole(engine.out)
+
+
+def test_a_list_alone_is_another_configuration(tmp_path):
+    """Only its rows change: no feature begins anew, and the next payment meets the new row."""
+    bank, more = (with_list(tmp_path, name, rows) for name, rows in (("a", "A77"), ("b", "A1, A2")))
+    with Engine(bank, tmp_path / "out") as engine:
+        assert fired(engine.send()[0]) == []
+        assert weir("rules", "activate", engine.out, more, "--by", "m.keller", "--wait") == 0
+        assert fired(engine.send()[0]) == ["BIG-001"]
+        assert engine.status()["warming"] == []
+        engine.stop()
+    assert len(versions(engine.out)) == 2
+    is_whole(engine.out)
+
+
+def with_list(tmp_path, name, rows):
+    folder = edited(tmp_path, name, ("when: amount >= $big and", "when: account in @seen and"))
+    path = folder / RULES
+    path.write_text(path.read_text().replace("    params: {big: 900 CNY}\n", ""))
+    pack = folder / "packs" / "one" / "pack.yaml"
+    entry = f"lists:\n  seen: {{type: id, of: account, values: [{rows}]}}\n"
+    pack.write_text(pack.read_text() + entry)
+    return folder
+
+
+PEOPLE = """
+signatures: required
+people:
+  a.li: {name: Li An, roles: [analyst], keys: {a.li-1: {key_env: WEIR_TEST_A_LI}}}
+  b.wu: {name: Wu Bo, roles: [auditor]}
+"""
+
+
+def test_what_is_saved_under_signatures_waits_for_somebody_who_signs(bank, tmp_path, monkeypatch):
+    """A file has no signature: the engine says who can propose it, and nothing goes live before."""
+    monkeypatch.setenv("WEIR_TEST_A_LI", "a secret of more than 16 bytes")
+    (bank / "people.yaml").write_text(PEOPLE)
+    with Engine(bank, tmp_path / "out", "--watch") as engine:
+        engine.send()
+        path = bank / RULES
+        path.write_text(path.read_text().replace(*LOWER))
+        engine.until(lambda: engine.status().get("unsigned"))
+        waiting = engine.status()["unsigned"]
+        assert (waiting["config"], waiting["who"]) == (read_setup(bank).sha256, "a.li")
+        assert "a.li" in engine.log.read_text()
+        assert fired(engine.send()[0]) == []
+        assert weir("rules", "activate", engine.out, bank, "--by", "b.wu", "--wait") == 2
+        assert weir("rules", "activate", engine.out, bank, "--by", "a.li", "--wait") == 0
+        assert fired(engine.send()[0]) == ["BIG-001"]
+        engine.stop()
+    assert versions(engine.out)[-1]["by"] == "a.li"
     is_whole(engine.out)

@@ -237,6 +237,44 @@ def test_what_a_folder_was_begun_with_stays(setup, tmp_path, name):
     assert f"`{name}` cannot be changed while the engine runs" in core.proposals.ended[0].why
 
 
+def test_messages_that_are_read_otherwise_stop_the_engine_in_order(setup, tmp_path):
+    """The source was opened with the feed of before; the next start opens it with that of today."""
+    folder = small_bank(tmp_path / "shaped", feed="shaped")
+    (folder / "feeds" / "shaped.yaml").write_text("feed: shaped\nconstants: {channel: pos}\n")
+    shaped = read_setup(folder)
+    world = World(setup, tmp_path)
+    core = world.run({3: lambda: world.tell(**about(shaped))})
+    assert (core.config, world.reloader.needs_restart) == (shaped.sha256, True)
+    taken = core.seq
+    status = json.loads(world.disk.read(ROOT / "control" / "active.status"))
+    assert any("start it again" in note for note in status["notes"])
+    world.setup = shaped
+    core = world.run()
+    assert world.reloader.needs_restart is False
+    assert core.config == shaped.sha256
+    assert core.seq > taken + 50, "it goes on behind what was taken"
+
+
+def test_what_a_watched_save_may_not_do_is_told(setup, tmp_path):
+    """The user of the operating system is no analyst: the save is not proposed, and that is said."""
+    path = setup.configuration.folder / "people.yaml"
+    path.write_text("people:\n  a.li: {name: Li An, roles: [analyst]}\n")
+    world = World(read_setup(setup.configuration.folder), tmp_path)
+    found = {"found": "sha256:" + "ab" * 32, "folder": "/etc/weir"}
+
+    class Watching(Inside):
+        def take(self):
+            told, self.told = getattr(self, "told", found), None
+            return told or super().take()
+
+    world.help = lambda disk: Watching(disk, ROOT)
+    core = world.run(watched="/etc/weir")
+    assert core.proposals.live == []
+    status = json.loads(world.disk.read(ROOT / "control" / "active.status"))
+    assert (status["unsigned"]["who"], status["unsigned"]["config"]) == ("a.li", found["found"])
+    assert any("waits for somebody to propose it" in note for note in status["notes"])
+
+
 def test_what_was_open_when_the_engine_stopped_is_taken_up_again(setup, other, tmp_path):
     """A proposal without a helper stays open; the next start has one."""
     world = World(setup, tmp_path)
