@@ -65,7 +65,7 @@ class RuleChange:
     parts     : that differ, params first
     condition : the old and the new condition, where params do not say it all
     features  : it reads, with another meaning now; `table x` for a table
-    is_raised : its version is higher, or need not be
+    is_raised : its version is higher, or need not be: an override has none
     """
 
     id: str
@@ -200,7 +200,7 @@ class _Comparer:
             tuple(parts),
             condition,
             tuple(sorted(read & self._changed)),
-            same or new.version > old.version,
+            same or new.version > old.version or bool(new.origins or old.origins),
         )
 
     def _wording(self, old: Rule, new: Rule) -> RuleChange:

@@ -14,6 +14,7 @@ from replay.workbench import (
     explaining,
     formatting,
     locking,
+    pending,
     testing,
 )
 
@@ -30,6 +31,7 @@ VERBS = (
     explaining,
     describing,
     activating,
+    pending,
 )  # in the order of `weir rules --help`
 
 

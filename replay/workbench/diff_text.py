@@ -22,7 +22,7 @@ SAID: Final = {
 def text_of(found: PackDiff, effects: Effects | None, names: tuple[str, str]) -> str:
     """Everything, for a terminal."""
     if found.is_empty:
-        return f"{names[0]} and {names[1]} say the same."
+        return f"no differences: {names[0]} and {names[1]} say the same"
     lines = [f"pack     {part}" for part in found.head]
     by_rule = {effect.rule: effect for effect in effects.rules} if effects else {}
     currency = effects.currency if effects else ""

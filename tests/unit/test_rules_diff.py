@@ -9,7 +9,7 @@ from engine import cli
 from replay.workbench import revisions
 from rules.diff import FOREVER, compare
 from rules.pack import load as read_pack
-from tests.ruling import HEAD, SCHEMA, load
+from tests.ruling import HEAD, SCHEMA, load, write
 
 BASE = """\
 lists:
@@ -76,6 +76,20 @@ def only(diff):
 
 def test_a_pack_does_not_differ_from_itself(tmp_path):
     assert found(tmp_path, BASE).is_empty
+
+
+def test_an_override_has_no_version_that_could_be_raised(tmp_path):
+    packs = []
+    for name, score in (("old", 120), ("new", 150)):
+        override = f"overrides:\n  - {{rule: R-2, written_for: 3, set: {{score: {score}}}}}\n"
+        write(tmp_path / name / "test", {"rules.yaml": BASE, "pack.yaml": HEAD})
+        head = "pack: mine\nversion: 1.0.0\nextends: test\n"
+        mine = write(tmp_path / name / "mine", {"o.yaml": override, "pack.yaml": head})
+        loaded = read_pack([mine], SCHEMA)
+        assert loaded.pack is not None, loaded.findings
+        packs.append(loaded.pack)
+    change = only(compare(*packs, SCHEMA))
+    assert (change.id, change.kind, change.is_raised) == ("R-2", "changed", True)
 
 
 @pytest.mark.parametrize(
