@@ -11,9 +11,7 @@ say so; review for an amount without a rate; and what restrictions in force dema
 """
 
 import heapq
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -67,10 +65,10 @@ from engine.outcomes import (
     duplicate_line,
     fired_text,
     model_order,
-    quiet_lines,
     rfc3339,
     short_id,
 )
+from engine.patterns import Pattern, Patterns, write_block
 from engine.proposals import Proposals
 from engine.ratings import Kept, Ratings
 from engine.reports import ReportBook, Reported
@@ -97,22 +95,10 @@ B1: TypeAlias = NDArray[np.bool_]
 I8: TypeAlias = NDArray[np.int64]
 U1: TypeAlias = NDArray[np.uint8]
 
-PATTERNS_MAX = (
-    65_536  # undecided patterns kept; beyond that all are made anew, which changes no byte
-)
 BLOCK = 128  # rows written at a time: 60 KB, below what malloc gives back and faults in again (1.1 us a row; 1.5)
 FORMAT = 2  # of the saved state
 THEN = ("release", "review", "decline")  # what becomes of a hold, from mild to strict
 FACTS = ("direction", "amount", "type", "channel")  # columns read beside entities
-
-
-@dataclass(frozen=True, slots=True)
-class _Pattern:
-    """What the line of a row says when no rule fires, by which rules are undecided."""
-
-    severity: int
-    head: str
-    tail: str
 
 
 class _State(msgspec.Struct, kw_only=True):
@@ -172,15 +158,8 @@ class Decider:
         self._plans = [self._plan(k, rule) for k, rule in enumerate(judged)]
         ids = [plan.rule.id for plan in self._plans]
         assert ids == sorted(set(ids)), "rules of a pack stand in the order of their ids"
-        self._rolled = np.array(
-            [k for k, p in enumerate(self._plans) if p.rule.if_undecided and p.rule.rollout_by],
-            np.int64,
-        )
-        self._lows = [band.low for band in pack.bands]
-        self._severities = [SEVERITY[band.decision] for band in pack.bands]
+        self._patterns = Patterns(pack, self._plans, ruleset)
         self._alone = sorted((SEVERITY[d], at) for d, at in settings.models_alone.items())
-        self._patterns: dict[tuple[bytes, bytes, bytes], _Pattern] = {}
-        self._patterns_of: tuple[str, frozenset[str]] = ("", frozenset())
         self._missable = {
             p.rule.id: k for k, p in enumerate(self._plans) if p.rule.if_undecided is not None
         }
@@ -210,9 +189,7 @@ class Decider:
         work = Work(inputs, n, Streams(), decision, {}, [], set(), {}, {}, [], {})
         self._breakers.see(inputs.core_us, inputs.kind == TRANSACTION)
         assert inputs.judgement.truth.shape == (len(self._plans), n)
-        if self._patterns_of != (inputs.config, inputs.warming):
-            self._patterns_of = (inputs.config, inputs.warming)
-            self._patterns.clear()
+        self._patterns.begin(inputs.config, inputs.warming)
         patterns = self._survey(work)
         self._walk(work)
         if n:
@@ -424,7 +401,7 @@ class Decider:
 
     # Columns
 
-    def _survey(self, work: Work) -> dict[int, _Pattern]:
+    def _survey(self, work: Work) -> dict[int, Pattern]:
         """Queue the rows that need a look; return the undecided patterns of the others."""
         inputs = work.inputs
         truth, kind = inputs.judgement.truth, inputs.kind
@@ -443,14 +420,14 @@ class Decider:
             loud |= transactions & (truth[k] != 0)
         touched = np.flatnonzero(truth.any(axis=1))
         self._count_undecided(work, judged & (peak > 0), touched)
-        patterns: dict[int, _Pattern] = {}
-        plain = self._pattern((), b"")
+        patterns: dict[int, Pattern] = {}
+        plain = self._patterns.pattern((), b"")
         if plain.severity > APPROVE:
             loud |= transactions
         else:
             missing = np.flatnonzero(transactions & ~loud & (peak > 0))
             if len(missing):
-                patterns = self._undecided_patterns(work, missing, touched)
+                patterns = self._patterns.of_rows(work, missing, touched)
         work.enqueue(np.flatnonzero(loud).tolist())
         work.enqueue([row for row, p in patterns.items() if p.severity > APPROVE])
         work.enqueue(sorted(map(int, inputs.unscorable)))
@@ -480,112 +457,21 @@ class Decider:
             if n:
                 work.count("undecided", self._plans[k].rule.id, n)
 
-    def _undecided_patterns(self, work: Work, rows: I8, touched: I8) -> dict[int, _Pattern]:
-        """The pattern of each of `rows`, in none of which a rule fires.
-
-        Rows are told apart by the bytes of their column of truth, over the rules `touched` only, and of the roll-out of
-        rules that ask for something when undecided.
-        """
-        judgement = work.inputs.judgement
-        block = judgement.truth[touched[:, None], rows]
-        if judgement.in_rollout is not None and len(self._rolled):
-            block = np.vstack([block, judgement.in_rollout[self._rolled][:, rows].astype(np.int16)])
-        keys = np.ascontiguousarray(block.T)
-        width = keys.shape[1] * keys.itemsize
-        texts: list[bytes] = keys.view(np.dtype((np.void, width)))[:, 0].tolist()
-        names, at = touched.tolist(), 2 * len(touched)
-        known: dict[bytes, _Pattern] = {}
-        found: dict[int, _Pattern] = {}
-        for row, text in zip(rows.tolist(), texts, strict=True):
-            pattern = known.get(text)
-            if pattern is None:
-                states = np.frombuffer(text[:at], np.int16).tolist()
-                missing = [(k, state) for k, state in zip(names, states, strict=True) if state]
-                pattern = known[text] = self._pattern(missing, text[at:])
-            found[row] = pattern
-        return found
-
-    def _pattern(self, missing: Sequence[tuple[int, int]], rollout: bytes) -> _Pattern:
-        """What a row says in which exactly the rules of `missing` (index, state) are undecided and none fires."""
-        rules = np.array([k for k, _ in missing], np.int64).tobytes()
-        states = np.array([state for _, state in missing], np.int16).tobytes()
-        known = self._patterns.get((rules, states, rollout))
-        if known is not None:
-            return known
-        config, warming = self._patterns_of
-        inside = dict(
-            zip(self._rolled.tolist(), np.frombuffer(rollout, np.int16).tolist(), strict=False)
-        )
-        verdict = Verdict()
-        for k, state in missing:
-            self._miss(
-                verdict, k, state, is_live=self._is_live(k, warming) and inside.get(k, 1) > 0
-            )
-        score = combined(self._pack.combine, verdict.scores)
-        severity = max(self._band(score), verdict.missing_severity)
-        parts = DecisionParts(severity, score, undecided=verdict.undecided)
-        pattern = _Pattern(severity, parts.head(), parts.tail(config))
-        if len(self._patterns) >= PATTERNS_MAX:
-            self._patterns.clear()
-        self._patterns[rules, states, rollout] = pattern
-        return pattern
-
-    def _write(self, work: Work, patterns: Mapping[int, _Pattern]) -> bytes:
+    def _write(self, work: Work, patterns: Mapping[int, Pattern]) -> bytes:
         """Write the decisions of the batch: quiet rows together, the others as the walk left them."""
         inputs = work.inputs
         quiet = inputs.kind == TRANSACTION
         if work.lines:
             quiet[list(work.lines)] = False
         work.decision[quiet] = APPROVE
-        plain = self._pattern((), b"")
+        plain = self._patterns.pattern((), b"")
         names = model_order(inputs.models)
         blocks: list[bytes] = []
         for first in range(0, work.n, BLOCK):
             last = min(first + BLOCK, work.n)
-            texts = self._write_block(work, patterns, plain, names, quiet, first, last)
+            texts = write_block(work, patterns, plain, names, quiet, first, last)
             blocks.append("".join(texts).encode())
         return b"".join(blocks)
-
-    def _write_block(
-        self,
-        work: Work,
-        patterns: Mapping[int, _Pattern],
-        plain: _Pattern,
-        names: Sequence[str],
-        quiet: B1,
-        first: int,
-        last: int,
-    ) -> list[str]:
-        """Lines of the rows from `first` to `last`, "" where a row has none."""
-        inputs = work.inputs
-        part: slice | I8 = slice(first, last)
-        rows: Sequence[int] = range(first, last)
-        ids, accounts = inputs.transaction_id[first:last], inputs.account[first:last]
-        everything = bool(quiet[part].all())
-        if not everything:
-            part = np.flatnonzero(quiet[part]) + first
-            rows = part.tolist()
-            ids = [inputs.transaction_id[row] for row in rows]
-            accounts = [inputs.account[row] for row in rows]
-        of_rows = [patterns.get(row, plain) for row in rows] if patterns else [plain] * len(rows)
-        lines = quiet_lines(
-            inputs.seq[part],
-            ids,
-            inputs.event_time_us[part],
-            accounts,
-            [p.head for p in of_rows],
-            {name: inputs.models[name][part] for name in names},
-            [p.tail for p in of_rows],
-        )
-        if everything:
-            return lines
-        texts = [""] * (last - first)
-        for row, text in zip(rows, lines, strict=True):
-            texts[row - first] = text
-        for row in range(first, last):
-            if row in work.lines:
-                texts[row - first] = work.lines[row]
-        return texts
 
     # Rows
 
@@ -735,7 +621,7 @@ class Decider:
         verdict = self._judge(work, row)
         self._actions.act(work, row, verdict)
         score = combined(self._pack.combine, verdict.scores)
-        asked = max(self._band(score), verdict.missing_severity)
+        asked = max(self._patterns.band(score), verdict.missing_severity)
         if verdict.missing_weighs and asked > APPROVE:
             verdict.reasons.add(reasons.UNDECIDED)
         asked = max(asked, verdict.asked)
@@ -834,25 +720,6 @@ class Decider:
 
     # Rules
 
-    def _is_live(self, k: int, warming: frozenset[str]) -> bool:
-        plan = self._plans[k]
-        return plan.is_live and plan.rule.id not in warming
-
-    def _miss(
-        self, verdict: Verdict, k: int, state: int, *, is_live: bool, suppression: str = ""
-    ) -> None:
-        """Note that rule `k` could not be decided, and what it asks for then, unless that is withheld."""
-        plan = self._plans[k]
-        verdict.undecided.append((plan.rule.id, self._ruleset.because(k, state)))
-        if plan.rule.if_undecided is None or not is_live:
-            return
-        if suppression:
-            verdict.suppressed.append((plan.rule.id, suppression))
-        else:
-            verdict.scores.append(plan.missing_score)
-            verdict.missing_severity = max(verdict.missing_severity, plan.missing_severity)
-            verdict.missing_weighs |= plan.missing_score > 0 or plan.missing_severity > APPROVE
-
     def _judge(self, work: Work, row: int) -> Verdict:
         """Sort what the rules say of a row: fired, shadow, excepted, suppressed, undecided; each in order of ids."""
         inputs, judgement = work.inputs, work.inputs.judgement
@@ -862,12 +729,12 @@ class Decider:
             plan, state = self._plans[k], int(column[k])
             rule = plan.rule
             inside = judgement.in_rollout is None or bool(judgement.in_rollout[k, row])
-            is_live = inside and self._is_live(k, inputs.warming)
+            is_live = inside and self._patterns.is_live(k, inputs.warming)
             if state != FIRES:
                 withheld = ""
                 if is_live and rule.if_undecided is not None:
                     withheld = self._suppression(work, row, rule.id)
-                self._miss(verdict, k, state, is_live=is_live, suppression=withheld)
+                self._patterns.miss(verdict, k, state, is_live=is_live, suppression=withheld)
                 continue
             exception = int(judgement.excepted[k, row])
             points = float(judgement.score[k, row])
@@ -902,10 +769,6 @@ class Decider:
             int(work.inputs.event_time_us[row]),
             lambda name: self._actions.text_of(work, row, name),
         )
-
-    def _band(self, score: float) -> int:
-        """Severity of the band that `score` lies in; the last band includes its end."""
-        return self._severities[max(0, bisect_right(self._lows, score) - 1)]
 
     def _models_alone(self, work: Work, row: int) -> int:
         if not self._alone or CHAMPION not in work.inputs.models:
