@@ -378,9 +378,8 @@ def _alerts_assign(arguments: argparse.Namespace) -> int:
 
 
 def _alerts_close(arguments: argparse.Namespace) -> int:
-    """Close a case, and feed the labels that follow from it."""
+    """Close a case; the engine takes in the labels that follow from it by itself."""
     from config.errors import InputError
-    from engine.asking import ask
 
     verdicts = {}
     for told in arguments.but:
@@ -395,16 +394,8 @@ def _alerts_close(arguments: argparse.Namespace) -> int:
         "verdicts": verdicts,
     }
     answer = dict(orders.give(arguments, command))
-    labels = answer.pop("labels", [])
     if answer.get("ok"):
-        refused = []
-        for label in labels:
-            told = ask(arguments.out, label, timeout_s=arguments.timeout)
-            if not told.get("ok"):
-                refused.append(f"{label['transaction_id']}: {told.get('what')}")
-        answer["labels"] = len(labels) - len(refused)
-        if refused:
-            print(f"warning: labels that were not taken: {'; '.join(refused)}", file=sys.stderr)
+        answer["labels"] = len(answer.get("labels", ()))
     return orders.tell(arguments, answer)
 
 
