@@ -278,6 +278,13 @@ PAGES: Final[dict[str, Page]] = {
         "from the other side, such as a device. Whoever leaves it out is not stopped. Say with `if_undecided` "
         "what shall happen then, or ask for `device is present` if other rules look at the rest.",
     ),
+    "WR210": Page(
+        "warn",
+        "A divisor that can be 0",
+        "A division by 0 has no value, and a comparison with it is not true. `refunds / purchases > 50%` says nothing "
+        "of somebody with many refunds and no purchase at all, which is the worst case. Multiply instead: `refunds > "
+        "50% * purchases`. Where the case without a divisor is not meant, say so: `purchases > 0 and ...`.",
+    ),
     "WR301": Page(
         "warn",
         "Used nowhere",

@@ -5,6 +5,7 @@ proven (rules/check/logic.py).
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from rules.check.findings import Finding
@@ -26,6 +27,8 @@ _INEXACT_AGGREGATES: Final = frozenset(
 def check(view: PackView) -> Iterator[Finding]:
     for text in view.texts:
         yield from mixed(text)
+        if text.what == "feature" and not view.has_error(text.node):
+            yield from uncounted(text, view)
         if text.what == "macro" and not text.on:
             continue  # used nowhere, which is a finding of its own
         logic = view.logic(text.on, only_on=text.what != "macro")
@@ -188,12 +191,30 @@ def negated(text: Text, logic: Logic, view: PackView) -> Iterator[Finding]:
             said = True
 
 
+def uncounted(text: Text, view: PackView) -> Iterator[Finding]:
+    """Negations in the `where` of a feature: an event without the field is not counted, whatever was meant."""
+    feature = view.features.get(text.name)
+    counted = feature.aggregate if feature is not None else None
+    if counted is None or counted.domain == "label":
+        return
+    kinds = {counted.domain} if counted.domain != "event" else {"transaction", "activity"}
+    types = tuple(name for name, kind in view.schema.event_types.items() if kind in kinds)
+    where = text.tree
+    on = tuple(t for t in types if not view.logic((t,)).never_true(where))
+    if on:
+        yield from negated(replace(text, on=on), view.logic(on), view)
+
+
 def _negation(text: Text, site: Node, column: Node, absent: list[str]) -> Finding:
     name = str(column.value)
     optional = "is optional"
     if len(absent) < len(text.on):
-        optional += f" on {' and '.join(absent)}"
-    then = "this rule will not fire" if text.what == "condition" else f"{text.name} is not true"
+        optional += f" on {' and '.join(absent)}" if len(absent) < 4 else " on most event types"
+    then = f"{text.name} is not true"
+    if text.what == "condition":
+        then = "this rule will not fire"
+    elif text.what == "feature":
+        then = f"{text.name} does not count the event"
     source = text.source(site.span)
     what = f"{name} {optional}; when it is missing {then}"
     return text.at("WR204", site, what, f"if it should, write: ({name} is missing or {source})")

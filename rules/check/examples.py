@@ -261,6 +261,16 @@ EXAMPLES: Final[Mapping[str, Example]] = {
         "if_undecided: {do: review}\n"
         "actions: [{challenge: {method: push}}]\n",
     ),
+    "WR210": Example(
+        "features:\n"
+        '  refunds: sum(amount) of transaction by account over 30d where type == "refund"\n'
+        '  bought: sum(amount) of transaction by account over 30d where type == "payment"\n'
+        "when: refunds / bought > 50% and amount > 500 EUR\n",
+        "features:\n"
+        '  refunds: sum(amount) of transaction by account over 30d where type == "refund"\n'
+        '  bought: sum(amount) of transaction by account over 30d where type == "payment"\n'
+        "when: refunds > 50% * bought and amount > 500 EUR\n",
+    ),
     "WR301": Example(
         "params: {floor: {value: 500 EUR, why: the loss we carry}}\nwhen: amount > 500 EUR\n",
         "params: {floor: {value: 500 EUR, why: the loss we carry}}\nwhen: amount > $floor\n",

@@ -11,14 +11,14 @@ function `check`. Findings can be silenced where they stand (rules/check/allow.p
 from collections.abc import Callable, Collection
 
 from rules import lock, suppressions
-from rules.check import allow, baselines, conditions, unused, whole
+from rules.check import allow, baselines, conditions, quotients, unused, whole
 from rules.check.findings import Finding, ordered
 from rules.check.views import PackView
 from rules.pack import Loaded
 from rules.reader import Findings
 from rules.types import SchemaLike
 
-CHECKS = (conditions, baselines, unused, whole)
+CHECKS = (conditions, quotients, baselines, unused, whole)
 
 
 def lint(
