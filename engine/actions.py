@@ -12,21 +12,18 @@ import numpy as np
 from config import reasons
 from config.decisions import (
     APPROVE,
-    CHALLENGE,
-    DECISIONS,
-    DECLINE,
-    HOLD,
     RESTRICTABLE,
     REVIEW,
     SEVERITY,
     DecisionSettings,
 )
 from config.money import exponent, major_text
-from engine.alerts import AlertBook, Group, operational_alert
+from engine.alerts import AlertBook, Group
 from engine.batch import ACTIVITY, TRANSACTION
-from engine.breakers import Breakers, Full
+from engine.breakers import Breakers
 from engine.caps import Caps
 from engine.cases import CaseBook
+from engine.limits import Limits
 from engine.lists import Lists
 from engine.notices import customer_words, notice
 from engine.outcomes import (
@@ -37,15 +34,13 @@ from engine.outcomes import (
 from engine.ratings import Ratings
 from engine.reports import Calendar, ReportBook
 from engine.restrictions import BLOCKING, DictionaryLike, Registry, Restriction, demands
-from engine.verdict import Match, Plan, RulesetLike, Verdict, Work, combined
+from engine.verdict import Match, Plan, RulesetLike, Verdict, Work
 from rules.calendar import zone
 from rules.columns import Layout, Place
 from rules.definitions import Action, Pack, Rule
 
 TOP_REASONS = "model.top_reasons"  # in titles: names of the strongest contributions ...
 TOP = 3  # ... that many
-EVIDENT = frozenset({"account", "customer"})  # entities that are blocked on evidence only
-PARTNERS = ("counterparty", "payee")
 
 
 class Actions:
@@ -80,6 +75,7 @@ class Actions:
         self._reports = reports
         self._lists = lists
         self._ratings = ratings
+        self._limits = Limits(pack, settings, registry, caps, breakers, lists, self.text_of)
         self._calendar = Calendar(lists, zone(pack.timezone))
         self._digits = exponent(pack.currency)
         self.subjects = tuple(
@@ -174,14 +170,16 @@ class Actions:
         """Challenge, hold or decline, within the action's own cap."""
         action = rule.actions[k]
         key, now_us = f"{rule.id}:{k}", int(work.inputs.core_us[row])
-        limit = self._limit(action.max_per_hour)
+        limit = self._limits.limit(action.max_per_hour)
         if self._caps.has_room(key, limit, now_us):
             self._caps.take(key, limit, now_us)
             verdict.asked = max(verdict.asked, SEVERITY[action.kind])
             verdict.asking.append(action)
         else:
             verdict.asked = max(verdict.asked, REVIEW)
-            self._cap(work, row, verdict, key, f"{limit} {action.kind}s an hour by {rule.id}")
+            self._limits.cap(
+                work, row, verdict, key, f"{limit} {action.kind}s an hour by {rule.id}"
+            )
 
     def _restrict(self, work: Work, row: int, plan: Plan, k: int, verdict: Verdict) -> None:
         """Restrict an entity of the row, unless that is so already or a cap forbids it."""
@@ -202,13 +200,15 @@ class Actions:
         if self._registry.standing(rule.id, k, domain, entity) is not None:
             verdict.implied = max(verdict.implied, implied)
             return
-        withheld = self._withheld(work, row, verdict, plan, k, domain, entity)
+        withheld = self._limits.withheld(work, row, verdict, plan, k, domain, entity)
         if withheld:
             verdict.implied = max(verdict.implied, REVIEW)
             return
-        self._caps.take(f"{rule.id}:{k}", self._limit(action.max_per_hour), now_us)
+        self._caps.take(f"{rule.id}:{k}", self._limits.limit(action.max_per_hour), now_us)
         if blocking:
-            self._caps.take("pack:freeze", self._limit(self._pack.max_freezes_per_hour), now_us)
+            self._caps.take(
+                "pack:freeze", self._limits.limit(self._pack.max_freezes_per_hour), now_us
+            )
         if action.level != "watch":
             self._breakers.take("freeze", now_us)
         restriction = self._registry.impose(
@@ -240,167 +240,20 @@ class Actions:
         verdict.commands.append(restriction.commands[-1])
         self.look_again(work, row, domain, entity)
 
-    def _withheld(
-        self,
-        work: Work,
-        row: int,
-        verdict: Verdict,
-        plan: Plan,
-        k: int,
-        domain: str,
-        entity: str,
-    ) -> bool:
-        """Whether something forbids action `k`; what, is put on record and told to operations."""
-        if not self._settings.caps:
-            return False
-        rule, now_us = plan.rule, int(work.inputs.core_us[row])
-        action = rule.actions[k]
-        if not self._has_evidence(work, row, verdict, action):
-            verdict.reasons.add(reasons.EVIDENCE_THIN)
-            work.count("capped", "evidence")
-            return True
-        if action.level != "watch" and self._registry.is_cooling_down(
-            rule.id, domain, entity, now_us
-        ):
-            verdict.reasons.add(reasons.COOLING_DOWN)
-            work.count("capped", "cool_down")
-            return True
-        full = self._full_cap(rule, k, domain, entity, now_us)
-        if full is not None:
-            self._cap(work, row, verdict, *full)
-            return True
-        broken = self._breakers.full("freeze", row, now_us) if action.level != "watch" else None
-        if broken is not None:
-            self._break(work, row, verdict, broken)
-        return broken is not None
-
-    def _has_evidence(self, work: Work, row: int, verdict: Verdict, action: Action) -> bool:
-        """Whether what speaks against an account or customer is enough to block it.
-
-        A high combined score, several rules that fired for different reasons, or a counterparty that is on a list.
-        """
-        settings = self._settings
-        if action.entity not in EVIDENT or action.level not in BLOCKING:
-            return True
-        if combined(self._pack.combine, verdict.scores) >= settings.evidence_score:
-            return True
-        if len({plan.rule.reason for plan, _ in verdict.fired}) >= settings.evidence_rules > 0:
-            return True
-        partners = {self.text_of(work, row, name) for name in PARTNERS}
-        time_us = int(work.inputs.event_time_us[row])
-        return any(
-            partner is not None and self._lists.holds(name, partner, time_us)
-            for name in settings.evidence_lists
-            for partner in partners
-        )
-
-    def _full_cap(
-        self, rule: Rule, k: int, domain: str, entity: str, now_us: int
-    ) -> tuple[str, str] | None:
-        """Key and wording of the first cap that forbids action `k`; None if all have room."""
-        action, settings = rule.actions[k], self._settings
-        key = f"{rule.id}:{k}"
-        if not self._caps.has_room(key, action.max_per_hour, now_us):
-            return key, f"{action.max_per_hour} restrictions an hour by {rule.id}"
-        limit = self._pack.max_freezes_per_hour
-        if action.level in BLOCKING and not self._caps.has_room("pack:freeze", limit, now_us):
-            return "pack:freeze", f"{limit} freezes an hour by all rules"
-        if action.level != "watch" and self._registry.exceeds_automation(
-            domain, entity, now_us, now_us + action.for_us
-        ):
-            wording = (
-                f"{settings.automation_max} in {settings.automation_span} by automation on "
-                f"{domain} {entity}"
-            )
-            return f"automation:{domain}:{entity}", wording
-        return None
-
     def within_breaker(
         self, work: Work, row: int, verdict: Verdict, asked: int, now_us: int
     ) -> int:
-        """Hold, challenge and decline within what all rules, bands and models may do together; beyond it, review.
-
-        What restrictions in force demand is not counted: each of them was bounded when it was imposed.
-        """
-        if asked not in (CHALLENGE, HOLD, DECLINE):
-            return asked
-        name = DECISIONS[asked]
-        limit = {
-            HOLD: self._settings.max_holds_per_hour,
-            CHALLENGE: self._settings.max_challenges_per_hour,
-        }.get(asked, 0)
-        limit, key = self._limit(limit), f"pack:{name}"
-        if limit and not self._caps.has_room(key, limit, now_us):
-            self._cap(work, row, verdict, key, f"{limit} {name}s an hour by all rules")
-            return REVIEW
-        broken = self._breakers.full(name, row, now_us)
-        if broken is not None:
-            self._break(work, row, verdict, broken)
-            return REVIEW
-        self._caps.take(key, limit, now_us)
-        self._breakers.take(name, now_us)
-        return asked
-
-    def _break(self, work: Work, row: int, verdict: Verdict, full: Full) -> None:
-        """A breaker is open: say so in the decision, and to operations once an hour, with the numbers."""
-        verdict.reasons.add(reasons.BREAKER_OPEN)
-        key = f"breaker:{full.verb}"
-        work.count("capped", key)
-        now_us, settings = int(work.inputs.core_us[row]), self._settings
-        if self._caps.alarm(key, now_us):
-            work.count("alerts", "operational")
-            title = (
-                f"Breaker open: {full.taken} x {full.verb} among {full.transactions} transactions "
-                f"in {settings.breaker_window}, at most {full.limit} are allowed; "
-                "what goes beyond it becomes review"
-            )
-            about = {
-                "cap": key,
-                "taken": full.taken,
-                "limit": full.limit,
-                "transactions": full.transactions,
-                "window": settings.breaker_window,
-                "transaction_id": work.inputs.transaction_id[row],
-            }
-            alert_id = operational_alert(
-                work.out,
-                reasons.BREAKER_OPEN,
-                title,
-                seq=int(work.inputs.seq[row]),
-                now_us=now_us,
-                about=about,
-            )
-            verdict.alerts.append(alert_id)
-
-    def _limit(self, limit: int) -> int:
-        """A limit as it counts here: none in rule tests."""
-        return limit if self._settings.caps else 0
-
-    def _cap(self, work: Work, row: int, verdict: Verdict, key: str, wording: str) -> None:
-        """An action was withheld: say so in the decision, and to operations once an hour."""
-        verdict.reasons.add(reasons.CAP_REACHED)
-        work.count("capped", "automation" if key.startswith("automation:") else key)
-        now_us = int(work.inputs.core_us[row])
-        if self._caps.alarm(key, now_us):
-            work.count("alerts", "operational")
-            alert_id = operational_alert(
-                work.out,
-                reasons.CAP_REACHED,
-                f"Limit reached: {wording}; what goes beyond it becomes review",
-                seq=int(work.inputs.seq[row]),
-                now_us=now_us,
-                about={"cap": key, "transaction_id": work.inputs.transaction_id[row]},
-            )
-            verdict.alerts.append(alert_id)
+        """What is asked for, or review where a limit on all rules together forbids it."""
+        return self._limits.within_breaker(work, row, verdict, asked, now_us)
 
     def _commission(self, work: Work, row: int, rule: Rule, k: int, verdict: Verdict) -> None:
         """Put out a notification or an addition to a list as a command."""
         inputs, action = work.inputs, rule.actions[k]
         seq, now_us = int(inputs.seq[row]), int(inputs.core_us[row])
-        key, limit = f"{rule.id}:{k}", self._limit(action.max_per_hour)
+        key, limit = f"{rule.id}:{k}", self._limits.limit(action.max_per_hour)
         if not self._caps.has_room(key, limit, now_us):
             verdict.implied = max(verdict.implied, REVIEW)
-            self._cap(work, row, verdict, key, f"{limit} {action.kind} an hour by {rule.id}")
+            self._limits.cap(work, row, verdict, key, f"{limit} {action.kind} an hour by {rule.id}")
             return
         self._caps.take(key, limit, now_us)
         command_key = f"{short_id('n-', rule.id, k, seq)}:{action.kind}:1"

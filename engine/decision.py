@@ -35,7 +35,7 @@ from config.decisions import (
 from config.errors import ConfigError, StateError
 from config.money import exponent
 from config.people import People
-from engine.actions import PARTNERS, Actions
+from engine.actions import Actions
 from engine.agenda import (
     AGE,
     CONFIRM,
@@ -56,6 +56,7 @@ from engine.caps import Caps
 from engine.cases import Case, CaseBook
 from engine.commands import Answer, Desk, DeskState
 from engine.held import APPROVED, DECLINED, Held, HeldBook
+from engine.limits import PARTNERS
 from engine.lists import Lists
 from engine.outcomes import (
     CHAMPION,
