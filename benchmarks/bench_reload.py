@@ -1,7 +1,7 @@
 """How a reload of 500 rules is felt by 5,000 transactions a second: `python -m benchmarks.bench_reload [--smoke]`.
 
-A real `weir run --watch` process with `durability: sync` reads a pipe. The feed is an open loop: transaction i is due at
-begin + i / rate and carries that time, whatever the engine does, so its latency is the time its decision was published
+A real `weir run --watch` process with `durability: sync` reads a pipe. The feed is an open loop: transaction i is due
+at begin + i / rate and carries that time, whatever the engine does, so its latency is the time its decision was published
 (delivery.ndjson) minus the time it was due: nothing that waits is left out. While it flows, rule files are saved over
 and over. Then every transaction must have one decision, decided under the configuration of its seq, and
 `weir audit verify` must find no difference.
@@ -107,7 +107,7 @@ def feed(pipe, begin: float, seconds: float, stop: threading.Event) -> int:
 
 
 def seconds_of(text: str) -> float:
-    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+    return datetime.fromisoformat(text).timestamp()
 
 
 def status(out: Path) -> dict:
@@ -182,7 +182,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def report(out: Path, n: int, begin: float, saves: list[float], notes: list[dict]) -> None:
     """Join decisions and deliveries, and print what a transaction felt."""
-    published, seq_of, due, config = {}, [], [], []
+    seq_of, due, config = [], [], []
     ranges = []
     for line in (out / "delivery.ndjson").open():
         told = json.loads(line)
@@ -219,7 +219,9 @@ def report(out: Path, n: int, begin: float, saves: list[float], notes: list[dict
             f"{note['steps']} steps, longest {note['longest_step_ms']:.2f} ms, swap {note['swap_ms']:.2f} ms"
         )
         print(f"  from save to live  {percentiles(ms[mine])}")
+        before = (dues >= saved - 0.6) & (dues <= saved - 0.1)  # as long, in the same second or two
         print(f"  around the swap    {percentiles(ms[swap])}")
+        print(f"  just before a save {percentiles(ms[before])}")
     print(f"quiet                {percentiles(ms[quiet])}")
 
 
