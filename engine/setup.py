@@ -126,10 +126,11 @@ def _checked(
     rates = tables.read(configuration.folder / name) if name is not None else None
     loaded = packs.load(configuration.pack_paths, schema, rates)
     if loaded.pack is None:
+        errors = [f for f in loaded.findings if f.is_error]
         raise ConfigError(
-            f"the rules have {loaded.n_errors} errors",
-            why=_listed([f for f in loaded.findings if f.is_error]),
-            fix=f"see them in full with: weir rules check {configuration.pack_paths[0]}",
+            f"the rules have {len(errors)} error{'s' if len(errors) != 1 else ''}",
+            why=_listed(errors),
+            fix=f"see them in full with: weir rules check {_pack_of(errors, configuration.pack_paths)}",
         )
     derived = packs.derived_fields(schema, loaded.pack.currency, loaded.pack.timezone)
     notes: tuple[str, ...] = ()
@@ -185,6 +186,12 @@ def changed_bodies(loaded: packs.Loaded) -> tuple[str, ...]:
     return tuple(
         f"{f.place} {f.code} {f.message}; {f.hint}" for f in findings.all if f.code == "WR325"
     )
+
+
+def _pack_of(findings: Sequence[Finding], packs: Sequence[Path]) -> Path:
+    """The pack that the first finding is in, the last one where that is not to be seen."""
+    inside = (p for p in packs if findings and Path(findings[0].place.file).is_relative_to(p))
+    return next(inside, packs[-1])
 
 
 def _listed(findings: Sequence[Finding]) -> str:

@@ -83,7 +83,7 @@ class Workshop:
         errors, n_warnings = self._lint(setup)
         if errors:
             raise ConfigError(
-                f"the rules have {len(errors)} errors",
+                f"the rules have {len(errors)} error{'s' if len(errors) != 1 else ''}",
                 why=_first(errors),
                 fix="see them in full with: weir rules check",
             )

@@ -5,8 +5,10 @@ shadow with `as_written`. What is told of is what was asked about. Variants of a
 pass as shadow rules, which no other rule notices.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +30,8 @@ from rules.tree import Node
 
 MARK: Final = "~"  # between the id of a rule and the number of its variant; no id has one
 VARIANTS_MAX: Final = 200
+_HEAD: Final = re.compile(r"[1-9][0-9]{0,2}")  # of 1,000: what stands before a comma
+_TAIL: Final = re.compile(r"([0-9]{3})(?:\.[0-9]+)?( [A-Z]{3})?")  # and what stands behind it
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,19 @@ class Sweep:
                 f"`--sweep` was {text}",
                 fix="write it like CARD-001.params.large=150 EUR,200 EUR,250 EUR",
             )
+        _refuse_commas(text, found)
         return cls(rule, param, found)
+
+
+def _refuse_commas(text: str, values: Sequence[str]) -> None:
+    """Raise `ConfigError` where a comma stands inside a number: `1,000` would be a 1 and a nothing."""
+    for before, value in pairwise(values):
+        head, tail = _HEAD.fullmatch(before), _TAIL.fullmatch(value)
+        if head and tail and (tail[1].startswith("0") or tail[2]):
+            raise ConfigError(
+                f"`--sweep` was {text}: `{before},{value}` reads as two values, {before} and {value}",
+                fix=f"write {before}_{value} for one number; a comma stands between two values only",
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +223,7 @@ def load(paths: Sequence[Path], base: Setup) -> packs.Loaded:
     if loaded.pack is None:
         errors = [f"{f.place} {f.code} {f.message}" for f in loaded.findings if f.is_error]
         raise ConfigError(
-            f"the rules have {loaded.n_errors} errors",
+            f"the rules have {loaded.n_errors} error{'s' if loaded.n_errors != 1 else ''}",
             why="\n       ".join(errors[:5]),
             fix=f"see them in full with: weir rules check {paths[0]}",
         )

@@ -266,7 +266,9 @@ def as_json(verdicts: Iterable[Verdict]) -> dict[str, object]:
 
 def _in_a_word(verdict: Verdict) -> str:
     if verdict.failures:
-        return f"FAIL  {verdict.failures} expectations fail as it is: see `weir rules test`"
+        n = verdict.failures
+        many = "1 expectation fails" if n == 1 else f"{n} expectations fail"
+        return f"FAIL  its tests fail without any change ({many}), so nothing was tried: see weir rules test"
     score = Score.of([verdict], set(KINDS) - {NUMBER})
     others = f"{score.noticed} of {score.tried} other changes noticed"
     if not verdict.trials:

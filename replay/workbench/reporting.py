@@ -37,6 +37,11 @@ def report(
     lines += [
         f"{rule:24s} 0 tests  add one that fires and one that stays quiet" for rule in untested
     ]
+    if untested:
+        lines.append(
+            "Tests stand under `tests:` of a rule; those of a rule that your pack overrides, in the override: "
+            "add: {tests: [...]}. They then test the rule as overridden."
+        )
     took = "" if seconds is None else f" ({seconds:.2f} s)"
     lines.append(
         f"{len(by_rule)} rules, {len(results)} tests, "

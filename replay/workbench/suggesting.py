@@ -51,6 +51,8 @@ def _turned(setup: Setup, rule: Rule, condition: Condition, seen: Evaluator) -> 
         return f"the firing one where only {condition.text} does not hold, no expect"
     if flip.is_exact and flip.column in setup.schema.columns:
         kind = next(n.type for n in rule.when.walk() if n.op == "column" and n.value == flip.column)
+        if flip.value is None:
+            return f"the firing one with {flip.column} left out, no expect"
         shown = shown_value(kind, flip.value, setup.pack.timezone)
         return f"the firing one with {flip.column}: {shown}, no expect"
     return f"the firing one, but {flip.text.replace('would have to be', 'is')}, no expect"

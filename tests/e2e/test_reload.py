@@ -171,7 +171,7 @@ def test_a_proposal_goes_live_and_back_again(bank, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (("amount >= $big", "amuont >= $big"), "the rules have 1 errors"),
+        (("amount >= $big", "amuont >= $big"), "the rules have 1 error;"),
         (("expect: fires", "expect: quiet"), "tests of rules that are new or changed fail"),
         (("severity: high", "severity: hihg"), "errors"),
     ],

@@ -150,7 +150,7 @@ def test_a_rule_whose_tests_fail_is_not_tried(bank):
     (verdict,) = bank(body("amount >= 1_000 CNY", "at: 0m, amount: 10, expect: fires"))
     assert (verdict.failures, verdict.is_fine) == (1, False)
     assert verdict.trials[0].noticed == [None, None]
-    assert "fail as it is" in mutation.report([verdict])
+    assert "fail without any change" in mutation.report([verdict])
     assert "1 rules, 0 numbers" in mutation.report([verdict])
 
 
@@ -238,6 +238,17 @@ def test_each_condition_is_deleted_and_negated(bank):
         hints['status == "requested"']
         == 'one that fires only because status == "requested", expect: fires'
     )
+
+
+def test_a_field_that_has_to_be_missing_is_left_out(bank):
+    """`customer: missing` would be a customer of that name."""
+    events = (
+        "at: 0m, amount: 1000, customer: C1, expect: fires",
+        "at: 1m, amount: 999, customer: C1",
+    )
+    (verdict,) = bank(body("amount >= 1_000 CNY and customer is present", *events))
+    hints = {m.text: m.hint for m in verdict.others if not m.noticed}
+    assert hints["customer is present"] == "the firing one with customer left out, no expect"
 
 
 def test_conditions_of_the_rules_own_features_and_of_names_only_it_uses_are_tried(bank):

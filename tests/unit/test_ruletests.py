@@ -182,6 +182,10 @@ def test_rules_without_a_test_are_named():
     lines = reporting.report([], ["BIG-001"]).splitlines()
     assert lines == [
         "BIG-001                  0 tests  add one that fires and one that stays quiet",
+        (
+            "Tests stand under `tests:` of a rule; those of a rule that your pack overrides, in the override: "
+            "add: {tests: [...]}. They then test the rule as overridden."
+        ),
         "0 rules, 0 tests, 0 expectations: 0 ok, 0 failed.  Undecided evaluations: 0.",
     ]
 

@@ -53,10 +53,20 @@ def test_errors_in_packs_are_told_with_their_places(bank):
     with pytest.raises(ConfigError) as error:
         read_setup(bank)
     assert str(error.value).replace(str(bank), "BANK").splitlines() == [
-        "the rules have 1 errors",
+        "the rules have 1 error",
         f'  why: BANK/packs/core/features.yaml:{line}:{column} WR101 unknown field "amuont"',
         "  fix: see them in full with: weir rules check BANK/packs/core",
     ]
+
+
+def test_the_pack_that_has_the_error_is_named(bank, tmp_path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "pack.yaml").write_text("pack: mine\nversion: 1.0.0\nextends: core\n")
+    (mine / "r.yaml").write_text("features:\n  f: count() by accuont over 1h\n")
+    packs = [bank / "packs" / "core", mine]
+    with pytest.raises(ConfigError, match=rf"weir rules check {mine}$"):
+        read_setup(bank, pack_paths=packs)
 
 
 def test_a_model_that_reads_what_is_not_there_is_refused(bank):
