@@ -9,6 +9,7 @@ from config.errors import ConfigError, InputError
 from config.settings import BANK
 
 if TYPE_CHECKING:
+    from engine.setup import Setup
     from engine.windows.explain import Explainer
 
 
@@ -26,7 +27,10 @@ def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
         "packs", nargs="*", type=Path, metavar="PACK", help="in place of the configuration's packs"
     )
     explain.add_argument(
-        "--config", type=Path, default=BANK, metavar="DIR", help="shipped: config/bank"
+        "--config",
+        type=Path,
+        metavar="DIR",
+        help="whose rules are explained: config/bank as shipped, or with --out what is active there",
     )
     explain.add_argument("--all", action="store_true", help="a table of all features by cost")
     explain.add_argument(
@@ -57,7 +61,9 @@ def _explain(arguments: argparse.Namespace) -> int:
             "no rule or feature was named",
             fix="write weir rules explain NAME, or --all for a table of all features",
         )
-    explainer = explain.Explainer(read_setup(arguments.config, pack_paths=packs))
+    given = arguments.config is not None or packs or arguments.out is None
+    setup = None if given else _active(arguments)
+    explainer = explain.Explainer(setup or read_setup(arguments.config or BANK, pack_paths=packs))
     as_json = arguments.format == "json"
     if arguments.all:
         rows = explainer.everything()
@@ -83,8 +89,39 @@ def _told(arguments: argparse.Namespace, explainer: "Explainer") -> tuple[dict[s
         return answer, plainly.decided_text(answer)
     if told is not None:
         return told, plainly.as_text(told)
-    feature = explainer.feature(name)
+    try:
+        feature = explainer.feature(name)
+    except ConfigError as error:
+        if arguments.packs:
+            raise
+        fix = f"{error.fix}; or name the pack that it is in: weir rules explain {name} PACK"
+        raise ConfigError(error.what, error.where, why=error.why, fix=fix) from None
     return feature, explain.as_text(feature)
+
+
+def _active(arguments: argparse.Namespace) -> "Setup | None":
+    """The configuration that an output folder was last written with; None if its journal does not say."""
+    from engine.durable import config_store, encryption
+    from engine.durable.disk import RealDisk
+    from engine.durable.journal import read_journal
+    from engine.durable.output import JOURNAL
+    from engine.starting import key_of
+
+    disk = RealDisk()
+    if not disk.names(arguments.out / JOURNAL):
+        return None
+    journal = read_journal(disk, arguments.out / JOURNAL)
+    if not journal.segments:
+        return None
+    header = journal.segments[-1].header
+    if header.salt:
+        if arguments.key_env or arguments.key_file:
+            key = encryption.read_key(arguments.key_env, arguments.key_file)
+        else:
+            first = config_store.stored(disk, arguments.out, header.config)
+            key = key_of(first.configuration.settings)
+        journal = read_journal(disk, arguments.out / JOURNAL, key)
+    return config_store.stored(disk, arguments.out, journal.config)
 
 
 def _case(arguments: argparse.Namespace) -> dict[str, Any]:

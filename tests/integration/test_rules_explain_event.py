@@ -76,6 +76,21 @@ def test_a_rule_that_reads_otherwise_now_is_told_as_it_was(whole, fired, capsys,
     assert "amount >= 900.00 CNY" in said.out
 
 
+def test_without_a_configuration_the_rule_is_that_of_the_folder(whole, fired, capsys):
+    given = ["BIG-001", *case(fired), "--reveal", "--out", str(whole[0])]
+    assert main(["rules", "explain", *given]) == 0
+    said = capsys.readouterr().out
+    assert "The rule reads otherwise now" not in said
+    assert "the amount is at least 900 CNY" in said
+
+
+def test_a_name_that_no_pack_knows_may_be_in_a_pack_of_ones_own(capsys):
+    assert main(["rules", "explain", "MINE-ABROAD-001"]) == 2
+    told = capsys.readouterr().err
+    assert "there is no feature or rule `MINE-ABROAD-001`" in told
+    assert "weir rules explain MINE-ABROAD-001 PACK" in told
+
+
 def test_a_rule_that_was_not_there_is_said_to_be_missing(whole, fired, capsys):
     status, said = asked(whole, capsys, "BIG-009", *case(fired))
     assert status != 0
