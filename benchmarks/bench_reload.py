@@ -1,9 +1,9 @@
 """How a reload of 500 rules is felt by 5,000 transactions a second: `python -m benchmarks.bench_reload [--smoke]`.
 
 A real `weir run --watch` process with `durability: sync` reads a pipe. The feed is an open loop: transaction i is due
-at begin + i / rate and carries that time, whatever the engine does, so its latency is the time its decision was published
-(delivery.ndjson) minus the time it was due: nothing that waits is left out. While it flows, rule files are saved over
-and over. Then every transaction must have one decision, decided under the configuration of its seq, and
+at begin + i / rate and carries that time, whatever the engine does, so its latency is the time its decision was
+published (delivery.ndjson) minus the time it was due: nothing that waits is left out. While it flows, rule files are
+saved over and over. Then every transaction must have one decision, decided under the configuration of its seq, and
 `weir audit verify` must find no difference.
 
     quiet      latency of transactions that were due in seconds without a reload
