@@ -18,7 +18,7 @@ from rules import language
 from rules.check.suggest import did_you_mean
 from rules.columns import is_given
 from rules.definitions import Entry, ListDefinition, ListRow, RuleTest, TestEvent
-from rules.reader import Findings, Reader, place
+from rules.reader import Findings, Reader, cut_by_comma, place
 from rules.syntax import duration_us
 from rules.tables import inline_rows
 from rules.tree import MONEY
@@ -30,6 +30,11 @@ ENVELOPE: Final = frozenset(
     {"kind", "transaction_id", "update_id", "activity_id", "role", "currency", "status", "command"}
 )
 _MONEY: Final = re.compile(r"-?[0-9][0-9_]*(?:\.[0-9]+)? ([A-Z]{3})")
+# Digits with anything else than a sign, a point and a currency around them.
+_NO_AMOUNT: Final = re.compile(
+    r"(?!-?(?:[0-9][0-9_]*)?(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?(?: [A-Z]{3})?$)(?=.*[0-9]).*",
+    re.DOTALL,
+)
 _OWN: Final = language.order(language.EVENT)
 
 
@@ -50,8 +55,14 @@ class Tests:
         start = r.instant("start", self.scope.zone)
         defaults = self._fields(r.get("defaults"), "defaults")
         events: list[TestEvent] = []
+        latest = 0
         for node in r.items("events"):
-            events += self._event(node, defaults)
+            found = self._event(node, defaults)
+            if found and found[0].at_us < latest:
+                what = "this event is earlier than one above it, so it would come late"
+                self.findings.at("WR502", node, what, "write events in the order of their times")
+            latest = max(latest, found[0].at_us if found else 0)
+            events += found
             if len(events) > EVENTS_MAX:
                 self.findings.at("WR026", node, f"a test has at most {EVENTS_MAX:_} events")
                 break
@@ -97,14 +108,15 @@ class Tests:
         if not isinstance(node, marks.MapNode):
             self.findings.at("WR027", node, f"{called} is a mapping of fields to values")
             return {}
-        return {k.value: self._entry(k, v) for k, v in node.items() if self._known_field(k)}
+        return {k.value: self._entry(k, v) for k, v in node.items() if self._known_field(k, node)}
 
-    def _known_field(self, key: marks.TextNode) -> bool:
+    def _known_field(self, key: marks.TextNode, node: marks.MapNode) -> bool:
         name, columns = key.value, self.scope.schema.columns
         if name in columns or name in ENVELOPE or is_given(name):
             return True
         known = (*columns, *ENVELOPE, *_OWN, "model.score", RATING)
-        self.findings.at("WR101", key, f'unknown field "{name}"', did_you_mean(name, known))
+        hint = cut_by_comma(node, name) or did_you_mean(name, known)
+        self.findings.at("WR101", key, f'unknown field "{name}"', hint)
         return False
 
     def _entry(self, key: marks.TextNode, node: marks.Node) -> Entry:
@@ -125,6 +137,15 @@ class Tests:
             ):
                 what = f'{key.value} is never "{node.value}" by the schema'
                 self.findings.at("WR123", node, what, did_you_mean(node.value, column.allowed))
+            elif key.value == "type" and node.value not in self.scope.schema.event_types:
+                types = self.scope.schema.event_types
+                if guess := did_you_mean(node.value, types):
+                    what = f'the schema knows no event type "{node.value}"'
+                    self.findings.at("WR306", node, what, guess)
+            elif column is not None and column.kind == MONEY and _NO_AMOUNT.fullmatch(node.value):
+                what = f'{key.value} "{node.value}" is not an amount'
+                hint = f"write for instance 1_000 {ours} or 99.90"
+                self.findings.at("WR122", node, what, hint)
             return node.value
         if isinstance(node, marks.ListNode):
             return tuple(self._entry(key, item) for item in node)
@@ -154,7 +175,7 @@ class Tests:
         own = {
             k.value: self._entry(k, v)
             for k, v in r.map.items()
-            if k.value not in _OWN and self._known_field(k)
+            if k.value not in _OWN and self._known_field(k, r.map)
         }
         rows = self._rows(r, {**defaults, **own}, node)
         if "every" in r.map and len(rows) == 1:

@@ -288,12 +288,28 @@ class Reader:
                 if n_unknown > UNKNOWN_MAX:  # the rest is of the same kind
                     break
                 hint = did_you_mean(key, known, "") or "known: " + ", ".join(known)
+                hint = cut_by_comma(self.map, key) or hint
                 self.findings.at("WR020", name, f'{self.called} has no key "{key}"', hint)
             elif self.shape.key(key).since > language.VERSION:
                 self.findings.at("WR028", name, f'"{key}" is not in this version')
             elif key not in self.asked:
                 what = f'"{key}" means nothing here beside the other keys of {self.called}'
                 self.findings.at("WR020", name, what, "leave it out")
+
+
+def cut_by_comma(node: marks.MapNode, key: str) -> str:
+    """Say what to write where `key` is the rest of a value with a comma, as in `{why: six, because}`; else ""."""
+    names = list(node)
+    i = names.index(key)
+    rest, before = node[key], node.get(names[i - 1]) if i else None
+    if not isinstance(rest, marks.TextNode) or rest.value or not isinstance(before, marks.TextNode):
+        return ""
+    if "," not in node.source.text[before.end : node.keys[key].start]:
+        return ""
+    if re.fullmatch("[0-9]{1,3}", before.value) and re.match(r"[0-9]{3}\b", key):
+        return f"a comma ends a value inside {{...}}: write {names[i - 1]}: {before.value}_{key}"
+    told = f'{names[i - 1]}: "{before.value}, {key}"'
+    return f"a comma ends a value inside {{...}}: write {told}"
 
 
 def _shape(node: marks.Node) -> str:

@@ -335,8 +335,17 @@ PAGES: Final[dict[str, Page]] = {
         "does not know whether it fires on everything. Add one event of each kind, the quiet one nearly "
         "enough to fire.",
     ),
+    "WR502": Page(
+        "warn",
+        "Test events out of order",
+        "Events of a test come in the order in which they are written. One with an earlier time than another above it "
+        "comes late, as late messages do: it finds windows that already hold what happened after it. Write events in "
+        "the order of their times.",
+    ),
     "WR306": Page(
-        "error", "The rule can never run", "`on` names an event type that the schema does not know."
+        "error",
+        "The rule can never run",
+        "`on`, or an event of a test, names an event type that the schema does not know.",
     ),
     "WR307": Page(
         "warn",

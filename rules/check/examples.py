@@ -406,6 +406,22 @@ EXAMPLES: Final[Mapping[str, Example]] = {
         "features:\n  seen: {is: count_distinct(counterparty) by account over 400d, approx: 2%}\n",
         runs=False,
     ),
+    "WR502": Example(
+        "tests:\n"
+        "  - name: either way\n"
+        "    start: 2026-03-02T10:00:00Z\n"
+        "    defaults: {type: payment, account: A1}\n"
+        "    events:\n"
+        "      - {at: +9m, amount: 900 EUR, expect: fires}\n"
+        "      - {at: +5m, amount: 1 EUR}\n",
+        "tests:\n"
+        "  - name: either way\n"
+        "    start: 2026-03-02T10:00:00Z\n"
+        "    defaults: {type: payment, account: A1}\n"
+        "    events:\n"
+        "      - {at: +5m, amount: 1 EUR}\n"
+        "      - {at: +9m, amount: 900 EUR, expect: fires}\n",
+    ),
     "WR501": Example(
         "tests: []\n",
         rule("when: amount > 500 EUR\n"),

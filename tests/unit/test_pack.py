@@ -5,9 +5,11 @@ import pytest
 from config import schema as config_schema
 from config.errors import ConfigError
 from rules import pack
+from rules.check import examples
 from rules.check.findings import as_text
 from rules.check.suggest import distance, nearest
 from rules.definitions import ListRow
+from tests.linting import ANOTHER, write
 from tests.ruling import (
     CHANNELS,
     HEAD,
@@ -133,11 +135,11 @@ def test_a_pack_means_the_same_in_any_order_of_files(tmp_path):
             "the band from 500 to 400 is empty",
         ),
         (
-                "pack: test",
-                "pack: test\noverrides: 5",
-                "WR027",
-                '"overrides" is a list: each item begins with "- "',
-            ),
+            "pack: test",
+            "pack: test\noverrides: 5",
+            "WR027",
+            '"overrides" is a list: each item begins with "- "',
+        ),
     ],
 )
 def test_a_wrong_head_is_reported(tmp_path, old, new, code, message):
@@ -729,3 +731,87 @@ def test_a_suggestion_is_near():
     assert nearest("evry", ["every"]) == "every"
     assert nearest("silent", ["listen"]) == "listen"
     assert distance("ca", "abc") == 3
+
+
+TEST_OF_A_RULE = """tests:
+  - name: t
+    start: 2026-03-02T10:00:00Z
+    defaults: {{type: payment, account: A1}}
+    events:
+      - {{at: +1m, amount: 1}}
+      - {{{event}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("event", "finding"),
+    [
+        ("at: +0m, amount: 9", ("WR502", "this event is earlier than one above it, so it would come late", "write events in the order of their times")),
+        ("at: +2m, amount: 60 \u20ac", ("WR122", 'amount "60 \u20ac" is not an amount', "write for instance 1_000 EUR or 99.90")),
+        ("at: +2m, amount: 60EUR", ("WR122", 'amount "60EUR" is not an amount', "write for instance 1_000 EUR or 99.90")),
+        ("at: +2m, type: paymnt, amount: 9", ("WR123", 'type is never "paymnt" by the schema', 'did you mean "payment"?')),
+        ("at: +2m, amount: 1,000 EUR", ("WR101", 'unknown field "000 EUR"', "a comma ends a value inside {...}: write amount: 1_000 EUR")),
+        ("at: +2m, amount: 9, purpose: gift, for you", ("WR101", 'unknown field "for you"', 'a comma ends a value inside {...}: write purpose: "gift, for you"')),
+    ],
+)  # fmt: skip
+def test_an_event_of_a_test_that_cannot_be_as_meant_is_found(tmp_path, event, finding):
+    loaded = load(
+        tmp_path, {"r.yaml": rule(when="is_new", extra=TEST_OF_A_RULE.format(event=event))}
+    )
+    assert finding in [(f.code, f.message, f.hint) for f in loaded.findings]
+
+
+def test_an_event_at_the_time_of_a_list_above_it_is_in_order(tmp_path):
+    """Several accounts do the same side by side: each list begins at its own `at`."""
+    events = "at: +1m, amount: [1, 2], every: 1h}}\n      - {{at: +1m, amount: 1.50 EUR"
+    text = (
+        TEST_OF_A_RULE.replace("{event}", events)
+        .replace("{{", "{")
+        .replace("}}", "}")
+        .replace("{{", "{")
+        .replace("}}", "}")
+    )
+    assert load(tmp_path, {"r.yaml": rule(when="is_new", extra=text)}).findings == []
+
+
+@pytest.mark.parametrize(
+    ("param", "hint"),
+    [
+        ("{value: 5,000 EUR, why: w}", "a comma ends a value inside {...}: write value: 5_000 EUR"),
+        ("{value: 5 EUR, why: six, because it is}", 'a comma ends a value inside {...}: write why: "six, because it is"'),
+        ("{value: 5 EUR, why: w, extra: 1}", "known: value, why"),
+    ],
+)  # fmt: skip
+def test_a_value_that_a_comma_cut_is_told_what_to_write(tmp_path, param, hint):
+    text = rule(when="amount > $p", extra=f"params:\n  p: {param}")
+    assert hint in [f.hint for f in load(tmp_path, {"r.yaml": text}).findings]
+
+
+TYPED = """when: amount > 500 EUR
+tests:
+  - name: t
+    start: 2026-03-02T10:00:00Z
+    events:
+      - {at: +0m, type: TYPE, account: A1, amount: 900}
+"""
+
+
+def test_a_type_that_an_open_schema_does_not_know_is_found_where_another_is_near(tmp_path):
+    """The shipped schema keeps types that it does not know; a slip in a test would test nothing."""
+    files = {
+        kind: examples.rule(TYPED.replace("TYPE", kind))
+        for kind in ("paymnt", "crypto_swap", "payment")
+    }
+    said_of = {}
+    for kind, text in files.items():
+        folder = tmp_path / kind
+        loaded = pack.load(
+            write(folder, {"example/pack.yaml": examples.HEAD, "example/r.yaml": text}), ANOTHER
+        )
+        said_of[kind] = [(f.code, f.message, f.hint) for f in loaded.findings if f.code == "WR306"]
+    what = 'the schema knows no event type "paymnt"'
+    assert said_of == {
+        "paymnt": [("WR306", what, 'did you mean "payment"?')],
+        "crypto_swap": [],
+        "payment": [],
+    }
