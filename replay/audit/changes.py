@@ -6,6 +6,7 @@ versions and lines, lists by row. Orders of people (release, restrict, resolve, 
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,8 +21,20 @@ ROUTINE: Final = frozenset({"acknowledge"})  # core banking says that it did as 
 CONFIGURATIONS: Final = ("seq", "at", "by", "approved by", "evidence", "from", "to", "changes")
 CHANGES: Final = ("seq", "file", "what", "change", "before", "after", "lines")
 ORDERS: Final = ("seq", "command", "by", "reason", "about", "state")
+FEW: Final = 3  # items of a list of evidence that a line names
 SHORT: Final = 12  # hexadecimal digits of a hash, for people
 _SAID: Final = frozenset({"kind", "command", "by", "reason", "event_time"})
+
+
+@dataclass(slots=True)
+class Changes(Report):
+    """The report; as JSON with the whole evidence of each configuration, by its seq."""
+
+    evidence: dict[int, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        told = Report.as_dict(self)
+        return {**told, "evidence": {str(seq): facts for seq, facts in self.evidence.items()}}
 
 
 def report(root: Path, seqs: Seqs, inputs: Inputs, *, veil: Veil = PLAIN) -> Report:
@@ -43,7 +56,12 @@ def report(root: Path, seqs: Seqs, inputs: Inputs, *, veil: Veil = PLAIN) -> Rep
     for order in given:
         if order.is_done and order.command not in ROUTINE:
             orders.rows.append(_row(order, veil))
-    answer = Report([configs, changed, orders])
+    whole = {
+        seq: facts
+        for seq, record in inputs.configs
+        if seq in seqs and (facts := record.get("evidence"))
+    }
+    answer = Changes([configs, changed, orders], evidence=whole)
     answer.facts["opening configuration"] = inputs.opening_config or None
     answer.facts["orders refused"] = sum(not order.is_done for order in given)
     if answer.facts["orders refused"]:
@@ -71,8 +89,18 @@ def _who(record: Mapping[str, Any]) -> tuple[Cell, Cell, Cell, Cell]:
     evidence = record.get("evidence")
     facts = dict(evidence) if isinstance(evidence, Mapping) else {}
     approved = record.get("approved_by") or facts.pop("approved_by", None)
-    told = ", ".join(f"{name} {text}" for name, value in facts.items() if (text := _value(value)))
+    told = ", ".join(f"{name} {text}" for name, value in facts.items() if (text := _brief(value)))
     return record.get("at"), record.get("by"), _value(approved), told or None
+
+
+def _brief(value: Any) -> str | None:
+    """A fact of an evidence in a few words: of a long list the first items, and how many there are."""
+    if isinstance(value, list | tuple) and len(value) > FEW:
+        return f"{_value(value[:FEW])} and {len(value) - FEW} more"
+    if isinstance(value, Mapping):
+        told = ", ".join(f"{k} {text}" for k, v in value.items() if (text := _brief(v)))
+        return f"({told})" if told else ""
+    return _value(value)
 
 
 def _row(order: Order, veil: Veil) -> tuple[Cell, ...]:

@@ -216,9 +216,7 @@ def _versions(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(known, indent=1, sort_keys=True))
         return 0
-    print(
-        f"{'from seq':>12s}  {'config':{SHORT}s}  {'at':20s}  {'by':16s}  {'approved by':16s}  reason"
-    )
+    print(f"{'seq':>12s}  {'config':{SHORT}s}  {'at':20s}  {'by':16s}  {'approved by':16s}  reason")
     for v in known:
         at = str(v["at"])[:19] + "Z" if v["at"] else ""
         who = f"{v['by']:16s}  {v['approved_by']:16s}"
@@ -229,7 +227,8 @@ def _versions(arguments: argparse.Namespace) -> int:
 def versions(root: Path) -> list[dict[str, Any]]:
     """Every configuration that was ever active in an output folder, oldest first, as far as its journal reaches.
 
-    Each with `seq` from which it decided, `config`, `at`, `by`, `approved_by` and `reason`.
+    Each with `seq` of the record that brought it (it decides from the next one on), `config`, `at`, `by`,
+    `approved_by` and `reason`.
     """
     from config.errors import InputError
     from engine.durable import config_store
@@ -258,7 +257,7 @@ def versions(root: Path) -> list[dict[str, Any]]:
             payload, _ = journal.decode(segment, frame)
             told = json.loads(payload.lines[0])
             if not found or told["config"] != found[-1]["config"]:
-                found.append(_version(frame.seq0 + 1, told))
+                found.append(_version(frame.seq0, told))
     return found
 
 

@@ -164,7 +164,9 @@ def test_a_proposal_goes_live_and_back_again(bank, tmp_path, capsys):
     assert known[1]["reason"] == "too many get through"
     capsys.readouterr()
     assert weir("audit", "changes", engine.out) == 0
-    assert "tested BIG-001" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "tested BIG-001" in told
+    assert [f"  {v['seq']}  {v['at']}" in told for v in known[1:]] == [True, True]
     is_whole(engine.out)
 
 

@@ -126,6 +126,16 @@ def test_who_brought_a_configuration_and_on_which_evidence(folders):
     assert not changes.report(folders[0].parents[1], Seqs(0, 17), inputs).sections[0].rows
 
 
+def test_a_long_evidence_is_told_in_short_and_whole_for_machines(folders):
+    evidence = {"tests": 40, "tested": [f"R-{i}" for i in range(9)], "untested": ["R-10", "R-11"]}
+    record = {"config": "sha256:" + "b" * 64, "evidence": evidence}
+    inputs = Inputs(True, "sha256:" + "a" * 64, configs=[(17, record)])
+    answer = changes.report(folders[0].parents[1], Seqs(), inputs)
+    [row] = answer.sections[0].rows
+    assert row[4] == "tests 40, tested R-0 R-1 R-2 and 6 more, untested R-10 R-11"
+    assert answer.as_dict()["evidence"] == {"17": evidence}
+
+
 def test_what_an_evidence_leaves_open_is_not_told_as_if_it_were_something(folders):
     record = {"config": "sha256:" + "b" * 64, "evidence": {
         "rules": {"changed": ["R-1"], "gone": [], "kept": 72}, "filled_from": None, "models": {"new": []},
