@@ -28,6 +28,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from rules import spellings
 from rules.tree import Span
 
 CHARS_MAX: Final = 4_096
@@ -165,7 +166,9 @@ _TOKEN: Final = re.compile(
     r"""
     (?P<blank>[ \t\r\n\u00a0]+|\#[^\n]*)
   | (?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})
+  | (?P<halfday>[0-9]{1,2}(?:[:.][0-9]{2})?[ ]?[ap]m\b)
   | (?P<timeofday>[0-9]{1,2}:[0-9]{2})
+  | (?P<apart>[0-9]{1,3}(?:['\u2019][0-9]{3})+\b)
   | (?P<comma>[0-9]{1,3}(?:\.[0-9]{3})+,[0-9]+|[0-9]+(?:,[0-9]+)+(?:\.[0-9]+)?)
   | (?P<money>[0-9][0-9_]*(?:\.[0-9]+)?[ \t]*(?!AND\b|NOT\b|MOD\b)[A-Z]{3}\b)
   | (?P<duration>(?:[0-9]+(?:ms|s|m|h|d|w))+\b)
@@ -224,6 +227,16 @@ def _token(kind: str, word: str, span: Span, text: str, problems: list[Problem])
     """Make one token of anything but an operator; a spelling that is refused is reported and read as meant."""
     if kind == "comma":
         return _number_with_comma(word, span, text, problems)
+    if kind == "apart":
+        digits = re.sub("['\u2019]", "_", word)
+        what = "a number cannot contain an apostrophe"
+        problems.append(Problem("WR110", span, what, f"write {digits}"))
+        return Token("int", _digits(digits), span)
+    if kind == "halfday":
+        meant = spellings.clock(word)
+        what = "a time of day has 24 hours"
+        problems.append(Problem("WR116", span, what, f"write {meant}" if meant else "write 22:00"))
+        return Token("timeofday", meant or "00:00", span)
     if kind == "money":
         return Token(kind, _digits(word[:-3]), span, word[-3:])
     if kind in ("num", "int"):
@@ -252,6 +265,7 @@ def _token(kind: str, word: str, span: Span, text: str, problems: list[Problem])
 
 
 _OTHER: Final = {
+    **spellings.SIGNS,
     ";": "remove it; conditions are joined by and, or",
     "{": "lists stand in [...]",
     "}": "lists stand in [...]",
@@ -443,6 +457,11 @@ class _Parser:
                 "a duration has no blank or point inside",
                 _duration_hint(written, word),
             )
+        elif number and token.kind in _WORDS and (meant := spellings.counted(written, word))[0]:
+            self.report("WR116" if "duration" in meant[0] else "WR111", both, *meant)
+        elif before.kind == "int" and re.fullmatch("[0-9]{3}", word) and len(written) < 4:
+            what = "a number cannot contain a blank"
+            self.report("WR111", both, what, f"write {written}_{word}")
         elif number and re.fullmatch(r"[a-z]{3}", word):
             self.report(
                 "WR111",
@@ -646,6 +665,23 @@ class _Parser:
         if self.at("missing", "null", "present"):
             absent = self.take().text != "present"
             return self.node("is_missing" if absent != flip else "is_present", (left,), start)
+        if self.at("empty"):
+            self.report(
+                "WR111", self.take().span, "a field without a value is missing", "write is missing"
+            )
+            return self.node("is_present" if flip else "is_missing", (left,), start)
+        sign = spellings.COMPARED.get((self.now.text, self.ahead().text))
+        if sign is not None and not flip:
+            span = Span(self.now.span.start, self.ahead().span.end)
+            self.take()
+            self.take()
+            self.report(
+                "WR111",
+                span,
+                "comparisons are written with signs",
+                f"write {sign} in place of is {self.source(span)}",
+            )
+            return self.node(sign, (left, self.expression(_CMP)), start)
         what = f'"is" needs missing or present, found {self.shown(self.now)}'
         hint = "to compare values write ==" if not flip else "to compare values write !="
         self.report("WR111", self.now.span, what, hint)
@@ -918,7 +954,10 @@ class _Parser:
     def keys(self) -> tuple[Tree, ...]:
         if not self.at("by"):
             what = f'an aggregate needs "by" and a key, found {self.shown(self.now)}'
-            self.report("WR111", self.now.span, what, "write for instance: by account")
+            hint = "write for instance: by account"
+            if self.at("over", "where"):
+                hint += "; the order is: by, over, where, prior"
+            self.report("WR111", self.now.span, what, hint)
             return ()
         out: list[Tree] = []
         while self.at("by", ","):
@@ -948,6 +987,11 @@ class _Parser:
         if token.kind in ("num", "int") and self.ahead().text in _UNITS_US:
             hint = _duration_hint(self.source(token.span), self.ahead().text)
             self.take()
+        elif token.kind in ("num", "int") and self.ahead().kind in _WORDS:
+            _, meant = spellings.counted(self.source(token.span), self.ahead().text)
+            if meant:
+                hint = meant
+                self.take()
         self.report("WR116", token.span, what, hint)
         if token.kind in _LITERALS or (token.kind == "word" and not self.at("where", "prior")):
             self.take()

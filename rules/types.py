@@ -27,7 +27,7 @@ from zoneinfo import ZoneInfo
 from config import money
 from config.errors import ConfigError
 from config.schema import RATING
-from rules import patterns
+from rules import patterns, spellings
 from rules.check.suggest import did_you_mean, nearest
 from rules.columns import conversion, converted, is_given
 from rules.definitions import ListDefinition, TableDefinition
@@ -42,6 +42,7 @@ from rules.functions import (
     result_kind,
     written_out,
 )
+from rules.spellings import CURRENCIES
 from rules.syntax import AGGREGATES, Tree
 from rules.tree import (
     BOOL,
@@ -353,7 +354,8 @@ class Checker:
         try:
             digits = money.exponent(currency)
         except ConfigError:
-            hint = did_you_mean(currency, (ours, *money.EXPONENTS), "")
+            meant = CURRENCIES.get(currency, currency)
+            hint = did_you_mean(meant, (ours, *money.EXPONENTS), "")
             self.report("WR122", tree.span, f"{currency} is not an ISO 4217 currency", hint)
             return None
         scaled = amount.scaleb(digits)
@@ -598,7 +600,8 @@ class Checker:
             if x.type.kind == DURATION and tree.op == "num":
                 return f"write {literal}h, or in_hours({self.source(word)})"
             if x.type.kind == TIME_OF_DAY and tree.op == "num":
-                return f"write {literal}:00"
+                clock = spellings.clock(literal)
+                return f"write {clock}" if clock else "write for instance 22:00"
         return ""
 
     def unify(self, left: Tree, a: Node, right: Tree, b: Node) -> tuple[Node, Node] | None:

@@ -815,3 +815,17 @@ def test_a_type_that_an_open_schema_does_not_know_is_found_where_another_is_near
         "crypto_swap": [],
         "payment": [],
     }
+
+
+@pytest.mark.parametrize(
+    ("when", "hint"),
+    [
+        ("local_time(event_time) > 22.30", "write 22:30"),
+        ("local_time(event_time) > 22", "write 22:00"),
+        ("local_time(event_time) > 25", "write for instance 22:00"),
+        ("amount > 5000 RMB", "did you mean CNY?"),
+    ],
+)
+def test_a_time_or_currency_of_everyday_speech_is_told_what_to_write(tmp_path, when, hint):
+    loaded = load(tmp_path, {"r.yaml": rule(when=when)})
+    assert [f.hint for f in loaded.findings] == [hint]

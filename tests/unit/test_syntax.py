@@ -295,3 +295,54 @@ def test_a_wrong_aggregate_says_which_part_is_wrong(text, what, hint):
 def test_durations_are_whole_numbers_of_units(text, us):
     """Anything else is none."""
     assert duration_us(text) == us
+
+
+@pytest.mark.parametrize(
+    ("text", "hint", "canonical"),
+    [
+        ("t > 10pm", "write 22:00", "t > 22:00"),
+        ("t > 9:30 am", "write 09:30", "t > 09:30"),
+        ("n > 5'000", "write 5_000", "n > 5_000"),
+        ("n is at least $many", "write >= in place of is at least", "n >= $many"),
+        ("n is less than 3 and x", "write < in place of is less than", "n < 3 and x"),
+        ("n is empty", "write is missing", "n is missing"),
+        ("n is not empty", "write is missing", "n is present"),
+    ],
+)
+def test_a_spelling_of_people_is_read_as_meant(text, hint, canonical):
+    """One finding that says what to write, and none that follows from it."""
+    tree, problems = parse(text)
+    assert [p.hint for p in problems] == [hint]
+    assert tree == parse(canonical)[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "part", "hint"),
+    [
+        ("d > 15 min", "15 min", "write 15m"),
+        ("d > 30 days", "30 days", "write 30d"),
+        ("a > 65 years", "65 years", 'write days: 23725d; of a date: age(x, "years") > 65'),
+        ("s > 80 percent", "80 percent", "write 80%"),
+        ("n > 5k and x", "5k", "write 5_000"),
+        ("n > 5 000", "5 000", "write 5_000"),
+        ("n > \u00a55000", "\u00a5", "write the currency behind the amount: 5_000 CNY"),
+        ("n > 5\u4e07", "\u4e07", "write the zeros: 50_000"),
+        ("n \uff1e 5", "\uff1e", "write >"),
+        ("a \u4e14 b", "\u4e14", "write and"),
+    ],
+)
+def test_a_number_with_words_is_told_what_to_write(text, part, hint):
+    problem = parse(text)[1][0]
+    assert (text[problem.span.start : problem.span.end], problem.hint) == (part, hint)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("count() of transaction where x by account over 1h", "write for instance: by account; the order is: by, over, where, prior"),
+        ("count() by account over 10 minutes where x", "write 10m"),
+        ("count() by account over 1 month", "write days: 30d; or over calendar month"),
+    ],
+)  # fmt: skip
+def test_a_window_in_words_is_told_what_to_write(text, hint):
+    assert parse_feature(text)[1][0].hint == hint
