@@ -184,6 +184,9 @@ def _show(arguments: argparse.Namespace, answer: "Answer", seconds: float, path:
 
     if arguments.format == "json":
         document = answer.as_dict() | {"result_sha256": manifests.digest(answer)}
+        if answer.examples is not None:
+            rules = [figures.rule for figures in answer.card.rules]
+            document["examples"] = {rule: answer.examples.of(rule) for rule in rules}
         print(backtesting.encoded(document).decode())
         return
     again = f"Manifest: {path} (repeat with: weir rules backtest --again {path})"

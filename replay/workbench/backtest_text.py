@@ -7,6 +7,7 @@ from typing import Final
 from config.money import exponent, major_text
 from engine.outcomes import rfc3339
 from replay.workbench.backtesting import Answer, Sweep, Variant
+from replay.workbench.examples import SHOWN
 from replay.workbench.scorecard import Card, Figures
 
 ESTIMATE: Final = (
@@ -19,6 +20,7 @@ _WITHHELD: Final = {
     "evidence": "too little evidence to block an account or customer (decisions.evidence_score of weir.yaml)",
     "automation": "automation had blocked the entity for as long as it may (decisions.automation_max)",
 }
+RULES_NAMED: Final = 3  # rules at most whose matches are named; of more, ask with --rule
 FEW: Final = 5  # segments and overlaps shown in a line
 
 
@@ -29,10 +31,14 @@ def text_of(answer: Answer, seconds: float, *, again: str = "") -> str:
     lines += ["", f"{'':{NAME}s}{_HEAD}"]
     for figures in card.rules:
         lines += _rule(figures, currency)
+        if answer.examples is not None and len(card.rules) <= RULES_NAMED and figures.matches:
+            lines.append(f"  {_first(figures.matches)}:")
+            lines += [f"    {line}" for line in answer.examples.lines(figures.rule)]
     if len(card.rules) > 1:
         lines += [_row("all of them, each event once", card.together, currency)]
     lines += _sweeps(answer.sweeps)
-    lines += ["", *_decisions(answer)]
+    ran = ", ".join(f"{member.name} {member.version}" for member in answer.setup.pack.members)
+    lines += ["", f"Packs that ran together: {ran}", *_decisions(answer)]
     lines += _pack_caps(card.together)
     lines += [f"note: {note}" for note in answer.notes]
     lines += ["Actions were simulated. " + ESTIMATE]
@@ -140,6 +146,12 @@ def _rule(figures: Figures, currency: str) -> list[str]:
     return lines
 
 
+def _first(n: int) -> str:
+    return (
+        "matched" if n <= SHOWN else f"the first {SHOWN} of {n:,} matched (--format json has all)"
+    )
+
+
 def _acts(figures: Figures) -> list[str]:
     parts = [f"{many:,} {what}" for what, many in figures.actions.items()]
     if not parts and not figures.capped:
@@ -187,8 +199,11 @@ def _decisions(answer: Answer) -> list[str]:
     decided = ", ".join(f"{name} {many:,}" for name, many in card.decisions.items())
     lines = [f"Decisions as if live: {decided or 'none'}"]
     lines.append(f"Scores as if live:    {_scores(card.scores)}")
+    told = "(as if live: the rules asked about act, whatever their mode"
     if card.scores_shadow != card.scores:
         lines.append(f"Scores with shadow:   {_scores(card.scores_shadow)}")
+        told += "; with shadow: rules in shadow add no points, as their packs say"
+    lines.append(f"  {told})")
     return lines
 
 

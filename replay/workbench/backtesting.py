@@ -19,6 +19,7 @@ from config.errors import ConfigError, InputError
 from config.settings import BANK
 from engine.setup import Setup, read_setup
 from replay.workbench import scorecard
+from replay.workbench.examples import Examples, gathered
 from replay.workbench.scorecard import DAY_US, Card, Figures
 from replay.workbench.tally import Tally
 from replay.workbench.traffic import Files, Journal, Lane, Traffic, drive, prepared, same_rows
@@ -114,6 +115,9 @@ class Answer:
     notes: list[str] = field(default_factory=list)
     n_messages: int = 0
     journal: str = ""  # records that an output folder held
+    examples: Examples | None = (
+        None  # what was matched, by name; no part of the result and its hash
+    )
 
     def as_dict(self) -> dict[str, Any]:
         """The result, for machines and for its hash: the same question gives the same."""
@@ -164,6 +168,7 @@ def answer(question: Question, *, key: bytes | None = None, quiet: bool = False)
         frozenset(tested),
         from_us=question.from_us,
         segment=question.segment,
+        keeps_ids=True,
     )
     lane = Lane(setup, core, tally, drafted_lists(pack, traffic))
     drive([lane], traffic, book, from_us=question.from_us, to_us=question.to_us, quiet=quiet)
@@ -198,7 +203,9 @@ def answer(question: Question, *, key: bytes | None = None, quiet: bool = False)
     ]
     bands = [(band.low, band.high, band.decision) for band in pack.bands]
     held = traffic.head if isinstance(traffic, Journal) else ""
-    return Answer(told, sweeps, pack.currency, bands, lane.setup, notes, traffic.n_read, held)
+    found = gathered(tally, book, pack.currency)
+    n = traffic.n_read
+    return Answer(told, sweeps, pack.currency, bands, lane.setup, notes, n, held, found)
 
 
 def opened(question: Question, key: bytes | None) -> tuple[Traffic, Setup]:

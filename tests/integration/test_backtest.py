@@ -475,6 +475,23 @@ def test_what_cannot_be_run_is_said(tmp_path, ran):
     assert (late.card.n_events, late.card.together.alerts) == (0, 0)
 
 
+def test_what_was_matched_is_named(ran, answered):
+    """Id, time and amount of each decision in which a replay says that the rule fired, and as many frauds."""
+    lines = (ran[3] / "decisions.ndjson").read_text().splitlines()
+    decided = [d for d in map(json.loads, lines) if "BIG-001" in [f["rule"] for f in d["fired"]]]
+    found = answered.examples.of("BIG-001")
+    assert [(e["transaction_id"], e["event_time"]) for e in found] == [
+        (d["transaction_id"], d["event_time"]) for d in decided
+    ]
+    sent = {m.get("transaction_id"): m for m in map(json.loads, ran[2].read_text().splitlines())
+            if "amount" in m}  # fmt: skip
+    assert all(float(e["amount"]) == float(sent[e["transaction_id"]]["amount"]) for e in found)
+    frauds = {e["transaction_id"] for e in found if e["label"] == "fraud"}
+    assert len(frauds) == figures(answered)["BIG-001"].frauds > 0
+    assert len(answered.examples.of("BIG-001", 2)) == 2
+    assert answered.examples.of("NONE-001") == []
+
+
 def test_the_text_says_what_an_analyst_must_know(ran, capsys, tmp_path):
     """Estimates, maturity, undecided with the field, sweep with the current value marked."""
     _, config, recording, _, _ = ran
@@ -492,6 +509,10 @@ def test_the_text_says_what_an_analyst_must_know(ran, capsys, tmp_path):
         "* current",
         "would as if live ask for",
         "CHAN-002",
+        "  the first 10 of ",
+        "  no fraud known",
+        "Packs that ran together: test ",
+        "as if live: the rules asked about act",
     ):
         assert part in text, part
     assert "BIG-001 " not in text.split("Decisions")[0].replace("overlap: BIG-001", "")
