@@ -425,9 +425,9 @@ def load(
         if not (path / "pack.yaml").is_file():
             raise ConfigError(
                 f"there is no pack in {path}",
-                "--pack" if packs else str(folder / SETTINGS_FILE),
+                "" if packs else str(folder / SETTINGS_FILE),
                 why="a pack is a folder that holds pack.yaml",
-                fix="correct the path; paths in weir.yaml count from the folder it stands in",
+                fix="correct the path" if packs else f"correct the path; it counts from {folder}",
             )
     schema_path = folder / SCHEMA_FILE
     if not schema_path.is_file():

@@ -312,7 +312,9 @@ def test_a_pack_from_elsewhere_replaces_the_configured_ones(bank, tmp_path):
 def test_missing_folders_and_files_say_what_is_wanted(bank, tmp_path):
     with pytest.raises(ConfigError, match="there is no configuration folder"):
         load(tmp_path / "nowhere")
-    with pytest.raises(ConfigError, match="there is no pack in"):
+    with pytest.raises(
+        ConfigError, match=r"^there is no pack in [^\n]*\n[^\n]*\n  fix: correct the path$"
+    ):
         load(bank, packs=[tmp_path])
     (bank / "schema.yaml").unlink()
     with pytest.raises(ConfigError, match=r"there is no schema\.yaml in"):
