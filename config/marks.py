@@ -487,6 +487,13 @@ def _syntax(source: Source, error: yaml.MarkedYAMLError) -> Fault:
         fix = "values with a colon, comma or bracket inside `{...}` or `[...]` need quotes"
         return Fault("syntax", source, at, at + 1, what, "", fix)
     if "expected ':'" in problem or "did not find expected key" in problem:
+        tight = re.compile(r"[ ]*(?:- )?([A-Za-z_]+)([:\uff1a])(\S[^\n]*)")
+        for number in (line, line - 1):
+            begin = source.starts[number - 1] if number >= 1 else len(source.text)
+            if found := tight.match(source.text, begin):
+                what = "a colon and a blank stand between a key and its value"
+                fix = f"write {found[1]}: {found[3].strip()}"
+                return Fault("syntax", source, found.start(2), found.end(2), what, "", fix)
         what = "a key with a colon is wanted here"
         fix = "write `key: value`, and check the indentation"
         return Fault("syntax", source, at, at + 1, what, "", fix)

@@ -95,6 +95,15 @@ class Text:
         return True
 
 
+# What people write for words of the language that look nothing like them.
+_MEANT: Final = {
+    **dict.fromkeys([("mode", "on"), ("mode", "yes"), ("mode", "active")], "live"),
+    **dict.fromkeys([("mode", "test"), ("mode", "silent")], "shadow"),
+    **dict.fromkeys([("expect", "yes"), ("expect", "true")], "fires"),
+    **dict.fromkeys([("expect", "no"), ("expect", "false")], "quiet"),
+}
+
+
 class Reader:
     """One mapping of a file, read as `shape` says.
 
@@ -110,7 +119,8 @@ class Reader:
         self.asked: set[str] = set()
         self._missed: set[str] = set()
         if self.map is None:
-            findings.at("WR027", node, f"{called} is a mapping of keys to values, this is none")
+            what = f"{called} is a mapping of keys to values, this is none"
+            findings.at("WR027", node, what, f"its keys: {', '.join(language.order(shape))}")
 
     def get(self, key: str, *, wanted: bool | None = None) -> marks.Node | None:
         """Return the node under `key`, None when it is not there, which is reported once where the key is wanted."""
@@ -150,7 +160,8 @@ class Reader:
         if node.value in choices:
             return node.value
         what = f'{key} "{node.value}" is not one of {", ".join(choices)}'
-        self.findings.at("WR021", node, what, did_you_mean(node.value, choices))
+        meant = _MEANT.get((key, node.value.lower()), node.value)
+        self.findings.at("WR021", node, what, did_you_mean(meant, choices))
         return default
 
     def _of_kind(self, key: str, kind: str) -> language.Key:

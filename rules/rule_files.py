@@ -280,6 +280,12 @@ def _score(r: Reader, findings: Findings, scope: Scope, *, wanted: bool) -> Node
     node = r.scalar("score", wanted=wanted)
     if node is None:
         return Node("const", Type(NUMBER), value=0.0)
+    written = node.value.strip()
+    is_word = written in language.SEVERITIES and written not in scope.known()
+    if is_word or re.fullmatch(r"-?[0-9.]+\s*%", written):
+        what = f"a score is a number of points from -1000 to 1000, {written} is none"
+        findings.at("WR026", node, what, "write for instance score: 300")
+        return Node("const", Type(NUMBER), value=0.0)
     text = Text(node, findings)
     tree, problems = parse(node.value)
     checker = Checker(node.value, scope, text)

@@ -20,6 +20,7 @@ FORMATS: Final = ("round", "percent", "last4")
 _ROW: Final = re.compile(
     r"\s*@(?P<list>[A-Za-z0-9_]+)\.(?P<column>[^\s{}|]+)(?:\s+of\s+(?P<of>\S.*?))?\s*", re.DOTALL
 )
+_DOUBLED: Final = re.compile(r"\{\{\s*([a-z_][a-z0-9_.]*)\s*\}\}")
 _FITS: Final = {
     "round": frozenset({NUMBER, GEO, MONEY, DURATION}),
     "percent": frozenset({NUMBER}),
@@ -39,6 +40,10 @@ def read(
     at = 0
     while at < len(text):
         two = text[at : at + 2]
+        if doubled := _DOUBLED.match(text, at):
+            what = "two braces show a brace, not the value"
+            hint = f"write {{{doubled[1]}}}"
+            report("WR126", Span(at, doubled.end()), what, hint, severity="warn")
         if two in ("{{", "}}"):
             parts[-1] = f"{parts[-1]}{two[0]}"
             at += 2
@@ -49,7 +54,13 @@ def read(
                     "WR126", Span(at, at + 1), 'this "{" is never closed', "write {{ for a brace"
                 )
                 break
-            parts += [_hole(text, at + 1, end, scope, report, problems), ""]
+            node, form = _hole(text, at + 1, end, scope, report, problems)
+            parts += [(node, form), ""]
+            if text[end + 1 : end + 2] == "%" and (form == "percent" or node.op == "/"):
+                inner = text[at + 1 : end].partition("|")[0].strip()
+                what = "a share is shown as 0.53, with the format percent as 53%"
+                hint = f"write {{{inner}|percent}} without the sign"
+                report("WR126", Span(at, end + 2), what, hint, severity="warn")
             at = end + 1
         elif text[at] == "}":
             report("WR126", Span(at, at + 1), '"}" closes nothing', "write }} for a brace")

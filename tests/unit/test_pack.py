@@ -829,3 +829,26 @@ def test_a_type_that_an_open_schema_does_not_know_is_found_where_another_is_near
 def test_a_time_or_currency_of_everyday_speech_is_told_what_to_write(tmp_path, when, hint):
     loaded = load(tmp_path, {"r.yaml": rule(when=when)})
     assert [f.hint for f in loaded.findings] == [hint]
+
+
+@pytest.mark.parametrize(
+    ("key", "finding"),
+    [
+        ("score: 30%", ("WR026", "write for instance score: 300")),
+        ("score: high", ("WR026", "write for instance score: 300")),
+        ("mode: on", ("WR021", 'did you mean "live"?')),
+        ("mode: test", ("WR021", 'did you mean "shadow"?')),
+        ("dedup: 6h", ("WR027", "its keys: by, for")),
+        ("severity:high", ("WR001", "write severity: high")),
+        ("mode\uff1ashadow", ("WR001", "write mode: shadow")),
+        ('actions: [{alert: {queue: q, title: "{{amount}} paid"}}]', ("WR126", "write {amount}")),
+        ('actions: [{alert: {queue: q, title: "{amount / balance_before}% out"}}]', ("WR126", "write {amount / balance_before|percent} without the sign")),
+    ],
+)  # fmt: skip
+def test_a_key_of_a_rule_that_was_written_otherwise_is_told_what_to_write(tmp_path, key, finding):
+    text = examples.rule(f"when: amount > 500 EUR\n{key}\n")
+    if key[:4] in ("seve", "mode"):  # in place of the usual line
+        name = key.split(":")[0].split("\uff1a")[0]
+        text = examples.rule(f"when: amount > 500 EUR\n{name}: X\n").replace(f"{name}: X", key)
+    loaded = pack.load(write(tmp_path, {"e/pack.yaml": examples.HEAD, "e/r.yaml": text}), ANOTHER)
+    assert finding in [(f.code, f.hint) for f in loaded.findings]
