@@ -100,6 +100,13 @@ def _two(first: str, second: str) -> str:
     )
 
 
+# Tests of a rule as it is overridden: those of the rule are about what it was.
+_TESTED: Final = (
+    "add: {tests: [{name: either way, start: 2026-03-02T10:00:00Z, defaults: {type: payment, account: A1}, "
+    "events: [{at: +0m, amount: 1 EUR}, {at: +1m, amount: 900 EUR, expect: fires}]}]}"
+)
+
+
 def _on_core(text: str, version: str = "core", head: str = HEAD.replace("example", "core")) -> str:
     """A pack `example` with a file of `text` that extends a pack `core` with one rule."""
     return (
@@ -322,16 +329,18 @@ EXAMPLES: Final[Mapping[str, Example]] = {
         runs=False,
     ),
     "WR326": Example(
-        _on_core("overrides: [{rule: R-1, written_for: 2, set: {score: 200}}]\n"),
-        _on_core("overrides: [{rule: R-1, written_for: 1, set: {score: 200}}]\n"),
+        _on_core("overrides: [{rule: R-1, written_for: 2, set: {score: 200}, " + _TESTED + "}]\n"),
+        _on_core("overrides: [{rule: R-1, written_for: 1, set: {score: 200}, " + _TESTED + "}]\n"),
     ),
     "WR327": Example(
         _on_core(
             "overrides:\n"
             "  - {rule: R-1, written_for: 1, set: {score: 200}}\n"
-            "  - {rule: R-1, written_for: 1, set: {score: 300}}\n"
+            "  - {rule: R-1, written_for: 1, set: {score: 300}, " + _TESTED + "}\n"
         ),
-        _on_core("overrides:\n  - {rule: R-1, written_for: 1, set: {score: 300}}\n"),
+        _on_core(
+            "overrides:\n  - {rule: R-1, written_for: 1, set: {score: 300}, " + _TESTED + "}\n"
+        ),
     ),
     "WR328": Example(
         "retired: [{id: R-1, on: 2026-01-31, why: R-2 does it better}]\n",
