@@ -116,22 +116,24 @@ class Workshop:
         """The configuration as the store has it, after it was put there from its folder if need be."""
         folder = str(request.get("folder", ""))
         stored = self._root / config_store.FOLDER / config.removeprefix("sha256:")
-        if folder and self._disk.size(stored / "overrides.json") < 0:
-            overrides = request.get("overrides", {})
-            given = read_setup(
-                Path(folder),
-                feed=overrides.get("feed", ""),
-                lateness=overrides.get("lateness", ""),
-            )
-            if given.sha256 != config:
-                raise _has_changed(config, given.sha256, folder)
-            config_store.keep(self._disk, self._root, given.configuration)
+        overrides = request.get("overrides", {})
+        feed, lateness = str(overrides.get("feed", "")), str(overrides.get("lateness", ""))
+        is_new = bool(folder) and self._disk.size(stored / "overrides.json") < 0
+        if is_new:
+            given = configs.load(Path(folder), feed=feed, lateness=lateness)
+            if f"sha256:{given.sha256}" != config:
+                raise _has_changed(config, f"sha256:{given.sha256}", folder)
+            config_store.keep(self._disk, self._root, given)
         try:
             return self._stored(config)
         except StateError:
             if not folder:
                 raise
-            self._disk.remove(stored)  # saved anew while it was copied
+            self._disk.remove(
+                stored
+            )  # what is wrong in it stays out of the store; or it was saved anew while copied
+            if is_new:  # the author's own files say better what is wrong
+                read_setup(Path(folder), feed=feed, lateness=lateness)
             raise _has_changed(config, "", folder) from None
 
     def _stored(self, config: str) -> Setup:
