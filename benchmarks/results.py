@@ -218,6 +218,32 @@ SECTIONS = {
             ),
         },
     ),
+    "reload": Section(
+        "Rules that come in while transactions flow",
+        "Rule files are saved over and over into the folder that a running engine watches. Save is from the last byte "
+        "to the first decision under the new rules, published; accepted is from the end of the checks. Around the swap "
+        "are the transactions due from 0.3 s before it to 0.2 s after, calm those of the half second before the save; "
+        "feed, engine and the process that checks share two cores. Every transaction has one decision, under the rules "
+        "of its seq, and `weir audit verify` finds no difference.",
+        {
+            "rows": (
+                Column("reload", "reload"),
+                Column("save_s", "save to live, s", "{:.2f}"),
+                Column("accepted_ms", "accepted to live, ms", "{:.0f}"),
+                Column("longest_step_ms", "longest step, ms", "{:.1f}"),
+                Column("swap_ms", "swap, ms", "{:.1f}"),
+                Column("calm_p50_ms", "calm: p50, ms", "{:.1f}"),
+                Column("calm_p999_ms", "p99.9", "{:.1f}"),
+                Column("p50_ms", "around the swap: p50, ms", "{:.1f}"),
+                Column("p999_ms", "p99.9", "{:.1f}"),
+            ),
+            "limits": (
+                Column("what", "median of the reloads"),
+                Column("limit", "limit", "{:g}"),
+                Column("found", "found", "{:g}"),
+            ),
+        },
+    ),
     "windows": Section(
         "Windows",
         "Microseconds an event for all features of the row together, over the second half of the stream, when every "
@@ -615,6 +641,15 @@ def of_rules(result):
             ]
 
 
+def of_reload(result):
+    for k, row in enumerate(result["limits"]):
+        yield [
+            "" if k else result["workload"],
+            f"{row['what']}: **{row['found']:g}**",
+            f"limit: {row['limit']:g}",
+        ]
+
+
 def of_windows(result):
     rows = [row for row in result["rows"] if row["limit_us"] and row["late"]]
     for name in dict.fromkeys(row["features"] for row in rows):
@@ -704,6 +739,7 @@ HEADLINES = {
     "bank": of_bank,
     "laundering": of_laundering,
     "rules": of_rules,
+    "reload": of_reload,
     "windows": of_windows,
     "scale": of_scale,
     "models": of_models,

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from config.errors import InputError
-from engine.durable.holding import is_being_written
 from engine.clock import Clock, SystemClock
 from engine.durable.disk import Disk, RealDisk
+from engine.durable.holding import is_being_written
 from replay.audit import chain as chains
 from replay.audit.chain import Checked
 from replay.audit.derived import TORN, Derived, derive

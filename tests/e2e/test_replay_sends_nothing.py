@@ -78,12 +78,16 @@ def test_a_run_delivers_and_a_replay_of_the_same_records_and_sends_nothing(tmp_p
     assert restricting
     delivered = [told["command_id"] for told in bank.effective if told["verb"] == "restrict"]
     assert sorted(delivered) == sorted(restricting)
-    assert [told["command_id"] for told in commands(replayed) if told["verb"] == "restrict"] == restricting
+    assert [
+        told["command_id"] for told in commands(replayed) if told["verb"] == "restrict"
+    ] == restricting
 
 
 def test_no_module_of_replay_can_reach_what_carries_outcomes_out():
     """In a process of its own, so that nobody else has imported it."""
-    found = subprocess.run([sys.executable, "-c", ALL_OF_REPLAY], capture_output=True, text=True, check=True)
+    found = subprocess.run(
+        [sys.executable, "-c", ALL_OF_REPLAY], capture_output=True, text=True, check=True
+    )
     assert found.stdout.strip() == "[]"
 
 
@@ -91,9 +95,7 @@ def test_a_runner_over_a_recording_refuses_one(tmp_path, traffic):
     setup = read_setup(small_bank(tmp_path / "bank"))
     source = FileSource([traffic], setup.feed, setup.schema)
     assert not source.is_live
-    engine = open_engine(
-        RealDisk(), tmp_path / "out", source, setup, ManualClock(), threaded=False
-    )
+    engine = open_engine(RealDisk(), tmp_path / "out", source, setup, ManualClock(), threaded=False)
     engine.runner.outlets = object()
     try:
         with pytest.raises(AssertionError, match="a replay sends nothing"):

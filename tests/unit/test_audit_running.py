@@ -5,9 +5,9 @@ import shutil
 import numpy as np
 import pytest
 
-from engine.durable.holding import is_being_written, only_writer
 from engine.clock import ManualClock
 from engine.durable.disk import RealDisk
+from engine.durable.holding import is_being_written, only_writer
 from engine.durable.journal.frames import HEAD_BYTES
 from engine.durable.sealing import GRID
 from engine.ports import Messages

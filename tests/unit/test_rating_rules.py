@@ -54,4 +54,10 @@ def test_a_slip_is_told_from_the_rating(configure):  # noqa: F811
 
 def test_a_schema_cannot_bring_a_rating_of_its_own(configure):  # noqa: F811
     with pytest.raises(ConfigError, match="given by the engine"):
-        made(configure, schema=("  customer:\n    person:", "  customer:\n    rating: {type: number}\n    person:"))
+        made(
+            configure,
+            schema=(
+                "  customer:\n    person:",
+                "  customer:\n    rating: {type: number}\n    person:",
+            ),
+        )

@@ -15,7 +15,6 @@ from tests.deciding import (
     HOUR,
     PLACE,
     Bench,
-    action,
     alert,
     command,
     fires,

@@ -1,4 +1,4 @@
-"""What it costs to fill a new feature while transactions flow: `python -m benchmarks.bench_fill [--accounts 20000]`.
+"""What it costs to fill a new feature while transactions flow: `python -m benchmarks.fill_stall [--accounts 20000]`.
 
 A real `weir run --watch` process takes `--per-account` payments of each account as fast as it can, then `RATE` a second
 in an open loop. A pack is saved with three more window features and a rule that reads them: it goes live with the
@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--accounts", type=int, default=20_000)
     parser.add_argument("--per-account", type=int, default=5)
-    parser.add_argument("--folder", type=Path, default=Path("/tmp/bench_fill"), help="scratch")
+    parser.add_argument("--folder", type=Path, default=Path("/tmp/fill_stall"), help="scratch")
     arguments = parser.parse_args(argv)
     root: Path = arguments.folder
     shutil.rmtree(root, ignore_errors=True)
