@@ -51,9 +51,9 @@ def classes(root: Path) -> dict[str, list[Path]]:
 
 
 def test_the_folder_has_everything_that_can_be_tampered_with(whole):
-    """A hunt in a folder without snapshots or reports says little. Nobody gave commands here: two streams are empty."""
+    """A hunt in a folder without snapshots or reports says little. Nobody gave commands here: one stream is empty."""
     empty = [kind for kind, paths in classes(whole).items() if not paths]
-    assert empty == ["resolutions", "answers"]
+    assert empty == ["answers"]
     assert len(classes(whole)["journal"]) >= 3
     assert len(list((whole / "snapshots").iterdir())) == 2
 
