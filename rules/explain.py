@@ -26,6 +26,7 @@ from rules.texts import DictionaryLike, in_rollout, question, similarity
 from rules.titles import MISSING, shown_number
 from rules.tree import (
     BOOL,
+    COMPARE,
     DATE,
     DURATION,
     FLAG,
@@ -45,14 +46,6 @@ NO_RESULT: Final = "(no result)"  # every column is there: x / 0, log(-1), overf
 SEARCH_MAX: Final = 1e4  # times its own size a value is moved in search of a flip
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME_MAX: Final = 9.0e15
-_COMPARE: Final[Mapping[str, Callable[[object, object], bool]]] = {
-    "==": lambda x, y: x == y,
-    "!=": lambda x, y: x != y,
-    "<": lambda x, y: x < y,  # type: ignore[operator]
-    "<=": lambda x, y: x <= y,  # type: ignore[operator]
-    ">": lambda x, y: x > y,  # type: ignore[operator]
-    ">=": lambda x, y: x >= y,  # type: ignore[operator]
-}
 _INVERSE: Final = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 _MIRRORED: Final = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "==": "==", "!=": "!="}
 _WANTED: Final = {
@@ -308,8 +301,8 @@ class Evaluator:
     def _apply(self, node: Node, x: Sequence[Value]) -> Value:
         """An operation whose arguments are all there."""
         op = node.op
-        if op in _COMPARE:
-            return float(_COMPARE[op](x[0], x[1]))
+        if op in COMPARE:
+            return float(COMPARE[op](x[0], x[1]))
         if op == "between":
             return float(self._is_between(node, x))
         if op == "in":
@@ -452,7 +445,7 @@ class Evaluator:
         flip = clause.flip
         if flip is not None and flip.is_exact:
             return [flip]
-        if clause.node is None or clause.op not in (*_COMPARE, "between"):
+        if clause.node is None or clause.op not in (*COMPARE, "between"):
             return []
         found = []
         for operand in clause.operands:
@@ -503,7 +496,7 @@ class Evaluator:
         wanted = not truth  # an undecided test is to become true
         positive = wanted != negated  # of the test without its `not`
         op = node.op
-        if op in _COMPARE:
+        if op in COMPARE:
             return self._flip_comparison(node, op if positive else _INVERSE[op], because)
         if op == "column":  # a flag that stands alone
             return self._put(node, float(positive), "true" if positive else "false")

@@ -26,9 +26,10 @@ nothing is evaluated.
                                                that holds for x at the time of the event
 """
 
-from collections.abc import Iterator
+import operator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 BOOL: Final = "bool"
 NUMBER: Final = "number"
@@ -42,6 +43,14 @@ CATEGORY: Final = "category"
 ID: Final = "id"
 FLAG: Final = "flag"
 GEO: Final = "geo"
+COMPARE: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 CODED: Final = frozenset(
     {TEXT, CATEGORY, ID}
 )  # live in the code plane; all others are float64 columns

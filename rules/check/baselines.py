@@ -10,10 +10,10 @@ from rules.check.findings import Finding, at_node
 from rules.check.views import PackView, Text
 from rules.definitions import Aggregate, Feature
 from rules.features import Source
-from rules.tree import BOOL, Node, Span
+from rules.tree import BOOL, COMPARE, Node, Span
 
 BASELINES: Final = frozenset({"avg", "quantile", "stddev", "max"})
-_COMPARE: Final = frozenset({"==", "!=", "<", "<=", ">", ">=", "between"})
+_COMPARES: Final = frozenset({*COMPARE, "between"})
 _KINDS: Final = frozenset({"type", "amount", "currency", "direction", "status"})
 _PAYMENTS: Final = re.compile(
     r"(payment|transfer|transaction|purchase|withdrawal|deposit|authori[sz]ation|txn|auth)s?"
@@ -24,7 +24,7 @@ def check(view: PackView) -> Iterator[Finding]:
     for text in view.texts:
         if text.what != "macro":
             for node in text.tree.walk():
-                if node.op in _COMPARE:
+                if node.op in _COMPARES:
                     yield from _contaminated(text, _spelled(node, view), view)
     yield from _mixed(view)
 

@@ -25,7 +25,7 @@ from typing import Final, Literal, TypeAlias
 from rules.check.domains import Numbers, Values, Words, between, compared, point, points
 from rules.check.facts import FALSE, MISSING, TRUE, Facts, Formula, Pair, Search, TooLargeError
 from rules.definitions import Feature, TableDefinition
-from rules.tree import BOOL, TIME_OF_DAY, Node
+from rules.tree import BOOL, COMPARE, TIME_OF_DAY, Node
 from rules.types import UNKNOWN, SchemaLike
 
 Relation: TypeAlias = Literal["same", "wider", "narrower", "other", "unknown"]
@@ -44,14 +44,6 @@ _RELATIONS: Final = {
     "<=": frozenset("<="),
     ">": frozenset(">"),
     ">=": frozenset(">="),
-}
-_COMPARE: Final[dict[str, Callable[[float | str, float | str], bool]]] = {
-    "==": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
 }
 _ARITHMETIC: Final[dict[str, Callable[[float, float], float]]] = {
     "+": operator.add,
@@ -301,7 +293,7 @@ class Logic(Search):
         self, op: str, args: tuple[Node, ...], value: object, node: Node
     ) -> tuple[Formula, Formula]:
         """When it is definitely true, and when definitely false."""
-        if op in _COMPARE:
+        if op in COMPARE:
             return self._compared(op, *args), self._compared(_NOT[op], *args)
         if op == "between":
             return self._between(args, node)
@@ -327,7 +319,7 @@ class Logic(Search):
             x, y = a.value, b.value
             assert isinstance(x, float | bool | str), x
             assert isinstance(y, float | bool | str), y
-            return TRUE if _COMPARE[op](x, y) else FALSE
+            return TRUE if COMPARE[op](x, y) else FALSE
         if a.op == "const":
             return self._compared(_FLIPPED[op], b, a)
         if b.op == "const":
@@ -351,7 +343,7 @@ class Logic(Search):
             return self.form(expression, "true" if (b.value == 1.0) == (op == "==") else "false")
         if a.type.kind == BOOL:  # a condition counts as 1 or 0 beside a number
             ways: list[tuple[float, Mode]] = [(1.0, "true"), (0.0, "false")]
-            return _any(self.form(a, mode) for x, mode in ways if _COMPARE[op](x, b.value))
+            return _any(self.form(a, mode) for x, mode in ways if COMPARE[op](x, b.value))
         return Formula("is", (), a, compared(op, float(b.value)))
 
     def _between(self, args: tuple[Node, ...], node: Node) -> tuple[Formula, Formula]:

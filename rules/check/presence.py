@@ -3,23 +3,13 @@
 A key that can be missing while a rule fires would throw all those matches into one, or none (WR310).
 """
 
-import operator
-from collections.abc import Callable, Collection, Mapping
-from typing import Final
+from collections.abc import Collection, Mapping
 
 from rules.definitions import Feature
-from rules.tree import Node
+from rules.tree import COMPARE, Node
 from rules.types import SchemaLike
 
 Names = frozenset[str]
-_COMPARE: Final[dict[str, Callable[[float, float], bool]]] = {
-    "==": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
 _NONE: Names = frozenset()
 
 
@@ -45,7 +35,7 @@ class Presence:
             )
         if op == "if":
             return self.if_known(args[0]) | _common([self.if_true(a) for a in args[1:]])
-        if op in _COMPARE:
+        if op in COMPARE:
             return self.if_known(node) | self._defaults(node)
         return _NONE if op in ("missing", "??", "const") else self.if_known(node)
 
@@ -59,7 +49,7 @@ class Presence:
             a, b = side.args[1].value, other.value
             if isinstance(a, float) and isinstance(b, float):
                 pair = (b, a) if flip else (a, b)
-                if not _COMPARE[node.op](*pair):
+                if not COMPARE[node.op](*pair):
                     found |= self.if_known(side.args[0])
         return found
 
