@@ -222,12 +222,7 @@ class _Alarm:
 def main() -> int:
     """Deliver until the engine has gone."""
     ear = Ear()
-    requests: list[dict[str, Any]] = []
-    while not requests:
-        requests = ear.listen(60.0)
-    begin = requests.pop(0)
-    if "settings" not in begin:  # meant for the one before, which has just died
-        return 2
+    begin, requests = ear.begin()
     settings = msgspec.convert(begin["settings"], SinkSettings)
     root = Path(begin["root"])
     clock = SystemClock()

@@ -242,12 +242,7 @@ class _Alarm:
 def main() -> int:
     """Follow until the engine has gone."""
     ear = Ear()
-    requests: list[dict[str, Any]] = []
-    while not requests:
-        requests = ear.listen(60.0)
-    begin = requests.pop(0)
-    if "settings" not in begin:  # meant for the one before, which has just died
-        return 2
+    begin, requests = ear.begin()
     root, clock = Path(begin["root"]), SystemClock()
     try:
         settings = msgspec.convert(begin["settings"], RedisSettings)

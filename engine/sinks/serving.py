@@ -9,6 +9,7 @@ import json
 import os
 import select
 import signal
+import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,6 +41,18 @@ class Ear:
         """End a `listen` that waits; may be called from any thread."""
         with contextlib.suppress(BlockingIOError):  # it will wake anyway
             os.write(self._wake_w, b"x")
+
+    def begin(self) -> tuple[Told, list[Told]]:
+        """What the process is to do, once it is told, and what was asked right after; ends one told too late.
+
+        A first request without `settings` was meant for the process before, which has just died.
+        """
+        requests: list[Told] = []
+        while not requests:
+            requests = self.listen(60.0)
+        if "settings" not in requests[0]:
+            sys.exit(2)
+        return requests[0], requests[1:]
 
     def listen(self, wait_s: float) -> list[Told]:
         """Requests that have arrived, after at most `wait_s`; ends the process when the engine has gone."""
