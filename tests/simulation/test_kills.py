@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from config.settings import BANK
-from engine.durable.output import STREAMS, stream_path
+from engine.durable.output import STREAMS, OutputFolder, stream_path
 from replay.audit import verify
 from replay.generate import generate
 
@@ -60,7 +60,8 @@ def command(verb, traffic, bank, out):
     weir = [sys.executable, "-m", "engine.cli"]
     if verb == "run":
         return [*weir, "run", "--input", str(traffic), "--config", str(bank), "--out", str(out)]
-    resume = ["--resume"] if (out / "decisions.ndjson").exists() else []
+    # as the engine itself judges it: a kill may come between its first file and decisions.ndjson
+    resume = ["--resume"] if OutputFolder(out).is_used() else []
     return [*weir, "replay", str(traffic), "--config", str(bank), "--out", str(out), *resume]
 
 
