@@ -6,8 +6,16 @@ from typing import Final
 import numpy as np
 
 from models.kernels import trees as kernels
-from models.protocol import F8, I1, LEARN, PEEK, SCORE, Given, State
+from models.protocol import F8, I1, LEARN, PEEK, SCORE, Given, Parameter, State
 from models.state import copied, put_back
+
+PARAMETERS: Final = {
+    "trees": Parameter(1, 1_000, "time and memory grow with it, noise shrinks", is_whole=True),
+    "depth": Parameter(1, 15, "memory doubles with each level", is_whole=True),
+    "window": Parameter(2, 1_000_000, "rows that a row is compared with", is_whole=True),
+    "reach": Parameter(0.5, 1_000.0, "deviations from the mean that the trees can tell apart"),
+    "memory_rows": Parameter(100, 1e12, "rows that mean and deviation look back", is_whole=True),
+}
 
 
 class HalfSpaceTrees:

@@ -6,8 +6,21 @@ import numpy as np
 
 from models.kernels import linear as kernels
 from models.kernels.exp_log import log
-from models.protocol import F8, I1, LEARN, PEEK, Given, State
+from models.protocol import F8, I1, LEARN, PEEK, Given, Parameter, State
 from models.state import copied, put_back
+
+PARAMETERS: Final = {
+    "reach": Parameter(1.0, 1_000.0, "deviations beyond which an input counts as if it lay there"),
+    "stiffness": Parameter(0.01, 1.0, "1 trusts every label forever, less follows change faster"),
+    "doubt": Parameter(1e-4, 100.0, "variance of a weight before the first label"),
+    "forget_labels": Parameter(
+        10_000, 1e12, "labels after which evidence has faded", is_whole=True
+    ),
+    "memory_labels": Parameter(
+        100, 1e12, "labels that mean and deviation look back", is_whole=True
+    ),
+    "prior": Parameter(1e-6, 0.5, "share of frauds before the first label"),
+}
 
 
 class Logistic:

@@ -1,6 +1,7 @@
 """What every model offers, and the words for what may happen to a row. What each must obey stands in models/laws.py."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias
 
 import numpy as np
@@ -15,6 +16,16 @@ SKIP: Final = 0  # the row does not exist for the model; nothing is written for 
 SCORE: Final = 1  # score; an unsupervised model then learns the row
 LEARN: Final = 2  # score, then learn the row's label; an unsupervised model only scores
 PEEK: Final = 3  # score, learn nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A number that an analyst may set: bounds that belong to it, and what the bounds and the number are about."""
+
+    low: float
+    high: float
+    about: str
+    is_whole: bool = False
 
 
 class Model(Protocol):

@@ -1,53 +1,31 @@
 """The kinds of model that a configuration may name, their parameters, and how to build one."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from config.errors import ConfigError
+from models import half_space_trees, logistic
 from models.calibration import Calibrator
 from models.half_space_trees import HalfSpaceTrees
 from models.logistic import Logistic
-from models.protocol import Model
+from models.protocol import Model, Parameter
 
 
 @dataclass(frozen=True, slots=True)
-class Parameter:
-    """A number that an analyst may set: bounds that belong to it, and what the bounds and the number are about."""
+class Kind:
+    """How to build a model that a configuration names: `make(n_inputs, **params)`, and `seed` where it draws."""
 
-    low: float
-    high: float
-    about: str
-    is_whole: bool = False
+    make: Callable[..., Model]
+    parameters: Mapping[str, Parameter]
+    draws: bool = False  # takes a seed
 
 
-KINDS: dict[str, dict[str, Parameter]] = {
-    "half_space_trees": {
-        "trees": Parameter(1, 1_000, "time and memory grow with it, noise shrinks", is_whole=True),
-        "depth": Parameter(1, 15, "memory doubles with each level", is_whole=True),
-        "window": Parameter(2, 1_000_000, "rows that a row is compared with", is_whole=True),
-        "reach": Parameter(0.5, 1_000.0, "deviations from the mean that the trees can tell apart"),
-        "memory_rows": Parameter(
-            100, 1e12, "rows that mean and deviation look back", is_whole=True
-        ),
-    },
-    "logistic": {
-        "reach": Parameter(
-            1.0, 1_000.0, "deviations beyond which an input counts as if it lay there"
-        ),
-        "stiffness": Parameter(
-            0.01, 1.0, "1 trusts every label forever, less follows change faster"
-        ),
-        "doubt": Parameter(1e-4, 100.0, "variance of a weight before the first label"),
-        "forget_labels": Parameter(
-            10_000, 1e12, "labels after which evidence has faded", is_whole=True
-        ),
-        "memory_labels": Parameter(
-            100, 1e12, "labels that mean and deviation look back", is_whole=True
-        ),
-        "prior": Parameter(1e-6, 0.5, "share of frauds before the first label"),
-    },
+# A new kind is a module of its own and a line here; tests/contract/test_models.py then holds it to every law.
+KINDS: dict[str, Kind] = {
+    "half_space_trees": Kind(HalfSpaceTrees, half_space_trees.PARAMETERS, draws=True),
+    "logistic": Kind(Logistic, logistic.PARAMETERS),
 }
 FEATURES_MAX = 512  # the logistic model's covariance then takes 8 MB and a label about 1 ms
 
@@ -74,9 +52,8 @@ def build(
         raise ConfigError(f"input `{twice[0]}` is named twice", where, fix="name each input once")
     for name, value in params.items():
         _check(kind, name, value, where)
-    if kind == "half_space_trees":
-        return HalfSpaceTrees(len(names), seed=seed, **params)
-    return Logistic(len(names), **params)
+    known = KINDS[kind]
+    return known.make(len(names), **({"seed": seed} if known.draws else {}), **params)
 
 
 def calibrator(model: Model, params: Mapping[str, Any] | None = None) -> Calibrator:
@@ -85,10 +62,10 @@ def calibrator(model: Model, params: Mapping[str, Any] | None = None) -> Calibra
 
 
 def _check(kind: str, name: str, value: Any, where: str) -> None:
-    parameter = KINDS[kind].get(name)
+    parameter = KINDS[kind].parameters.get(name)
     if parameter is None:
         raise ConfigError(
-            f"`{kind}` has no parameter `{name}`", where, fix=_suggest(name, KINDS[kind])
+            f"`{kind}` has no parameter `{name}`", where, fix=_suggest(name, KINDS[kind].parameters)
         )
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or (parameter.is_whole and value != int(value)):

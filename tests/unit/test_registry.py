@@ -44,8 +44,8 @@ def test_inputs_are_checked():
 
 
 def test_every_parameter_is_taken_at_both_bounds_of_its_default():
-    for kind, parameters in registry.KINDS.items():
+    for kind, known in registry.KINDS.items():
         registry.build(kind, ["a", "b"], {}, 1)
-        for name, parameter in parameters.items():
+        for name, parameter in known.parameters.items():
             low = int(parameter.low) if parameter.is_whole else parameter.low
             registry.build(kind, ["a", "b"], {name: low}, 1)
