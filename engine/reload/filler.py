@@ -24,6 +24,7 @@ from engine.proposals import ENGINE
 from engine.reload import filling
 from engine.reload.board import Board
 from engine.reload.process import Beside
+from engine.sharing import new_file, taken
 from engine.state import Arrays
 
 TEXTS_SENT: Final = 2_048  # between two batches
@@ -80,11 +81,11 @@ class FillingProcess(Beside):
     """The process, and the file that its answers stand in."""
 
     def __init__(self, root: Path) -> None:
-        self._file = filling.new_file()
+        self._file = new_file()
         super().__init__(["-m", "engine.reload.filling", str(root), str(self._file)], (self._file,))
 
     def arrays(self, told: Told) -> Arrays:
-        return filling.taken(self._file, told)
+        return taken(self._file, told)
 
     def stop(self) -> None:
         super().stop()
