@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import numpy as np
 from numpy.typing import NDArray
 
 from config.errors import WeirError
