@@ -4,7 +4,8 @@ Roles belong to the configuration, so they are judged in the deterministic core 
 not: a key names an environment variable or a file, and signatures are checked at the door (engine/signing.py).
 
     act                     roles                                   who
-    acknowledge, reject     core_banking                            or the input stream, which is core banking's own
+    acknowledge, reject,    core_banking                            or the input stream, which is core banking's own
+    withheld
     challenge_passed,       core_banking
     challenge_failed
     suppress, assign,       analyst, supervisor
@@ -52,6 +53,7 @@ _CORE: Final = frozenset({"core_banking"})
 MAY: Final[Mapping[str, frozenset[str]]] = {
     "acknowledge": _CORE,
     "reject": _CORE,
+    "withheld": _CORE,
     "challenge_passed": _CORE,
     "challenge_failed": _CORE,
     "suppress": _CASE,

@@ -193,7 +193,7 @@ def operational_alert(
                 "severity": "high",
                 "queue": "operations",
                 "title": title,
-                "core_time": rfc3339(now_us),
+                "core_time": rfc3339(now_us) if now_us >= 0 else None,
                 **about,
             }
         )

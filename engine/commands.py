@@ -1,6 +1,7 @@
 """Commands that people and the core banking system give the engine, and the answers they get.
 
     acknowledge, reject    core banking has carried out, or refuses, a command about a restriction
+    withheld               a command was not sent, because the mode had become observe
     challenge_passed,
     challenge_failed       what became of a challenge
     resolve                close an alert, or approve or decline a held transaction
@@ -8,9 +9,9 @@
     restrict               a person's restriction, outside the caps; with `order`, that of an authority
     assign, close          a case: give it to somebody, end it with a verdict
     suppress               withhold a rule for one entity until a date
-    rule_off, rule_on      an emergency: withhold a rule altogether, for a day at most; and undo that
+    rule_off, rule_on,     an emergency: a rule does nothing for a day at most; nothing more is sent to core banking;
+    mode                   see engine/switching.py
     list_add, list_remove  put a value into a list until a time, and end that; see engine/lists.py
-    mode                   observe: nothing more is sent to core banking; and back to enforce
 
 Every command is answered. What cannot be done is answered with the reason, never with an exception: the command is a
 record of the stream like any other. Who may do what stands in config/people.py; what a signature has proved was found
@@ -27,7 +28,7 @@ from config.durations import duration_us
 from config.errors import ConfigError, InputError
 from config.money import minor_units
 from config.people import People
-from config.reasons import COMMAND_REJECTED, MODE_SWITCHED, RELEASE_REJECTED, RULE_SWITCHED
+from config.reasons import COMMAND_REJECTED, RELEASE_REJECTED
 from config.settings import instant_us
 from engine import forms
 from engine.agenda import Agenda
@@ -42,14 +43,13 @@ from engine.ratings import Ratings
 from engine.releasing import Appealed, DryRun, Releases
 from engine.releasing import demand_text as _demand
 from engine.restrictions import IN_FORCE, REJECTED, RELEASED, WITH_AMOUNT, Registry, Restriction
+from engine.switching import Switches
 from rules.check.suggest import did_you_mean
 
 Answer: TypeAlias = dict[str, object]
 
 COMMANDS: Final = forms.COMMANDS
 DAY_US: Final = 86_400_000_000
-RULE_OFF_MAX_US: Final = DAY_US
-ENFORCE_WITHIN_US: Final = DAY_US  # the second person has to agree within that
 NONCE_KEPT_US: Final = DAY_US
 STREAM: Final = "stream"  # what the core writes into `door` of an order that came with the input
 
@@ -59,6 +59,7 @@ class DeskState(msgspec.Struct, kw_only=True):
 
     is_observing: bool = False  # by order of somebody, whatever the settings say
     enforce_asked: tuple[str, int] | None = None  # by whom, core time
+    withheld_before: int = 0  # seq, see Registry
     nonces: list[tuple[str, int]] = []  # with the core time of their use
     dry_runs: list[DryRun] = []
     appeals: list[Appealed] = []
@@ -102,13 +103,12 @@ class Desk:
         self._domains = domains
         self._rules = rules
         self._digits = digits
-        self._effect = effect
         self._proposals = proposals
         self._lists = lists
         self._ratings = ratings
-        self._enforce_asked: tuple[str, int] | None = None
         self._nonces: dict[str, int] = {}
         self.releases = Releases(registry, agenda, people)
+        self.switches = Switches(registry, book, people, effect)
         self.touched: list[Restriction] = []
         self.switched: list[str] = []
 
@@ -201,12 +201,10 @@ class Desk:
             if case.field == "customer":
                 self._ratings.closed(case.entity, command.verdict, now_us)
             return answer
-        if isinstance(command, forms.RuleOff):
-            return self._rule_off(command, seq, now_us, out)
-        if isinstance(command, forms.RuleOn):
-            return self._rule_on(command, seq, now_us, out)
         if isinstance(command, forms.Mode):
-            return self._mode(command, seq, now_us, out)
+            return self.switches.mode(command, seq, now_us, out)
+        if isinstance(command, forms.RuleOff | forms.RuleOn):
+            return self._switch_rule(command, seq, now_us, out)
         if isinstance(command, forms.ListAdd):
             return self._add_to_list(command, seq, now_us)
         if isinstance(command, forms.ListRemove):
@@ -249,11 +247,19 @@ class Desk:
 
     def _of_core_banking(
         self,
-        command: forms.Acknowledge | forms.Reject | forms.ChallengePassed | forms.ChallengeFailed,
+        command: (
+            forms.Acknowledge
+            | forms.Reject
+            | forms.Withheld
+            | forms.ChallengePassed
+            | forms.ChallengeFailed
+        ),
         seq: int,
         now_us: int,
         out: Streams,
     ) -> Answer:
+        if isinstance(command, forms.Withheld):
+            return self._note_withheld(command, seq, now_us, out)
         if isinstance(command, (forms.ChallengePassed, forms.ChallengeFailed)):
             outcome = APPROVED if isinstance(command, forms.ChallengePassed) else DECLINED
             held = self._held.find(command.account, command.transaction_id)
@@ -281,6 +287,28 @@ class Desk:
             about={"restriction_id": restriction.id},
         )
         return _state(restriction)
+
+    def _note_withheld(
+        self, command: forms.Withheld, seq: int, now_us: int, out: Streams
+    ) -> Answer:
+        """Put on record what never reached core banking; what it was about is settled by the switch itself."""
+        _demand(command.command_id, "command_id", "a command was withheld, and it has an id")
+        about = self._registry.find("", command.command_id)
+        out.resolutions.append(
+            line(
+                {
+                    "seq": seq,
+                    "kind": "command",
+                    "command_id": command.command_id,
+                    "restriction_id": about.id if about is not None else None,
+                    "outcome": "withheld",
+                    "by": command.by or None,
+                    "reason": command.reason,
+                    "core_time": _time(now_us),
+                }
+            )
+        )
+        return {"command_id": command.command_id, "state": "withheld"}
 
     # Restrictions
 
@@ -433,101 +461,27 @@ class Desk:
         self.switched.append(command.rule)
         return {"suppression_id": suppression.id, "state": "in force"}
 
-    # Switches
-
-    def _rule_off(self, command: forms.RuleOff, seq: int, now_us: int, out: Streams) -> Answer:
-        """Withhold a rule from every row, at once and for a day at most."""
-        self._people.demand(command.by, "rule_off")
-        self._demand_rule(command.rule)
-        _demand_clock(now_us)
-        for_us = duration_us(command.for_) if command.for_ else RULE_OFF_MAX_US
-        if not 0 < for_us <= RULE_OFF_MAX_US:
-            raise InputError(
-                f"a rule is off for at most 24h, was {command.for_}",
-                why="an emergency is over, or becomes a change of the pack",
-                fix="write 24h or less, and set mode: off in the pack",
-            )
-        suppression = Suppression(
-            id=short_id("s-", command.rule, "off", seq),
-            rule=command.rule,
-            field="",
-            entity="",
-            until_us=now_us + for_us,
-            author=command.by,
-            reason=command.reason,
-        )
-        self._book.suppress(suppression)
+    def _switch_rule(
+        self, command: forms.RuleOff | forms.RuleOn, seq: int, now_us: int, out: Streams
+    ) -> Answer:
+        self._people.demand(command.by, command.name)
+        if isinstance(command, forms.RuleOn):
+            answer = self.switches.rule_on(command, seq, now_us, out)
+        else:
+            self._demand_rule(command.rule)
+            _demand_clock(now_us)
+            answer = self.switches.rule_off(command, seq, now_us, out)
         self.switched.append(command.rule)
-        until = rfc3339(suppression.until_us)
-        what = f"{command.by} switched {command.rule} off until {until}: {command.reason}"
-        _tell_rule(out, suppression, what, seq, now_us)
-        return {"suppression_id": suppression.id, "rule": command.rule, "until": until}
-
-    def _rule_on(self, command: forms.RuleOn, seq: int, now_us: int, out: Streams) -> Answer:
-        self._people.demand(command.by, "rule_on")
-        off = self._book.switched_off(command.rule)
-        if not off:
-            raise InputError(
-                f"the rule `{command.rule}` is not switched off",
-                why="it never was in an emergency, or its time is over",
-                fix="nothing needs to be done; a pack can hold `mode: off` too",
-            )
-        for suppression in off:
-            self._book.lift(suppression)
-            what = f"{command.by} switched {command.rule} on again: {command.reason}"
-            _tell_rule(out, suppression, what, seq, now_us)
-        self.switched.append(command.rule)
-        return {"rule": command.rule, "lifted": [suppression.id for suppression in off]}
-
-    def end_of(self, suppression: Suppression, seq: int, now_us: int, out: Streams) -> bool:
-        """The time of a suppression is over; whether people hear of it: a rule is on again."""
-        if suppression.field:
-            return False
-        what = f"{suppression.rule} is on again: the time for which {suppression.author} switched it off is over"
-        _tell_rule(out, suppression, what, seq, now_us)
-        return True
-
-    def _mode(self, command: forms.Mode, seq: int, now_us: int, out: Streams) -> Answer:
-        """One person stops what is sent to core banking, at once; two people let it go on."""
-        self._people.demand(command.by, command.effect)
-        if command.effect == "observe":
-            self._enforce_asked = None
-            if self._registry.effect == "observe":
-                return {"effect": "observe"}
-            self._registry.effect = "observe"
-            self._tell_mode(out, f"{command.by}: observe: {command.reason}", seq, now_us)
-            return {"effect": "observe"}
-        if self._effect == "observe":
-            raise InputError(
-                "the settings say `effect: observe`",
-                why="an order never does more than the configuration allows",
-                fix="activate a configuration with effect: enforce",
-            )
-        if self._registry.effect == "enforce":
-            return {"effect": "enforce"}
-        asked = self._enforce_asked
-        if asked is None or asked[1] + ENFORCE_WITHIN_US < now_us or asked[0] == command.by:
-            self._enforce_asked = (command.by, now_us)
-            return {"effect": "observe", "awaiting": "a second person"}
-        self._enforce_asked = None
-        self._registry.effect = "enforce"
-        what = f"{asked[0]} and {command.by}: enforce: {command.reason}"
-        self._tell_mode(out, what, seq, now_us)
-        return {"effect": "enforce"}
-
-    def _tell_mode(self, out: Streams, what: str, seq: int, now_us: int) -> None:
-        about = {"effect": self._registry.effect}
-        operational_alert(
-            out, MODE_SWITCHED, f"Mode switched by {what}", seq=seq, now_us=now_us, about=about
-        )
+        return answer
 
     # State
 
     def save(self) -> DeskState:
         dry_runs, appeals = self.releases.save()
         return DeskState(
-            is_observing=self._registry.effect != self._effect,
-            enforce_asked=self._enforce_asked,
+            is_observing=self.switches.is_observing,
+            enforce_asked=self.switches.asked,
+            withheld_before=self._registry.withheld_before,
             nonces=sorted(self._nonces.items()),
             dry_runs=dry_runs,
             appeals=appeals,
@@ -535,9 +489,9 @@ class Desk:
 
     def restore(self, state: DeskState) -> None:
         """Take over what `save` gave."""
-        if state.is_observing:
-            self._registry.effect = "observe"
-        self._enforce_asked = state.enforce_asked
+        self.switches.restore(
+            state.enforce_asked, state.withheld_before, is_observing=state.is_observing
+        )
         self._nonces = dict(state.nonces)
         self.releases.restore(state.dry_runs, state.appeals)
 
@@ -577,11 +531,6 @@ class Desk:
                 fix=f"use one of {', '.join(known)}",
             )
         return field, text
-
-
-def _tell_rule(out: Streams, suppression: Suppression, what: str, seq: int, now_us: int) -> None:
-    about = {"rule": suppression.rule, "suppression_id": suppression.id}
-    operational_alert(out, RULE_SWITCHED, what, seq=seq, now_us=now_us, about=about)
 
 
 def _demand_in_force(restriction: Restriction) -> None:

@@ -66,7 +66,7 @@ I8: TypeAlias = NDArray[np.int64]
 Answer: TypeAlias = dict[str, object]
 Lap: TypeAlias = Callable[[str], None]
 
-FORMAT = 5  # of saved state; raised when its meaning changes
+FORMAT = 6  # of saved state; raised when its meaning changes
 AS_TRANSACTION, AS_ACTIVITY, AS_LABEL = 1, 2, 3  # to the domain of a feature; 0 is nothing
 FORGET_EVERY = 1 << 14  # records between two looks at what can be forgotten
 

@@ -73,7 +73,7 @@ from engine.patterns import Pattern, Patterns, write_block
 from engine.proposals import Proposals
 from engine.ratings import Kept, Ratings
 from engine.reports import ReportBook, Reported
-from engine.restrictions import DictionaryLike, Registry, Restriction
+from engine.restrictions import ALL, DictionaryLike, Registry, Restriction
 from engine.verdict import (
     FIRES,
     NO_DECISION,
@@ -189,6 +189,8 @@ class Decider:
         decision = np.full(n, -1, np.int8)
         work = Work(inputs, n, Streams(), decision, {}, [], set(), {}, {}, [], {})
         self._breakers.see(inputs.core_us, inputs.kind == TRANSACTION)
+        if n and self._desk.switches.follow(int(inputs.seq[0]), int(inputs.core_us[0]), work.out):
+            work.count("alerts", "operational")
         assert inputs.judgement.truth.shape == (len(self._plans), n)
         self._patterns.begin(inputs.config, inputs.warming)
         patterns = self._survey(work)
@@ -284,6 +286,11 @@ class Decider:
     def effect(self) -> str:
         """Whether new commands are to be sent: observe or enforce."""
         return self._registry.effect
+
+    @property
+    def withheld_before(self) -> int:
+        """Commands with a smaller seq must not leave any more, but those that lift something."""
+        return ALL if self.effect == "observe" else self._registry.withheld_before
 
     def load(
         self,
@@ -527,7 +534,7 @@ class Decider:
                 suppression = self._book.due(due_us, kind, id_)
                 if suppression is not None:
                     self._look_again_at(work, row - 1, suppression.rule)
-                    if self._desk.end_of(suppression, seq, now_us, work.out):
+                    if self._desk.switches.end_of(suppression, seq, now_us, work.out):
                         work.count("alerts", "operational")
 
     def _alarm(

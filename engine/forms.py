@@ -33,6 +33,10 @@ class Reject(Meant, tag="reject"):
     pass
 
 
+class Withheld(Meant, tag="withheld"):
+    """A command was not sent, because the mode had become observe by then."""
+
+
 class Release(Meant, tag="release"):
     order: str = ""  # number of the authority's order that lifts one
     legal_basis: str = ""
@@ -147,6 +151,7 @@ class ListRemove(Form, tag="list_remove"):
 Command: TypeAlias = (
     Acknowledge
     | Reject
+    | Withheld
     | Release
     | Countersign
     | Appeal
@@ -167,4 +172,4 @@ Command: TypeAlias = (
 )
 FORMS: Final[tuple[type[Form], ...]] = Command.__args__
 COMMANDS: Final = frozenset(str(form.__struct_config__.tag) for form in FORMS)
-OF_CORE_BANKING: Final = (Acknowledge, Reject, ChallengePassed, ChallengeFailed)
+OF_CORE_BANKING: Final = (Acknowledge, Reject, Withheld, ChallengePassed, ChallengeFailed)

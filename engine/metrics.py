@@ -405,6 +405,12 @@ CATALOGUE: Final[tuple[Definition, ...]] = (
         "Commands that core banking refused to carry out.",
     ),
     Definition(
+        "weir_outbox_withheld_total",
+        COUNTER,
+        "commands",
+        "Commands that did not leave because the mode was observe by then, since the process was started.",
+    ),
+    Definition(
         "weir_outbox_restarts_total",
         COUNTER,
         "restarts",
@@ -726,6 +732,7 @@ class Metrics:
             ("weir_outbox_delivered_total", "sink", "delivered"),
             ("weir_outbox_failures_total", "sink", "failed"),
             ("weir_outbox_rejected_total", "sink", "rejected"),
+            ("weir_outbox_withheld_total", "sink", "withheld"),
             ("weir_outbox_restarts_total", "sink", "restarts"),
             ("weir_registry_backlog", "registry", "waiting"),
             ("weir_registry_unread_bytes", "registry", "unread_bytes"),

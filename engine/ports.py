@@ -83,6 +83,10 @@ class Outlets(Protocol):
         """Look after what carries."""
         ...
 
+    def withhold(self, before_seq: int) -> None:
+        """Let no command with a smaller seq leave any more, but those that lift something; asked before each step."""
+        ...
+
     def take(self, n_max: int) -> list[tuple[str, bytes]]:
         """Answers that have come, as commands: position and line of up to `n_max`."""
         ...

@@ -3,13 +3,18 @@
     proposed -> sent -> active (acknowledged) | timed_out (acknowledged late: active) -> expired | released
                      -> rejected                         any time, by core banking
     proposed -> observed                                 -> expired | released
+    sent | timed_out -> observed                         withdrawn: the mode became observe before anybody confirmed it
 
 One restriction has one id and touches no other. It is in force for our own decisions from the next seq on, acknowledged
 or not, until it is rejected, expires or is released. Core banking lifts it by itself at `expires_at`; we only put on
 record that it ended. Under effect `observe` its commands are recorded and never sent: it is `observed` until it ends.
 The effect is that of the moment it was imposed: what was sent is also released for real, whatever the mode is by then.
 
-A release is a command like the imposition, and has to be acknowledged:
+When the mode becomes observe, what core banking has confirmed stands until it ends. What it has not is withdrawn: the
+outbox sends it no more (`withheld_before`), a release is put out for what may have arrived, and for us it goes on as
+observed. Back to enforce sends none of it; the next match of its rule is a new restriction.
+
+A release or withdrawal is a command like the imposition, and has to be acknowledged:
 
     sent -> acknowledged | timed_out (an alarm, again and again) | rejected (an alarm, again and again)
 
@@ -60,6 +65,8 @@ ACKNOWLEDGED: Final = "acknowledged"  # of a release
 STUCK: Final = frozenset(
     {SENT, TIMED_OUT, REJECTED}
 )  # a release that core banking has not carried out
+UNCONFIRMED: Final = frozenset({SENT, TIMED_OUT})
+ALL: Final = 2**63 - 1  # more than any seq
 BLOCKING: Final = frozenset({"no_debit", "no_credit", "full_freeze"})
 WITH_AMOUNT: Final = frozenset({"limit", "amount_hold"})
 
@@ -91,7 +98,7 @@ class Restriction(msgspec.Struct, kw_only=True):
     channels: tuple[str, ...] = ()  # none: all channels
     amount_minor: int = 0
     state: str = PROPOSED
-    effect: str = "observe"  # when it was imposed
+    effect: str = "observe"  # when it was imposed; observe once it is withdrawn
     rule: str = ""  # none: a person imposed it
     action: int = -1  # which of the rule's actions
     author: str
@@ -105,7 +112,8 @@ class Restriction(msgspec.Struct, kw_only=True):
     commands: tuple[str, ...] = ()  # ids of what was put out about it, oldest first
     released_by: tuple[str, ...] = ()
     statements: tuple[Statement, ...] = ()  # of those who asked for the release
-    release_state: str = ""  # of the release at core banking
+    release_state: str = ""  # of the release or withdrawal at core banking
+    lift: str = ""  # id of that command
     legal_basis: str = ""
     edges: tuple[tuple[str, int, int], ...] = ()  # (state, core time, seq) of each step of its life
     unsigned_since_us: int = -1  # released at night, and still without a second signature
@@ -154,7 +162,11 @@ def step(restriction: Restriction, state: str, now_us: int, seq: int) -> None:
 
 
 class Registry:
-    """All restrictions in force, and those that ended within the span over which automation is bounded."""
+    """All restrictions in force, and those that ended within the span over which automation is bounded.
+
+    effect          : of what is imposed from now on
+    withheld_before : commands with a smaller seq no longer leave, but those that lift something
+    """
 
     def __init__(
         self,
@@ -165,6 +177,7 @@ class Registry:
     ) -> None:
         self._settings = settings
         self.effect = effect
+        self.withheld_before = 0 if effect == "enforce" else ALL
         self._dictionaries = dictionaries
         self._agenda = agenda
         self.by_id: dict[str, Restriction] = {}
@@ -199,9 +212,13 @@ class Registry:
         return [restriction for restriction in known if restriction.is_in_force]
 
     def standing(self, rule: str, action: int, domain: str, entity: str) -> Restriction | None:
-        """The same restriction (rule, action, entity), if it is pending or active already."""
+        """The same restriction (rule, action, entity), if it is pending or active already.
+
+        One that was only observed does not stand for one that would be sent.
+        """
         for restriction in self.on(domain, entity):
-            if restriction.rule == rule and restriction.action == action:
+            same = restriction.rule == rule and restriction.action == action
+            if same and (restriction.effect == "enforce" or self.effect == "observe"):
                 return restriction
         return None
 
@@ -288,21 +305,45 @@ class Registry:
             verb = "release" if state == RELEASED else "expired"
             self._command(restriction, verb, seq, now_us, out, told)
         if state == RELEASED and restriction.effect == "enforce":
-            restriction.release_state = SENT
-            self._agenda.add(now_us + self._settings.ack_timeout_us, CONFIRM, restriction.id)
+            self._await_release(restriction, now_us)
         self._agenda.add(now_us + self._settings.automation_span_us, FORGET, restriction.id)
         self._flag(restriction.domain, restriction.entity)
 
+    def observe(self, by: str, seq: int, now_us: int, out: Streams) -> list[Restriction]:
+        """Impose nothing more for real, and withdraw what core banking has not confirmed; return that."""
+        self.effect, self.withheld_before = "observe", ALL
+        withdrawn = [
+            known
+            for known in self.all()
+            if known.effect == "enforce" and known.state in UNCONFIRMED
+        ]
+        for restriction in withdrawn:
+            told = {"withdrawn": True, "withdrawn_by": by or None}
+            self._command(restriction, "release", seq, now_us, out, told)
+            self._await_release(restriction, now_us)
+            step(restriction, OBSERVED, now_us, seq)
+            restriction.effect = "observe"
+        return withdrawn
+
+    def enforce(self, seq: int) -> None:
+        """Send what is imposed from `seq` on, and nothing from before."""
+        self.effect, self.withheld_before = "enforce", seq
+
+    def _await_release(self, restriction: Restriction, now_us: int) -> None:
+        """The newest command lifts the restriction; core banking has to acknowledge that."""
+        restriction.release_state, restriction.lift = SENT, restriction.commands[-1]
+        self._agenda.add(now_us + self._settings.ack_timeout_us, CONFIRM, restriction.id)
+
     def acknowledge(self, restriction: Restriction, command_id: str, now_us: int, seq: int) -> None:
         """Core banking has carried out a command: the one named, else the newest. Told twice, it changes nothing."""
-        if restriction.release_state and command_id in ("", restriction.commands[-1]):
+        if restriction.release_state and command_id in ("", restriction.lift):
             restriction.release_state = ACKNOWLEDGED
-        elif restriction.state in (SENT, TIMED_OUT):
+        elif restriction.state in UNCONFIRMED:
             step(restriction, ACTIVE, now_us, seq)
 
     def reject_release(self, restriction: Restriction, command_id: str) -> bool:
         """Whether core banking's refusal is of a release; it stands until core banking thinks better of it."""
-        if not restriction.release_state or command_id not in ("", restriction.commands[-1]):
+        if not restriction.release_state or command_id not in ("", restriction.lift):
             return False
         if restriction.release_state != ACKNOWLEDGED:
             restriction.release_state = REJECTED

@@ -460,6 +460,7 @@ class Runner:
 
     def _take_answers(self, outlets: Outlets, progress: Progress) -> None:
         """Take what core banking has answered; it is told that each is durable before it counts."""
+        outlets.withhold(self.core.decider.withheld_before)
         outlets.step()
         answers = outlets.take(min(self._room(), ANSWERS_MAX))
         if not answers:

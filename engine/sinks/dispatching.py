@@ -63,7 +63,7 @@ class Dispatcher:
         self._unconfirmed: dict[int, Pending] = {}
         self._n = 0
         self._kept_us = 0
-        self.counts = {"delivered": 0, "failed": 0, "rejected": 0}
+        self.counts = {"delivered": 0, "failed": 0, "rejected": 0, "withheld": 0}
         self.newest_failure = ""
         for worker in range(len(sinks)):
             threading.Thread(target=self._send, args=(worker,), daemon=True).start()
@@ -82,6 +82,10 @@ class Dispatcher:
         if pending is not None:
             self.outbox.settle(pending, self.now_us())
 
+    def withhold(self, before_seq: int) -> None:
+        """Let no command with a smaller seq leave any more, but those that lift something."""
+        self.outbox.withhold(before_seq, self.now_us())
+
     def step(self) -> list[dict[str, Any]]:
         """Take answers in, send what is due, keep the place; return what to tell the engine."""
         now_us = self.now_us()
@@ -95,6 +99,9 @@ class Dispatcher:
             pending = self.outbox.take(now_us)
             if pending is None:
                 break
+            if self.outbox.is_withheld(pending) or self.outbox.is_needless(pending):
+                told += self._drop(pending, now_us)
+                continue
             worker = self._idle.pop()
             until_us = now_us + self._settings.timeout_us
             self._on_way[worker] = Attempt(pending, worker, until_us)
@@ -151,6 +158,24 @@ class Dispatcher:
         record = {"command": "acknowledge", "command_id": pending.command_id, "by": BY}
         if answer.outcome == REJECTED:
             record |= {"command": "reject", "reason": answer.why}
+        return self._tell(pending, record)
+
+    def _drop(self, pending: Pending, now_us: int) -> list[dict[str, Any]]:
+        """A command does not leave: it is withheld, or lifts what core banking has never heard of."""
+        record = {"command": "withheld", "command_id": pending.command_id, "by": BY}
+        record |= {"reason": "the mode was observe before it was sent"}
+        if self.outbox.is_withheld(pending):
+            self.counts["withheld"] += 1
+            self.outbox.drop(pending)
+        elif pending.verb not in ANSWERED:
+            self.outbox.settle(pending, now_us)
+            return []
+        else:
+            record |= {"command": "acknowledge", "reason": "what it lifts was never sent"}
+        return [self._tell(pending, record)]
+
+    def _tell(self, pending: Pending, record: dict[str, Any]) -> dict[str, Any]:
+        """What the engine must journal before `pending` is settled."""
         self._n += 1
         self._unconfirmed[self._n] = pending
         return {"n": self._n, "record": record}
@@ -238,6 +263,7 @@ def main() -> int:
             file=sys.stderr,
         )
     dispatcher = Dispatcher(outbox, sinks, settings, clock, ear.wake)
+    dispatcher.withhold(int(begin.get("withheld_before", 0)))
     alarm, told_us = _Alarm(settings), 0
     told: dict[str, Any] = {}
     while True:
@@ -245,7 +271,10 @@ def main() -> int:
             if "stop" in request:
                 dispatcher.close()
                 os._exit(0)  # threads that wait for somebody must not keep the process
-            dispatcher.confirm(int(request["done"]))
+            if "withhold" in request:
+                dispatcher.withhold(int(request["withhold"]))
+            else:
+                dispatcher.confirm(int(request["done"]))
         for record in dispatcher.step():
             ear.tell(record)
         now_us = dispatcher.now_us()

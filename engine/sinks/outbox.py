@@ -6,7 +6,9 @@ account) form a lane, and the next one of a lane leaves when the one before it i
 other. A failure is followed by a wait that doubles up to a bound, of which a random part (up to half) is left out, so
 that lanes that failed together do not come back together.
 
-Only commands that say `effect: enforce` are sent. Memory is bounded: `WINDOW` commands are known at a time, by their
+Only commands that say `effect: enforce` are sent, and of those from before the mode became observe only what lifts
+something (`withhold`). What a withheld command would have restricted needs no release either, if it surely never left:
+it came while this process ran, and was never tried. Memory is bounded: `WINDOW` commands are known at a time, by their
 place in the stream; beyond that, reading waits. OUT/outbox.json keeps the place: {"at", "anchor", "high", "open"} says
 that everything before `at` is settled, and between `at` and `high` everything but what begins at `open`.
 
@@ -31,6 +33,7 @@ STREAM: Final = "commands.ndjson"
 WINDOW: Final = 50_000
 FILL: Final = 1_000  # lines looked at in one go
 DOUBLINGS_MAX: Final = 30
+LIFTING: Final = frozenset({"release", "expired"})  # verbs that free somebody
 
 
 class _Line(msgspec.Struct):
@@ -40,6 +43,7 @@ class _Line(msgspec.Struct):
     key: str
     verb: str
     effect: str = "observe"
+    seq: int = 0
     restriction_id: str = ""
     entity: dict[str, str] = {}
     account: str | None = None
@@ -56,6 +60,7 @@ class Pending:
     verb: str
     restriction_id: str
     lane: str
+    seq: int
     seen_us: int  # monotonic
     attempts: int = 0
 
@@ -90,6 +95,11 @@ class Outbox:
             else:
                 self.began_again = True
         self._written = state
+        self._fresh_from = (
+            self._tail.at + self._tail.n_unread
+        )  # what stands before that may have left in another life
+        self._withheld_before = 0
+        self._never_left: set[str] = set()  # restrictions
         self._pending: dict[int, Pending] = {}  # by start, in order
         self._lanes: dict[str, deque[Pending]] = {}
         self._due: list[
@@ -138,6 +148,7 @@ class Outbox:
                 line.verb,
                 line.restriction_id,
                 lane,
+                line.seq,
                 now_us,
             )
             self._pending[start] = pending
@@ -165,6 +176,30 @@ class Outbox:
         """The line of a command, as the engine wrote it."""
         return self._tail.line(pending.start, pending.length)
 
+    def withhold(self, before_seq: int, now_us: int) -> None:
+        """Let no command with a smaller seq leave any more, but those that lift something."""
+        self._withheld_before = before_seq
+        if not before_seq:
+            return
+        self._due = [  # whose turn it is not to leave, need not wait for it
+            (now_us if self.is_withheld(self._pending[start]) else due_us, start)
+            for due_us, start in self._due
+        ]
+        heapq.heapify(self._due)
+
+    def is_withheld(self, pending: Pending) -> bool:
+        """Whether a command must not leave."""
+        return pending.seq < self._withheld_before and pending.verb not in LIFTING
+
+    def drop(self, pending: Pending) -> None:
+        """A command that was taken does not leave; it is on its way until that is settled."""
+        if pending.attempts == 1 and pending.start >= self._fresh_from and pending.restriction_id:
+            self._never_left.add(pending.restriction_id)
+
+    def is_needless(self, pending: Pending) -> bool:
+        """Whether a command would lift what surely never left."""
+        return pending.verb in LIFTING and pending.restriction_id in self._never_left
+
     def settle(self, pending: Pending, now_us: int) -> None:
         """Core banking has answered, and that is durable; the next of its lane may leave."""
         del self._pending[pending.start]
@@ -182,6 +217,8 @@ class Outbox:
         doublings = min(pending.attempts - 1, DOUBLINGS_MAX)
         wait_us = min(self._retry_max_us, self._retry_first_us << doublings)
         wait_us = max(round(wait_us * self._chance.uniform(0.5, 1.0)), after_us)
+        if self.is_withheld(pending):
+            wait_us = 0
         heapq.heappush(self._due, (now_us + wait_us, pending.start))
         return now_us + wait_us
 

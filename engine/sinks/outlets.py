@@ -40,6 +40,7 @@ class Outlet:
 
     def __init__(self, kind: str, request: Mapping[str, Any], clock: Clock) -> None:
         self.kind, self.request = kind, dict(request)
+        self._withheld_before = 0
         self.status: dict[str, Any] = {}
         self.records: deque[tuple[int, dict[str, Any]]] = deque()
         self.n_starts = 0
@@ -62,7 +63,7 @@ class Outlet:
             self._next_us = now_us + wait_us
             self.n_starts += 1
             self.records.clear()  # numbers of the one that died; the new one asks core banking again
-            self._process.ask(self.request)
+            self._process.ask(self.request | {"withheld_before": self._withheld_before})
         while (told := self._process.take()) is not None:
             assert isinstance(told, dict), told
             if "record" in told:
@@ -74,6 +75,12 @@ class Outlet:
         """Send something to the process, if it is running."""
         if self._process.is_running:
             self._process.ask(what)
+
+    def withhold(self, before_seq: int) -> None:
+        """Tell the process, now and whenever it starts, which commands may no longer leave."""
+        if before_seq != self._withheld_before:
+            self._withheld_before = before_seq
+            self.tell({"withhold": before_seq})
 
     def stop(self, *, waits: bool = True) -> None:
         """End it; waits : let it write down where it stands first, which saves repetitions."""
@@ -160,6 +167,12 @@ class Outlets:
         """Look after the processes; never waits."""
         for outlet in self._outlets.values():
             outlet.step()
+
+    def withhold(self, before_seq: int) -> None:
+        """Let no command with a smaller seq leave any more, but those that lift something."""
+        sink = self._outlets.get(SINK)
+        if sink is not None:
+            sink.withhold(before_seq)
 
     def take(self, n_max: int) -> list[tuple[str, bytes]]:
         """Up to `n_max` answers of core banking: position and line of each."""

@@ -44,6 +44,8 @@ def restrictions(root: Path, inputs: Inputs | None = None) -> dict[str, Standing
         id_ = command.get("restriction_id", "")
         if command["verb"] == "restrict":
             found[id_] = Standing(command, "sent" if command["effect"] == "enforce" else "observed")
+        elif id_ in found and command.get("withdrawn"):
+            found[id_].state = "observed"
         elif id_ in found:
             one = found[id_]
             one.state = "released" if command["verb"] == "release" else "expired"

@@ -81,6 +81,64 @@ def test_an_engine_that_is_killed_again_and_again_delivers_every_command_once(tm
     print(f"{len(sent)} commands, {len(bank.requests)} requests, 6 kills")
 
 
+def order(live, name, by, **more):
+    """Give an order through the input stream, in which nobody must sign here."""
+    told = {"kind": "command", "command": name, "by": by, "reason": "a test", **more}
+    live.process.stdin.write(json.dumps(told).encode() + b"\n")
+    live.process.stdin.flush()
+
+
+def switched(live):
+    return [t["effect"] for t in live.lines("alerts") if t["reason"] == "MODE_SWITCHED"]
+
+
+@pytest.mark.parametrize("dies", ["before", "after", "never"])
+def test_the_kill_switch_keeps_back_what_has_not_arrived_whatever_dies(tmp_path, dies):
+    """Core banking is down; freezes pile up; observe, a kill, enforce again: none of them ever arrives."""
+    is_down = True
+    with Bank(behave=lambda _n: "drop" if is_down else "fine") as bank:
+        folder = configured(tmp_path / "bank", sink=bank.url)
+        live = Live(folder, tmp_path / "out", WEIR_SINK_KEY=SECRET.decode())
+        with live:
+            old = [live.send(f"A{n}", "950.00") for n in range(30)]
+            live.until(lambda: old[-1] in live.decided() and bank.requests)
+            order(live, "mode", "li", effect="observe")
+            if dies == "before":  # the order may be on record, or not
+                live.kill()
+                live.start()
+                order(live, "mode", "li", effect="observe")
+            live.until(lambda: "observe" in switched(live))
+            if dies == "after":
+                live.kill()
+                live.start()
+            is_down = False
+            quiet = live.send("A90", "950.00")
+            live.until(lambda: quiet in live.decided())
+            wanted = {t["command_id"] for t in live.lines("commands") if t.get("withdrawn")}
+            live.until(lambda: wanted <= set(acknowledged(live)))
+            assert len(wanted) == 30
+            for by in ("li", "wu"):
+                order(live, "mode", by, effect="enforce")
+            live.until(lambda: switched(live)[-1] == "enforce")
+            again = live.send("A7", "950.00")
+            live.until(lambda: again in live.decided())
+            live.until(lambda: any(t["source"] == again for t in bank.effective))
+            live.stop()
+        effective = list(bank.effective)
+    assert [t["source"] for t in effective if t["verb"] == "restrict"] == [again]
+    told = live.lines("commands")
+    restricted = {
+        t["command_id"] for t in told if t["verb"] == "restrict" and t["effect"] == "enforce"
+    }
+    withheld = {t["command_id"] for t in live.lines("resolutions") if t["outcome"] == "withheld"}
+    assert len(withheld) == 30
+    assert restricted - withheld == {t["command_id"] for t in told if t["source"] == again}
+    assert known_to_core(folder, live.out) == {
+        ("account", "A7"): [t["restriction_id"] for t in told if t["source"] == again]
+    }
+    assert cli.main(["audit", "verify", str(live.out)]) == 0
+
+
 def release_some(live, chance):
     """Orders to release, by somebody, of a third of what is in force; what is released can be restricted anew."""
     ended = {

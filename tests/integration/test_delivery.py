@@ -137,6 +137,45 @@ def test_notices_are_delivered_and_ask_for_no_answer(tmp_path, monkeypatch):
     assert engine.journal == []
 
 
+def test_after_the_switch_nothing_new_arrives_and_what_may_have_arrived_is_lifted(
+    tmp_path, monkeypatch
+):
+    """600 freezes of 40 accounts on their way through chaos when the mode becomes observe; two crashes."""
+    frozen = [command(n, f"A{n * 7 % 40}") for n in range(600)]
+    lifted = [
+        command(n, f"A{n * 7 % 40}", verb="release") | {"command_id": f"l-{n}", "seq": 600 + n}
+        for n in range(600)
+    ]
+    write(tmp_path / STREAM, frozen)
+    with Bank(unreliable(5), hang_s=0.5) as bank:
+        engine = Engine(tmp_path, bank.url, monkeypatch)
+        engine.until(lambda: len(bank.effective) >= 200)
+        engine.dispatcher.outbox.keep()
+        engine.open()
+        engine.dispatcher.withhold(2**63 - 1)
+        time.sleep(1.0)  # what was on its way when the engine died has arrived by now
+        arrived = {told["restriction_id"] for told in bank.effective}
+        for _ in range(20):
+            engine.step()
+        write(tmp_path / STREAM, lifted, "ab")
+        engine.until(lambda: len(engine.journal) > 700)
+        engine.dispatcher.outbox.keep()
+        engine.open()
+        engine.dispatcher.withhold(600)  # the mode is enforce again
+        more = command(2_000, "A1")
+        write(tmp_path / STREAM, [more], "ab")
+        engine.until(lambda: engine.dispatcher.is_idle)
+        effective = list(bank.effective)
+    restricted = [t["restriction_id"] for t in effective if t["verb"] == "restrict"]
+    assert set(restricted) - arrived == {"r-2000"}, "a freeze left after the switch"
+    released = {t["restriction_id"] for t in effective if t["verb"] == "release"}
+    assert arrived <= released, "somebody stays frozen whom nobody knows of"
+    withheld = {t["command_id"] for t in engine.journal if t["command"] == "withheld"}
+    answered = {t["command_id"] for t in engine.journal if t["command"] == "acknowledge"}
+    assert withheld | answered == {t["command_id"] for t in (*frozen, *lifted, more)}
+    assert {t["command_id"] for t in lifted} <= answered
+
+
 def test_an_answer_that_trickles_in_is_given_up_in_time(tmp_path, monkeypatch):
     """A byte now and then keeps each read alive; the watch over the whole attempt ends it."""
     write(tmp_path / STREAM, [command(0, "A")])

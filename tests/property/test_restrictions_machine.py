@@ -7,7 +7,8 @@ engine. After each step it must hold that
     automation stays within its caps, its breaker and its hours on each entity
     a step touches the restrictions it names, and no other
     the state of each restriction is one that may follow its last one
-    what is released reaches core banking, or somebody hears of it again and again
+    what is released or withdrawn reaches core banking, or somebody hears of it again and again
+    under observe nothing of ours binds anybody outside but what core banking has confirmed, and what it is told to lift
     what waits has one end, and a repeat is told the outcome of that moment
     a rule that is switched off restricts nothing until it is on again, or its time is over
     a case is closed once, and its verdict is owed as a label for each of its transactions, once
@@ -47,8 +48,8 @@ IN_FORCE = {"observed", "sent", "active", "timed_out"}
 MAY_FOLLOW = {
     None: {"observed", "sent"},
     "observed": {"expired", "released", "rejected"},
-    "sent": {"active", "timed_out", "rejected", "expired", "released"},
-    "timed_out": {"active", "rejected", "expired", "released"},
+    "sent": {"active", "timed_out", "rejected", "expired", "released", "observed"},
+    "timed_out": {"active", "rejected", "expired", "released", "observed"},
     "active": {"rejected", "expired", "released"},
 }
 RULES = (
@@ -105,6 +106,7 @@ class Lives(RuleBasedStateMachine):
         self.told = {"commands": 0, "alerts": 0, "resolutions": 0, "decisions": 0, "duplicates": 0}
         self.states = {}  # restriction -> state, as the engine says it
         self.imposed = {}  # restriction -> its command
+        self.withdrawn = {}  # restriction -> the command that withdrew it
         self.ended = {}  # restriction -> (how, core time)
         self.unheard = {}  # released and sent, not acknowledged: restriction -> when the next alarm is due
         self.held = {}  # transaction -> outcome
@@ -156,7 +158,15 @@ class Lives(RuleBasedStateMachine):
                 assert self.off.get(line["rule"], 0) <= time_of(line["started_at"]), "switched off"
             return
         assert id_ not in self.ended, "a restriction ends once"
-        assert line["effect"] == self.imposed[id_]["effect"], "what was sent is also lifted"
+        if line.get("withdrawn"):
+            assert self.effect == "observe", "only the switch withdraws"
+            assert line["effect"] == self.imposed[id_]["effect"] == "enforce"
+            assert id_ not in self.withdrawn
+            self.withdrawn[id_] = line
+            self.unheard[id_] = time_of(line["core_time"]) + 10 * MINUTE
+            return
+        was_sent = "observe" if id_ in self.withdrawn else self.imposed[id_]["effect"]
+        assert line["effect"] == was_sent, "what was sent is also lifted"
         self.ended[id_] = verb, time_of(line["core_time"])
         if verb == "release":
             assert line["released_by"]
@@ -243,10 +253,15 @@ class Lives(RuleBasedStateMachine):
         before = self.states.get(id_)
         self.feed([command(name, by="cbs", reason="x", **meant)], [id_])
         answer = self.bench.answers[-1]
-        is_last = by_command in (None, known[-1])
-        if answer["ok"] and name == "acknowledge" and before == "released" and is_last:
+        lifts = [
+            c["command_id"]
+            for c in self.bench.lines("commands")
+            if c["restriction_id"] == id_ and c["verb"] == "release" and c["effect"] == "enforce"
+        ]
+        is_lift = lifts and by_command in (None, lifts[-1])
+        if answer["ok"] and name == "acknowledge" and is_lift:
             self.unheard.pop(id_, None)
-        if answer["ok"] and name == "reject" and before in IN_FORCE:
+        if answer["ok"] and name == "reject" and before in IN_FORCE and not is_lift:
             assert self.states[id_] == "rejected"
 
     @precondition(lambda self: self.imposed)
@@ -369,8 +384,17 @@ class Lives(RuleBasedStateMachine):
 
     @step(effect=st.sampled_from(["observe", "enforce"]), by=st.sampled_from(["bob", "eve"]))
     def switch(self, effect, by):
-        self.feed([command("mode", by=by, reason="x", effect=effect)])
+        was, before = self.effect, dict(self.states)
+        unconfirmed = {i for i, s in before.items() if s in ("sent", "timed_out")}
+        if effect == "observe":
+            self.effect = effect
+        self.feed([command("mode", by=by, reason="x", effect=effect)], unconfirmed)
         answer = self.bench.answers[-1]
+        if effect == "observe" and was == "enforce":
+            assert set(answer["withdrawn"]) == unconfirmed
+            assert all(self.states[i] == "observed" for i in unconfirmed)
+        else:
+            assert self.states == before, "nothing comes back"
         if answer["ok"]:
             assert answer["effect"] == "observe" or self.may_enforce
             self.effect = answer["effect"]
@@ -390,6 +414,16 @@ class Lives(RuleBasedStateMachine):
         saved = [bench.decider.save() for bench in (self.bench, self.calm)]
         assert saved[0].keys() == saved[1].keys()
         assert all(saved[0][name].tobytes() == saved[1][name].tobytes() for name in saved[0])
+
+    @invariant()
+    def what_binds_somebody_outside_is_confirmed_or_may_still_leave(self):
+        """What is sent was put out since the last switch to enforce, or core banking has confirmed it."""
+        before = self.bench.decider.withheld_before
+        if self.effect == "observe":
+            assert before > 10**9
+        for id_, state in self.states.items():
+            if state in ("sent", "timed_out"):
+                assert self.imposed[id_]["seq"] >= before
 
     @invariant()
     def automation_stays_within_its_bounds(self):

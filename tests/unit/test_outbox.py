@@ -186,3 +186,77 @@ def test_a_lane_cannot_be_overtaken(tmp_path):
     second = list(outbox._pending.values())[1]
     with pytest.raises(AssertionError, match="overtaken"):
         outbox.settle(second, 0)
+
+
+# ---------------------------------------------------------------- the mode is observe
+
+
+def lifting(n, of, account, **more):
+    """The release, at seq `n`, of the restriction that command `of` imposed."""
+    return command(n, account, verb="release", **more) | {"restriction_id": f"r-{of}"}
+
+
+def notice(n, account):
+    about = {"command_id": f"c-{n}", "key": f"n-{n}:notify:1", "verb": "notify", "seq": n}
+    return about | {"account": account, "effect": "enforce"}
+
+
+def left(outbox, now_us=0):
+    """Take everything, settle it, and tell what left, what was withheld and what was needless."""
+    told = {"left": [], "withheld": [], "needless": []}
+    while (pending := outbox.take(now_us)) is not None:
+        how = "left"
+        if outbox.is_withheld(pending):
+            outbox.drop(pending)
+            how = "withheld"
+        elif outbox.is_needless(pending):
+            how = "needless"
+        told[how].append(pending.command_id)
+        outbox.settle(pending, now_us)
+    return told
+
+
+def test_under_observe_only_what_lifts_something_leaves(tmp_path):
+    old = [command(0, "A"), notice(1, "A"), lifting(2, 99, "B"), command(3, "C", verb="expired")]
+    write(tmp_path / STREAM, [*old, command(7, "B"), notice(8, "C")])
+    outbox = opened(tmp_path)
+    outbox.withhold(7, 0)
+    outbox.fill(0)
+    assert left(outbox) == {
+        "left": ["c-2", "c-3", "c-7", "c-8"], "withheld": ["c-0", "c-1"], "needless": [],
+    }  # fmt: skip
+    outbox = opened(tmp_path)
+    outbox.fill(0)
+    assert len(left(outbox)["left"]) == 6, "nothing is withheld unless somebody says so"
+
+
+def test_a_release_of_what_never_left_is_needless_and_of_what_may_have_left_is_not(tmp_path):
+    """A: never tried; B: tried, and nobody knows; C: it stood there before this process began."""
+    write(tmp_path / STREAM, [command(2, "C")])
+    outbox = opened(tmp_path)
+    write(tmp_path / STREAM, [command(0, "A"), command(1, "B")], "ab")
+    outbox.fill(0)
+    for pending in taken(outbox):
+        if pending.command_id == "c-1":
+            outbox.retry(pending, 0)
+        else:
+            outbox._due.append((0, pending.start))
+            pending.attempts = 0
+    write(tmp_path / STREAM, [lifting(n + 10, n, "ABC"[n]) for n in range(3)], "ab")
+    outbox.fill(0)
+    outbox.withhold(2**63 - 1, 0)
+    told = left(outbox)
+    assert sorted(told["withheld"]) == ["c-0", "c-1", "c-2"], "at once, although one was to wait"
+    assert told["needless"] == ["c-10"]
+    assert sorted(told["left"]) == ["c-11", "c-12"]
+
+
+def test_an_attempt_that_fails_after_the_switch_is_not_repeated(tmp_path):
+    write(tmp_path / STREAM, [command(0, "A")])
+    outbox = opened(tmp_path)
+    outbox.fill(0)
+    [pending] = taken(outbox)
+    outbox.withhold(5, 0)
+    assert taken(outbox) == [], "it is on its way"
+    assert outbox.retry(pending, 0, after_us=100 * S) == 0
+    assert left(outbox)["withheld"] == ["c-0"]

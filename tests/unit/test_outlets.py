@@ -29,6 +29,9 @@ class Given:
     def step(self):
         pass
 
+    def withhold(self, before_seq):
+        self.withheld_before = before_seq
+
     def take(self, n_max):
         self.in_hand, self.answers = self.answers[:n_max], self.answers[n_max:]
         return [(f"outbox/{id_}", line) for id_, line in self.in_hand]
@@ -63,6 +66,13 @@ def test_answers_are_journaled_in_order_and_settled_only_then(tmp_path):
     given = Given(answer("c-1"), answer("c-2"), journal=journal)
     run(engine, given)
     assert given.kept == [(2, ["outbox/c-1", "outbox/c-2"])], "told before it was durable"
+
+
+def test_what_must_not_leave_is_asked_for_before_anything_is_started(tmp_path):
+    engine = Engine(tmp_path / "out", [[factories.line(factories.message())], None])
+    given = Given()
+    run(engine, given)
+    assert given.withheld_before > 10**9, "the settings say observe"
 
 
 class Busy(Given):

@@ -192,17 +192,115 @@ def test_the_life_of_a_restriction_is_told_step_by_step():
 
 def test_one_person_stops_what_is_sent_and_two_let_it_go_on():
     bench, id_ = frozen(level="no_debit")
+    bench.batch([said("acknowledge", "cbs", restriction_id=id_)])
     bench.batch([said("mode", "bob", effect="observe"), fires("A", card="C2")])
     bench.batch([said("release", "ann", restriction_id=id_)])
     effects = [(line["verb"], line["effect"]) for line in bench.lines("commands")]
     assert effects == [("restrict", "enforce"), ("restrict", "observe"), ("release", "enforce")]
     back = [said("mode", by, effect="enforce") for by in ("bob", "bob", "eve")]
     bench.restart().batch([*back, fires("A", card="C3")])
-    assert [answer.get("awaiting") for answer in bench.answers[2:]] == ["a second person"] * 2 + [
+    assert [answer.get("awaiting") for answer in bench.answers[3:]] == ["a second person"] * 2 + [
         None
     ]
     assert bench.lines("commands")[-1]["effect"] == "enforce"
     assert reasons(bench) == ["MODE_SWITCHED"] * 2
+
+
+def back_to_enforce(bench):
+    bench.batch([said("mode", by, effect="enforce") for by in ("bob", "eve")])
+    assert bench.decider.effect == "enforce"
+
+
+@pytest.mark.parametrize("is_overdue", [False, True])
+def test_what_core_banking_has_not_confirmed_is_withdrawn_when_the_mode_becomes_observe(is_overdue):
+    """It may have arrived, so a release follows it; for us it goes on, and its end is for nobody but us."""
+    bench, id_ = frozen(level="no_debit")
+    bench.batch([TICK | {"at": (9, 11)[is_overdue] * MINUTE}])
+    bench.batch([said("mode", "bob", effect="observe"), fires("A")])
+    assert bench.answers[-1]["withdrawn"] == [id_]
+    _, lifting = bench.lines("commands")
+    assert (lifting["verb"], lifting["effect"]) == ("release", "enforce")
+    assert (lifting["withdrawn"], lifting["withdrawn_by"]) == (True, "bob")
+    assert "1 restrictions withdrawn" in bench.lines("alerts")[-1]["title"]
+    [restriction] = bench.decider.restrictions
+    assert [s for s, _, _ in restriction.edges][-1] == restriction.state == "observed"
+    assert restriction.is_in_force
+    assert bench.decisions()[-1] != "approve", "our own decisions still heed it"
+    bench.batch([TICK | {"at": 24 * HOUR}])
+    assert [(c["verb"], c["effect"]) for c in bench.lines("commands")[2:]] == [
+        ("expired", "observe")
+    ]
+
+
+def test_a_withdrawal_is_awaited_like_a_release():
+    bench, id_ = frozen(level="no_debit")
+    imposed = bench.lines("commands")[0]["command_id"]
+    bench.batch([said("mode", "bob", effect="observe")])
+    lifting = bench.lines("commands")[1]["command_id"]
+    bench.batch([said("acknowledge", "cbs", command_id=imposed), TICK | {"at": HOUR}])
+    assert bench.decider.restrictions[0].state == "observed", "it came too late"
+    assert reasons(bench) == ["MODE_SWITCHED", "RELEASE_NOT_ACKNOWLEDGED"]
+    bench.batch([said("acknowledge", "cbs", command_id=lifting), TICK | {"at": 20 * HOUR}])
+    assert bench.answers[-1]["release"] == "acknowledged"
+    assert len(bench.lines("alerts")) == 2
+    bench.batch([said("release", "ann", restriction_id=id_)])
+    assert bench.lines("commands")[-1]["effect"] == "observe", "core banking has lifted it before"
+
+
+def test_back_to_enforce_brings_nothing_back_and_the_next_match_is_a_new_restriction():
+    bench, id_ = frozen(level="no_debit")
+    bench.batch([said("mode", "bob", effect="observe"), fires("A"), fires("A", card="C9")])
+    back_to_enforce(bench.restart())
+    assert [c["verb"] for c in bench.lines("commands")] == ["restrict", "release", "restrict"]
+    assert bench.decider.withheld_before == bench.seq - 1
+    bench.batch([fires("A"), fires("A")])
+    news = bench.lines("commands")[3:]
+    assert [(c["verb"], c["effect"]) for c in news] == [("restrict", "enforce")]
+    assert news[0]["restriction_id"] != id_
+
+
+def test_what_was_confirmed_stands_when_the_mode_becomes_observe():
+    bench, id_ = frozen(level="no_debit")
+    bench.batch([said("acknowledge", "cbs", restriction_id=id_)])
+    bench.batch([said("mode", "bob", effect="observe")])
+    assert bench.answers[-1]["withdrawn"] == []
+    assert bench.decider.restrictions[0].state == "active"
+    assert bench.decider.withheld_before > 10**9
+    assert bench.restart().decider.withheld_before > 10**9
+
+
+@pytest.mark.parametrize("size", [1, 2, 64])
+def test_a_configuration_that_observes_withdraws_like_an_order(size):
+    """Settings change between two records; the first record behind them settles it, however batches are cut."""
+    bench, id_ = frozen(level="no_debit")
+    saved = bench.decider.save()
+    observing = Bench(rule("A", restrict(level="no_debit")), effect="observe", people=PEOPLE)
+    observing.seq, observing.core_us = bench.seq, bench.core_us
+    for name, texts in bench.dictionaries.items():
+        observing.dictionaries[name].texts = texts.texts
+    observing.decider.load(saved)
+    rows = [TICK | {"at": MINUTE}, TICK | {"at": MINUTE}, fires("A", at=MINUTE)]
+    observing.run(rows, range(size, 3, size))
+    [lifting] = observing.lines("commands")
+    assert (lifting["verb"], lifting["seq"]) == ("release", bench.seq)
+    assert lifting["restriction_id"] == id_
+    assert reasons(observing) == ["MODE_SWITCHED"]
+    bench.decider.load(observing.decider.save())
+    assert bench.decider.withheld_before > 10**9, "nothing has been decided since"
+    bench.seq, bench.core_us, bench.streams = observing.seq, observing.core_us, {}
+    bench.batch([TICK | {"at": MINUTE}] * 2)
+    assert bench.decider.withheld_before == bench.seq - 2
+    assert reasons(bench) == ["MODE_SWITCHED"]
+
+
+def test_what_was_withheld_is_on_record():
+    bench, id_ = frozen(level="no_debit")
+    imposed = bench.lines("commands")[0]["command_id"]
+    bench.batch([said("mode", "bob", effect="observe")])
+    bench.batch([said("withheld", "cbs", command_id=c) for c in (imposed, "c-notice", "")])
+    assert [answer["ok"] for answer in bench.answers[1:]] == [True, True, False]
+    told = [(r["kind"], r["command_id"], r["restriction_id"]) for r in bench.lines("resolutions")]
+    assert told == [("command", imposed, id_), ("command", "c-notice", None)]
 
 
 def test_who_agrees_too_late_has_to_ask_anew():
