@@ -23,6 +23,8 @@ RELEASE_REJECTED: Final = "RELEASE_REJECTED"
 SECOND_SIGNATURE_MISSING: Final = "SECOND_SIGNATURE_MISSING"
 RULE_SWITCHED: Final = "RULE_SWITCHED"
 MODE_SWITCHED: Final = "MODE_SWITCHED"
+MODEL_REFITTED: Final = "MODEL_REFITTED"
+MODEL_NOT_REFITTED: Final = "MODEL_NOT_REFITTED"
 
 SENTENCES: Final[dict[str, str]] = {
     UNSCORABLE: "The message could not be scored; the answer is the fallback of its type.",
@@ -43,4 +45,6 @@ SENTENCES: Final[dict[str, str]] = {
     SECOND_SIGNATURE_MISSING: "Nobody has signed for a release at night within the time allowed.",
     RULE_SWITCHED: "A rule was switched off in an emergency, or is on again.",
     MODE_SWITCHED: "Commands are no longer sent to core banking, or are sent again.",
+    MODEL_REFITTED: "A model was fitted anew to matured labels, and decides from here on.",
+    MODEL_NOT_REFITTED: "A model could not be fitted anew, and goes on with its last fit.",
 }

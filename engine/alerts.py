@@ -179,7 +179,14 @@ class AlertBook:
 
 
 def operational_alert(
-    out: Streams, reason: str, title: str, *, seq: int, now_us: int, about: dict[str, Any]
+    out: Streams,
+    reason: str,
+    title: str,
+    *,
+    seq: int,
+    now_us: int,
+    about: dict[str, Any],
+    severity: str = "high",
 ) -> str:
     """Put out an alarm for operations, about the engine's own actions; return its id."""
     alert_id = short_id("a-", "operational", reason, *map(str, about.values()), seq)
@@ -190,7 +197,7 @@ def operational_alert(
                 "kind": "operational",
                 "seq": seq,
                 "reason": reason,
-                "severity": "high",
+                "severity": severity,
                 "queue": "operations",
                 "title": title,
                 "core_time": rfc3339(now_us) if now_us >= 0 else None,

@@ -10,7 +10,7 @@ engine/brokers/, the journal in engine/durable/journal/. What leaves goes to an 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,6 +98,65 @@ class Outlets(Protocol):
     @property
     def is_idle(self) -> bool:
         """Whether no answer is awaited."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """What a model is to be fitted to; nobody writes to its arrays.
+
+    closed_us : core time, a multiple of `every`; (model, closed_us) names the set
+    x         : (n, f) float32  inputs as they were when each transaction was decided, NaN missing
+    label     : (n,) int8       1 fraud, 0 genuine
+    weight    : (n,) float64    transactions that each row stands for
+    """
+
+    model: str
+    kind: str
+    params: Mapping[str, float]
+    seed: int
+    closed_us: int
+    x: NDArray[np.float32]
+    label: NDArray[np.int8]
+    weight: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What a fit has given: the state of the model, and the sha256 of the file that keeps it."""
+
+    sha256: str
+    arrays: Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class NotFitted:
+    """No fit, and why. `may_come`: it is still being worked on, and asking again later makes sense."""
+
+    why: str
+    may_come: bool = False
+
+
+class Fits(Protocol):
+    """Who fits models anew beside the core (engine/fits/). The only port that the core itself knows.
+
+    The same question gets the same answer for ever, whatever was killed between: an answer is durable before it is
+    given. So outcomes that depend on it can be derived again.
+    """
+
+    def close(self, training: TrainingSet) -> None:
+        """Begin to fit; returns at once. A newer set of the same model takes the place of an older one.
+
+        May be called again with the same set, after a restart.
+        """
+        ...
+
+    def take(self, model: str, closed_us: int, attempt: int) -> Fitted | NotFitted:
+        """What became of the set that was closed at `closed_us`; asked for the `attempt`-th time, from 0.
+
+        Waits where time means nothing (a recording). Raises `StateError` if an answer was given before, and cannot be
+        given again as it was.
+        """
         ...
 
 

@@ -122,9 +122,9 @@ def test_weights_count_as_rows():
 
 
 @pytest.mark.parametrize("label", [np.zeros(50, np.int8), np.ones(50, np.int8)])
-def test_too_few_labels_are_refused(label):
+def test_labels_that_are_all_alike_are_refused(label):
     with pytest.raises(InputError, match="labelled transactions"):
-        fit(np.zeros((50, 2)), label, np.ones(50), {"frauds_min": 1}, seed=1)
+        fit(np.zeros((50, 2)), label, np.ones(50), {}, seed=1)
 
 
 def test_trees_of_other_parameters_are_refused(fitted):
