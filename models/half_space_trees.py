@@ -6,34 +6,41 @@ from typing import Final
 import numpy as np
 
 from models.kernels import trees as kernels
-from models.protocol import F8, I1, LEARN, PEEK, SCORE, Given, Parameter, State
+from models.protocol import F8, I1, PEEK, SCORE, Given, Parameter, State
 from models.state import copied, put_back
 
 PARAMETERS: Final = {
     "trees": Parameter(1, 1_000, "time and memory grow with it, noise shrinks", is_whole=True),
     "depth": Parameter(1, 15, "memory doubles with each level", is_whole=True),
-    "window": Parameter(2, 1_000_000, "rows that a row is compared with", is_whole=True),
+    "window": Parameter(2, 1_000_000, "rows after which what was counted is used", is_whole=True),
+    "fade_windows": Parameter(
+        1, 1_000, "windows after which mass has faded to a third; 1 forgets at once", is_whole=True
+    ),
     "reach": Parameter(0.5, 1_000.0, "deviations from the mean that the trees can tell apart"),
     "memory_rows": Parameter(100, 1e12, "rows that mean and deviation look back", is_whole=True),
 }
 
 
 class HalfSpaceTrees:
-    """Score rows by how little mass random boxes around them held in the last full window; no labels needed.
+    """Score rows by how little mass random boxes around them hold; no labels needed.
 
-    High = anomalous; 0 until the first window is full. Inputs may have any unit: they go through a signed logarithm and
-    a running mean and deviation, +-8 deviations filling the unit cube. A missing input stands in the middle.
+    High = anomalous; 0 until the first window is full. Inputs may have any unit: every other tree sees them through a
+    signed logarithm, and all through a running mean and deviation, +-5 deviations filling the unit cube. A missing
+    input stands in the middle.
 
-    Memory 6 KB a tree at depth 8 (doubles with each level); 25 trees of depth 8 take about 1 us a row. It does badly
-    where anomalies come in bursts longer than half a window (they become the normal), and where only a combination of
-    many inputs is odd: a path of depth 8 looks at no more than 8 of them.
+    Mass fades over `fade_windows` windows. The original keeps the last window alone (`fade_windows: 1`), and takes
+    anomalies that come in bursts longer than half of it for the normal: KDD HTTP in its own order AUC 0.35, faded 0.99;
+    shuffled nothing changes. The logarithms alone, within 8 deviations: Mammography 0.77 instead of 0.84.
+
+    Memory 9 KB a tree at depth 8 (doubles with each level); 25 trees of depth 8 take about 1 us a row. It does badly
+    where only a combination of many inputs is odd: a path of depth 8 looks at no more than 8 of them.
 
     >>> import numpy as np
     >>> model = HalfSpaceTrees(2, window=100)
     >>> usual = np.random.default_rng(1).normal(100.0, 10.0, (300, 2))
     >>> model.learn(usual, np.zeros(300, np.int8))
     >>> [round(float(s), 3) for s in model.score(np.array([[100.0, 100.0], [900.0, 5.0]]))]
-    [0.665, 0.992]
+    [0.782, 0.992]
 
     Tan, Ting and Liu 2011, "Fast anomaly detection for streaming data", ijcai.org/Proceedings/11/Papers/254.pdf.
     """
@@ -48,21 +55,24 @@ class HalfSpaceTrees:
         trees: int = 25,
         depth: int = 8,
         window: int = 250,
-        reach: float = 8.0,
+        fade_windows: int = 100,
+        reach: float = 5.0,
         memory_rows: int = 1_000_000,
         seed: int = 0,
     ) -> None:
-        self.window, self.reach, self.memory_rows = window, reach, float(memory_rows)
-        self.limit = max(1, window // 10)
-        self.depth = depth
+        self.window, self.fade, self.reach = window, fade_windows, reach
+        self.memory_rows, self.depth = float(memory_rows), depth
+        most = trees * window * fade_windows * 2 ** (depth + 1)
+        self.scale = 1 << min(16, 62 - most.bit_length())  # fading rounds; finer mass, less of it
         feature, split = draw(n_features, trees, depth, seed)
         self._state: State = {
             "feature": feature,
             "split": split,
-            "moments": np.zeros((4, n_features)),
-            "mass": np.zeros((trees, 2 ** (depth + 1) - 1), np.int32),
+            "moments": np.zeros((4, 2 * n_features)),
+            "mass": np.zeros((trees, 2**depth), np.int64),
+            "worth": np.zeros((trees, 2 ** (depth + 1) - 1), np.int64),
             "leaf": np.zeros((trees, 2**depth), np.int32),
-            "seen": np.zeros(2, np.int64),
+            "seen": np.zeros(3, np.int64),
         }
 
     @property
@@ -72,13 +82,7 @@ class HalfSpaceTrees:
         return 1.0 - (self.depth + 1) / ((2 << self.depth) - 1)
 
     def process(self, x: F8, action: I1, label: I1, out: F8, parts: F8 | None = None) -> None:
-        if parts is not None:  # what a row is blamed on must be asked before the row is counted
-            for i in np.flatnonzero(action).tolist():
-                row = slice(i, i + 1)
-                if action[i] != LEARN:
-                    parts[i] = self.explain(x[i])
-                self.process(x[row], action[row], label, out[row])
-            return
+        del label  # teaches nothing
         s = self._state
         kernels.score_then_count(
             np.ascontiguousarray(x),
@@ -86,14 +90,17 @@ class HalfSpaceTrees:
             s["feature"],
             s["split"],
             self.window,
-            self.limit,
+            self.fade,
+            self.scale,
             self.reach,
             self.memory_rows,
             s["moments"],
             s["mass"],
+            s["worth"],
             s["leaf"],
             s["seen"],
             out,
+            np.empty((0, x.shape[1])) if parts is None else parts,
         )
 
     def score(self, x: F8) -> F8:
@@ -105,20 +112,9 @@ class HalfSpaceTrees:
         self.process(x, np.full(len(x), SCORE, np.int8), label, np.empty(len(x)))
 
     def explain(self, x: F8) -> F8:
-        s, out = self._state, np.zeros(len(x))
-        if s["seen"][1]:
-            kernels.blame(
-                np.ascontiguousarray(x),
-                s["feature"],
-                s["split"],
-                self.window,
-                self.limit,
-                self.reach,
-                s["moments"],
-                s["mass"],
-                out,
-            )
-        return out
+        parts = np.zeros((1, len(x)))
+        self.process(x[None], np.full(1, PEEK, np.int8), np.empty(0, np.int8), np.empty(1), parts)
+        return np.asarray(parts[0])
 
     def save(self) -> State:
         return copied(self._state)
@@ -130,6 +126,7 @@ class HalfSpaceTrees:
 def draw(n_features: int, trees: int, depth: int, seed: int) -> tuple[kernels.I4, F8]:
     """Split each node's box at a random input, near its middle: (trees, inner) inputs and places.
 
+    Every other tree sees the inputs' logarithms, which stand behind the inputs: `n_features` + input.
     Only `random.Random.random` is used: the one method whose numbers Python promises never to change.
     """
     rng, inner = random.Random(seed), 2**depth - 1  # noqa: S311  not for secrets
@@ -139,7 +136,7 @@ def draw(n_features: int, trees: int, depth: int, seed: int) -> tuple[kernels.I4
         for k in range(inner):
             f = int(rng.random() * n_features)
             at = low[k, f] + (high[k, f] - low[k, f]) * (0.15 + 0.7 * rng.random())
-            feature[t, k], split[t, k] = f, at
+            feature[t, k], split[t, k] = f + n_features * (t % 2), at
             first, second = 2 * k + 1, 2 * k + 2
             low[first], high[first], low[second], high[second] = low[k], high[k], low[k], high[k]
             high[first, f] = low[second, f] = at
