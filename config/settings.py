@@ -17,27 +17,30 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from config import marks
+from config.bounds import check_count, check_duration
 from config.decisions import DecisionSettings
 from config.durations import duration_text, duration_us
 from config.errors import ConfigError
 from config.memory import Expected, size_bytes
+from config.models import ModelEntry, ModelsFile, RefitEntry
 from config.outlets import RedisSettings, SinkSettings
 from config.packs import with_extended
 from config.people import NOBODY, PEOPLE_FILE, People
 from config.people import read as read_people
 
 T = TypeVar("T")
-Parameter: TypeAlias = int | float | bool
 
 BANK = Path(__file__).parent / "bank"  # the configuration that ships
 SETTINGS_FILE, MODELS_FILE, SCHEMA_FILE = "weir.yaml", "models.yaml", "schema.yaml"
 EFFECTS = ("observe", "enforce")
 SYNC, FLUSH, NONE = "sync", "flush", "none"
+ONLINE, FROZEN = "online", "frozen"
+LEARNING = (ONLINE, FROZEN)
 NOT_NEEDED, REQUIRED = "none", "required"
 APPROVALS = (NOT_NEEDED, REQUIRED)
 DURABILITIES = (SYNC, FLUSH, NONE)  # what a record must survive before its outcome leaves
@@ -77,6 +80,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     warm_after: str = "35d"
     history_from: str | None = None
     assume_genuine_after: str | None = None
+    learning: str = ONLINE
     memory_budget: str | None = None
     expected: Expected | None = None
     decisions: DecisionSettings = DecisionSettings()
@@ -117,43 +121,49 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
                 why="it says whether a configuration goes live only with the approval of a second person",
                 fix="write required where nobody may change rules alone",
             )
+        if self.learning not in LEARNING:
+            raise ConfigError(
+                f"`learning` must be online or frozen, was {self.learning}",
+                why="it says whether models go on learning, or only score with what they have learned",
+                fix="write online; frozen where a validated state must stay as it is",
+            )
         _check_budget(self.memory_budget)
-        _check_count(
+        check_count(
             "rows_max",
             self.rows_max,
             (1, 65_536),
             why="larger batches only delay their first row: speed stops growing at a few thousand",
             fix="leave it at 4096",
         )
-        _check_count(
+        check_count(
             "message_bytes_max",
             self.message_bytes_max,
             (256, 67_108_864),
             why="one message must fit a batch in memory, and a payment needs some hundred bytes",
             fix="leave it at 1048576; larger messages become dead letters",
         )
-        _check_duration(
+        check_duration(
             "lateness",
             self.lateness,
             ("0s", "7d"),
             why="every window keeps its events that much longer",
             fix="have the sender publish sooner; a row that is later is decided but not counted",
         )
-        _check_duration(
+        check_duration(
             "future_max",
             self.future_max,
             ("0s", "1d"),
             why="one event far ahead would move core time, and with it expiry, for everybody",
             fix="correct the sender's clock",
         )
-        _check_duration(
+        check_duration(
             "jump_max",
             self.jump_max,
             ("1m", "36500d"),
             why="in a recording, one wrong year would make everything after it late",
             fix="raise it only for a recording that really has such a gap",
         )
-        _check_duration(
+        check_duration(
             "remember",
             self.remember,
             ("1d", "3650d"),
@@ -174,7 +184,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
                 why="what is forgotten can no longer be learned",
                 fix="raise `remember`",
             )
-        _check_duration(
+        check_duration(
             "warm_after",
             self.warm_after,
             ("0s", "400d"),
@@ -185,7 +195,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         if self.history_from is not None:
             instant_us("history_from", self.history_from)
         if self.assume_genuine_after is not None:
-            _check_duration(
+            check_duration(
                 "assume_genuine_after",
                 self.assume_genuine_after,
                 ("1d", "400d"),
@@ -200,35 +210,35 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
                 why="it says what an input has to survive before its outcome leaves: a power failure, a killed process",
                 fix="write sync; flush where power never fails, none only for backtests",
             )
-        _check_count(
+        check_count(
             "segment_bytes",
             self.segment_bytes,
             (65_536, 1_073_741_824),
             why="a segment is what the journal removes and copies as a whole",
             fix="leave it at 67108864",
         )
-        _check_duration(
+        check_duration(
             "journal_keep",
             self.journal_keep,
             ("1d", "36500d"),
             why="a day can be decided again only while the journal holds it",
             fix="make it as long as auditors may ask back",
         )
-        _check_duration(
+        check_duration(
             "snapshot_every",
             self.snapshot_every,
             ("10s", "7d"),
             why="after a crash everything since the newest snapshot is decided again before the next message",
             fix="leave it at 15m",
         )
-        _check_count(
+        check_count(
             "snapshot_records",
             self.snapshot_records,
             (4_096, 1_000_000_000),
             why="writing a snapshot stops a replay, and resuming decides again what came after it",
             fix="leave it at 2000000",
         )
-        _check_count(
+        check_count(
             "snapshots_kept",
             self.snapshots_kept,
             (2, 10_000),
@@ -283,78 +293,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return None if self.memory_budget is None else size_bytes(self.memory_budget)
 
 
-class ModelEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One model: what kind, which columns it reads, and the parameters of its kind (models/registry.py)."""
-
-    kind: str
-    inputs: tuple[str, ...]
-    params: dict[str, Parameter] = {}
-
-    def __post_init__(self) -> None:
-        if not self.inputs:
-            raise ConfigError(
-                "`inputs` is empty",
-                why="a model that reads nothing gives every transaction the same score",
-                fix="list features or number fields, or take the model out",
-            )
-        twice = sorted({name for name in self.inputs if self.inputs.count(name) > 1})
-        if twice:
-            raise ConfigError(
-                f"`inputs` names `{twice[0]}` twice",
-                why="it would weigh double, and contributions would be split between the two",
-                fix="take one of them out",
-            )
-        for name in self.inputs:
-            if name.startswith("model."):
-                raise ConfigError(
-                    f"`inputs` names `{name}`",
-                    why="models do not read models: one that drifts would take the others along",
-                    fix="combine scores in a rule",
-                )
-
-
-class ModelsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The models of a configuration. `champion` is the one rules read as `model.score`, calibrated."""
-
-    models: dict[str, ModelEntry]
-    champion: str
-    seed: int = 1
-
-    def __post_init__(self) -> None:
-        for name in self.models:
-            if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in ("score", "top_reasons"):
-                raise ConfigError(
-                    f"`{name}` cannot be the name of a model",
-                    why="rules read it as `model.NAME`; `score` and `top_reasons` mean the champion",
-                    fix="use small letters, digits and underscores, such as fraud_30d",
-                )
-        if self.champion not in self.models:
-            near = get_close_matches(self.champion, self.models, n=1)
-            raise ConfigError(
-                f"`champion` must be one of {', '.join(self.models) or '(no model)'}, "
-                f"was {self.champion}",
-                why="`model.score` and the calibration are the champion's",
-                fix=f"did you mean `{near[0]}`?" if near else "name one of the models above",
-            )
-        _check_count(
-            "seed",
-            self.seed,
-            (0, 2**31 - 1),
-            why="generators take it as it is; the same seed gives the same trees on any machine",
-            fix="leave it at 1",
-        )
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """The columns that any model reads, each once, in the order of the file."""
-        return tuple(dict.fromkeys(name for entry in self.models.values() for name in entry.inputs))
-
-
 KEYS = tuple(
     name
     for kind in (
         *(Settings, Expected, DecisionSettings, EncryptionSettings, SinkSettings, RedisSettings),
-        *(ModelsFile, ModelEntry),
+        *(ModelsFile, ModelEntry, RefitEntry),
     )
     for name in kind.__struct_fields__
 )
@@ -440,10 +383,12 @@ def load(
     rates_file(folder, settings)
     found = _files(folder, pack_paths, settings.rates)
     files = {name: file for name, file in found.items() if file[0].suffix not in BESIDE}
+    models = read_models(folder / MODELS_FILE)
+    _check_remembered(settings, models, folder / MODELS_FILE)
     return Configuration(
         folder=folder,
         settings=settings,
-        models=read_models(folder / MODELS_FILE),
+        models=models,
         schema_path=schema_path,
         feeds_folder=folder / "feeds",
         pack_paths=pack_paths,
@@ -458,6 +403,33 @@ def load(
 def read_settings(path: Path) -> Settings:
     """Read a weir.yaml."""
     return _convert(marks.read(path), Settings)
+
+
+def _check_remembered(settings: Settings, models: ModelsFile, path: Path) -> None:
+    """Refuse models that would need transactions which are forgotten by then."""
+    kept = f"`remember` is {settings.remember}"
+    if models.maturity_us >= settings.remember_us:
+        raise ConfigError(
+            f"`maturity` must be shorter than `remember`, was {models.maturity}",
+            str(path),
+            why=f"{kept}: what is forgotten can no longer be learned",
+            fix=f"raise `remember` in {SETTINGS_FILE}",
+        )
+    for name, entry in models.models.items():
+        if entry.refit is not None and entry.refit.train_us > settings.remember_us:
+            raise ConfigError(
+                f"`train` of model `{name}` must not exceed `remember`, was {entry.refit.train}",
+                str(path),
+                why=f"{kept}: a fit would see less than it is said to",
+                fix=f"raise `remember` in {SETTINGS_FILE}, or shorten `train`",
+            )
+        if entry.refit is not None and entry.refit.train_us <= models.maturity_us:
+            raise ConfigError(
+                f"`train` of model `{name}` must exceed `maturity`, was {entry.refit.train}",
+                str(path),
+                why=f"a fit learns from transactions older than {models.maturity}, and none would be left",
+                fix="lengthen `train`",
+            )
 
 
 def rates_file(folder: Path, settings: Settings) -> Path | None:
@@ -546,12 +518,6 @@ def _replaced(settings: Settings, changes: Mapping[str, object]) -> Settings:
         raise ConfigError(error.what, "command line", error.why, error.fix) from None
 
 
-def _check_count(key: str, value: int, bounds: tuple[int, int], *, why: str, fix: str) -> None:
-    low, high = bounds
-    if not low <= value <= high:
-        raise ConfigError(f"`{key}` must lie in [{low}, {high}], was {value}", why=why, fix=fix)
-
-
 def _check_budget(text: str | None) -> None:
     if text is None:
         return
@@ -567,18 +533,6 @@ def _check_budget(text: str | None) -> None:
             why="Python, numpy and the compiled kernels alone take about that",
             fix="give the process more, such as 4 GB, or leave the budget out",
         )
-
-
-def _check_duration(key: str, text: str, bounds: tuple[str, str], *, why: str, fix: str) -> None:
-    try:
-        value_us = duration_us(text)
-    except ConfigError as error:
-        raise ConfigError(
-            f"`{key}` must be a duration, was {text}", why=error.why, fix=error.fix
-        ) from None
-    low, high = bounds
-    if not duration_us(low) <= value_us <= duration_us(high):
-        raise ConfigError(f"`{key}` must lie in [{low}, {high}], was {text}", why=why, fix=fix)
 
 
 def _files(

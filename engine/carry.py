@@ -14,7 +14,8 @@ its history (engine/warming.py), unless that is computed from the journal (engin
     what was done    restrictions, alerts, suppressions, caps and reports, all of them, by rule id and entity; what a
                      rule did that is gone stays in force until it ends; the others follow an action to its new place
     proposals        all; that of the new configuration is active with it, the others were meant for the old one
-    models           same name, kind, inputs, parameters and seed: what they have learned; else they begin anew
+    models           same name, kind, inputs or members, parameters and seed: what they have learned, and what they
+                     said of remembered transactions; else they begin anew. What is being fitted goes on likewise
     counters         of fields, by name
     rows of lists    those that rules and people have added, where the list is still there and of the same type
     lists            what they hold is no part of what a rule or feature means; tables over texts are taken over, so
@@ -29,14 +30,15 @@ Refused are another currency of the books, for amounts would mean other money, a
 entity that is restricted, for the restriction would be void.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from config.decisions import RESTRICTABLE
 from config.errors import StateError
+from config.models import ModelEntry, ModelsFile
 from config.schema import Column
-from config.settings import REQUIRED, ModelEntry, ModelsFile
+from config.settings import REQUIRED
 from engine.admission import NEVER
 from engine.core import Core
 from engine.setup import Setup
@@ -124,21 +126,66 @@ def carry(
     return new, hand_over(old, new)
 
 
-def hand_over(old: Core, new: Core) -> Carried:
+@dataclass(slots=True)
+class Ahead:
+    """What of a hand-over follows from the two configurations alone: it can be worked out while messages flow."""
+
+    old: Core
+    attributes: list[str]  # that mean the same
+    actions: dict[tuple[str, int], int]
+    rules: Said
+    features: Said
+    lists: Said
+
+
+def look_ahead(old: Core, new: Core) -> Iterator[Ahead | None]:
+    """Do for `hand_over(old, new, ahead)` what can be done before, a few ms a step; the last step gives it.
+
+    Both cores stay as they are to whoever looks at what they decide; `old` may go on deciding.
+    """
+    for _ in new.ruleset.copy_tables_ahead(old.ruleset):
+        yield None
+    new.ruleset.try_out()
+    yield None
+    actions = _actions_moved(old, new)
+    yield None
+    yield _ahead(old, new, actions)
+
+
+def _ahead(old: Core, new: Core, actions: dict[tuple[str, int], int]) -> Ahead:
+    before, now = old.setup.pack, new.setup.pack
+    return Ahead(
+        old,
+        [name for name in new.attributes.names if _same_attribute(old, new, name)],
+        actions,
+        _said({r.id: old.meanings.rule(r) for r in before.rules},
+              {r.id: new.meanings.rule(r) for r in now.rules}),
+        _said({n: old.meanings.column(n) for n in before.features},
+              {n: new.meanings.column(n) for n in now.features}),
+        _said({n: old.meanings.list_content(n) for n in before.lists},
+              {n: new.meanings.list_content(n) for n in now.lists}),
+    )  # fmt: skip
+
+
+def hand_over(old: Core, new: Core, ahead: Ahead | None = None) -> Carried:
     """Have `new`, built with the shapes of `old` and empty, go on where `old` stands, which was not to be refused.
+
+    ahead : what `look_ahead` has worked out for these two; None: it is worked out now
 
     `old` must not be used afterwards.
     """
     setup = new.setup
+    if ahead is None or ahead.old is not old:
+        ahead = _ahead(old, new, _actions_moved(old, new))
     new.seq = old.seq + 1
     new.admission.core_us = old.core_us
     new.dictionaries.adopt(old.dictionaries)
-    same = [name for name in new.attributes.names if _same_attribute(old, new, name)]
+    same = ahead.attributes
     new.attributes.adopt(old.attributes, same)
     new.decoder.load(old.decoder.save())
     missing = _carry_remembered(old, new, sorted(set(new.attributes.names) - set(same)))
     models, notes = _carry_models(old, new)
-    new.decider.load(old.decider.save(), _actions_moved(old, new))
+    new.decider.load(old.decider.save(), ahead.actions)
     new.proposals.adopt(old.proposals)
     new.proposals.activated(
         new.config, old.seq, needs_approval=setup.configuration.settings.approval == REQUIRED
@@ -151,19 +198,16 @@ def hand_over(old: Core, new: Core) -> Carried:
     new.ruleset.adopt_tables(old.ruleset, new.dictionaries)
     new.ruleset.refresh(new.dictionaries)
     return Carried(
-        _said({r.id: old.meanings.rule(r) for r in old.setup.pack.rules},
-              {r.id: new.meanings.rule(r) for r in setup.pack.rules}),
-        _said({n: old.meanings.column(n) for n in old.setup.pack.features},
-              {n: new.meanings.column(n) for n in setup.pack.features}),
+        ahead.rules,
+        ahead.features,
         models,
         sum(restriction.is_in_force for restriction in new.decider.restrictions),
         tuple(empty),
         fresh,
         missing,
         tuple(notes),
-        lists=_said({n: old.meanings.list_content(n) for n in old.setup.pack.lists},
-                    {n: new.meanings.list_content(n) for n in setup.pack.lists}),
-    )  # fmt: skip
+        lists=ahead.lists,
+    )
 
 
 def _with_earlier(old: Core, new: Core, fresh: Sequence[str], missing: Missing) -> Missing:
@@ -271,11 +315,13 @@ def _carry_remembered(old: Core, new: Core, attributes: Sequence[str]) -> Missin
         "number": sources(new.links.number_names, old.links.number_names),
         "code": sources(new.links.code_names, old.links.code_names),
         "input": [inputs.get(name, -1) for name in new.scoring.inputs],
+        "score": _scores_kept(old, new),
     }
     texts = sources(new.links.text_names, old.links.text_names)
     new.remembered.adopt(old.remembered, columns, texts)
     absent = {
-        name: tuple(k for k, source in enumerate(of) if source < 0) for name, of in columns.items()
+        name: tuple(k for k, source in enumerate(columns[name]) if source < 0)
+        for name in ("number", "code", "input")
     }
     absent["text"] = tuple(k for k, source in enumerate(texts) if source < 0)
     return Missing(attributes=tuple(attributes), **absent)
@@ -350,8 +396,10 @@ def _of_action(action: Action) -> tuple[str, ...]:
 def _carry_models(old: Core, new: Core) -> tuple[Said, list[str]]:
     """Hand over what models have learned; say what became of each."""
     before, now = old.setup.configuration.models, new.setup.configuration.models
-    kept = [name for name in now.models if _same_model(before, now, name)]
+    kept = _models_kept(old, new)
+    was_calibrated = old.scoring.calibrated
     new.scoring.adopt(old.scoring, kept)
+    new.refits.adopt(old.refits, kept, old.core_us)
     said = _said(dict.fromkeys(before.models, ""), dict.fromkeys(now.models, ""))
     notes = []
     for name, entry in now.models.items():
@@ -363,15 +411,40 @@ def _carry_models(old: Core, new: Core) -> tuple[Said, list[str]]:
             notes.append(
                 f"model `{name}` goes on, though {', '.join(changed)} means something else"
             )
+        anew = [member for member in entry.of if member not in kept]
+        if name in kept and anew:
+            notes.append(f"model `{name}` goes on, though {', '.join(anew)} begins anew")
     if now.champion != before.champion:
-        notes.append(f"the champion is `{now.champion}`: its calibration begins anew")
+        notes.append(f"the champion is `{now.champion}`")
+        if now.champion not in kept or now.champion not in was_calibrated:
+            notes[-1] += ": its calibration begins anew"
     return said, notes
+
+
+def _models_kept(old: Core, new: Core) -> list[str]:
+    """Models that mean the same in both: they keep what they have learned."""
+    before, now = old.setup.configuration.models, new.setup.configuration.models
+    return [name for name in now.models if _same_model(before, now, name)]
+
+
+def _scores_kept(old: Core, new: Core) -> list[int]:
+    """For each model now, where the scores of remembered transactions by the same model stood; -1 nowhere."""
+    kept = _models_kept(old, new)
+    places = {name: k for k, name in enumerate(old.scoring.names)}
+    return [places[name] if name in kept else -1 for name in new.scoring.names]
 
 
 def _same_model(before: ModelsFile, now: ModelsFile, name: str) -> bool:
     was: ModelEntry | None = before.models.get(name)
     entry = now.models[name]
-    return was is not None and before.seed == now.seed and was == entry
+    if was is None or before.seed != now.seed:
+        return False
+    return (was.kind, was.inputs, was.of, was.params) == (
+        entry.kind,
+        entry.inputs,
+        entry.of,
+        entry.params,
+    )
 
 
 def _said(before: Mapping[str, str], now: Mapping[str, str]) -> Said:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from config.decisions import CHALLENGE_FAILED, CHALLENGE_PASSED
 from config.errors import StateError
 from config.schema import RATING, Column, Schema
-from config.settings import REQUIRED
+from config.settings import ONLINE, REQUIRED
 from engine.admission import NEVER, Admission, Admitted
 from engine.batch import (
     ACTIVITY,
@@ -40,11 +40,12 @@ from engine.decision import NO_DECISION, Decided, DecideInputs, Decider
 from engine.decode import Decoder
 from engine.entities import Attributes, Dictionaries
 from engine.exchange import Exchange
+from engine.fits.schedule import Refits
 from engine.labels import Labels
 from engine.links import Links
 from engine.lists import Lists
 from engine.meanings import Meanings
-from engine.outcomes import dead_letter_line
+from engine.outcomes import Streams, dead_letter_line
 from engine.proposals import Proposals
 from engine.quality import flaws
 from engine.ratings import DAY_US
@@ -163,7 +164,9 @@ class Core:
         if compiled is not None:
             self.scoring = compiled.scoring
         else:
-            self.scoring = Scoring(setup.configuration.models, self.layout)
+            self.scoring = Scoring(
+                setup.configuration.models, self.layout, learns=settings.learning == ONLINE
+            )
         yield
         self.dictionaries = Dictionaries()
         self.ruleset.refresh(self.dictionaries)
@@ -205,8 +208,15 @@ class Core:
             n_code=len(self.links.all.code),
             n_input=len(self.scoring.inputs),
             n_text=len(self.links.texts),
+            n_score=len(self.scoring.names),
         )
         self.labels = Labels(self.remembered, settings.assume_genuine_after_us)
+        self.refits = Refits(
+            setup.configuration.models,
+            self.scoring,
+            self.remembered,
+            settings.assume_genuine_after_us,
+        )
         self.admission = Admission(
             self.remembered,
             lateness_us=setup.lateness_us,
@@ -257,7 +267,7 @@ class Core:
         batch = self.decoder.decode(lines, positions, self.seq)
         lap("decode")
         cuts = self.lists.cuts(batch)
-        if not cuts and not self._is_midnight_in(batch):
+        if not cuts and not self._is_due_in(batch):
             return self._apply(batch, arrival_us, lap, forced)
         parts, first = [], 0
         while first < batch.n:
@@ -267,27 +277,29 @@ class Core:
             first = last
         return joined(batch, parts) if len(parts) > 1 else parts[0][1]
 
-    def _is_midnight_in(self, batch: Batch) -> bool:
-        """Whether ratings may change within a batch, and some rule reads them."""
-        return (
-            self._reads_rating
-            and batch.n > 0
-            and int(batch.event_time_us.max()) >= self.decider.ratings.next_us
-        )
+    @property
+    def _next_due_us(self) -> int:
+        """Core time at which the core changes what the rows from there on are judged by: ratings, or a model's fit."""
+        refits_us = self.refits.next_us
+        return min(refits_us, self.decider.ratings.next_us) if self._reads_rating else refits_us
+
+    def _is_due_in(self, batch: Batch) -> bool:
+        """Whether that may happen within a batch."""
+        return batch.n > 0 and int(batch.event_time_us.max()) >= self._next_due_us
 
     def _end_of_part(
         self, batch: Batch, arrival_us: I8 | None, first: int, cuts: Sequence[int]
     ) -> int:
-        """Row before which a batch is cut next: where lists change, or where core time may reach another UTC day.
+        """Row before which a batch is cut next: where lists change, or where core time may reach what is due.
 
-        Which row brings the new day is known only when it is admitted (it may be a repeat, or refused), so each that
+        Which row brings it there is known only when it is admitted (it may be a repeat, or refused), so each that
         could stands at the beginning of a part; the first that does settles it for the rows behind.
         """
         last = next((cut for cut in cuts if cut > first), batch.n)
-        if self._is_midnight_in(batch):
+        if self._is_due_in(batch):
             rows = slice(first + 1, last)
             time_us = batch.event_time_us[rows]
-            may = (time_us >= self.decider.ratings.next_us) & (batch.kind[rows] != DEAD)
+            may = (time_us >= self._next_due_us) & (batch.kind[rows] != DEAD)
             if arrival_us is not None:
                 may &= time_us <= arrival_us[rows] + self.admission.future_us_max
             if len(candidates := np.flatnonzero(may)):
@@ -300,6 +312,7 @@ class Core:
         """Take a decoded batch in which no list changes."""
         core_before_us = self.core_us
         admitted = self._take_in(batch, arrival_us, lap)
+        notices = self._refit(batch, admitted)
         frame = batch.frame
         inputs = self.scoring.read(frame)
         lesson = self.labels.read(batch, admitted, inputs, core_before_us)
@@ -318,9 +331,18 @@ class Core:
         if self.decider.owed:
             self.decider.pay(sum(position.startswith(PAID) for position in batch.position))
         self._remember(batch, admitted, decided, inputs)
-        outcome = self._outcome(batch, admitted, judgement, decided, scores)
+        outcome = self._outcome(batch, admitted, judgement, decided, scores, notices)
         lap("remember")
         return outcome
+
+    def _refit(self, batch: Batch, admitted: Admitted) -> Sequence[bytes]:
+        """Close and take fits that are due at the first row; return the alerts about them."""
+        out = Streams()
+        if batch.n:
+            self.refits.step(int(admitted.core_us[0]), batch.seq0, out)
+            last_us = int(admitted.core_us[-1])
+            assert last_us < self.refits.next_us or last_us == NEVER, "a batch is cut where it is due"
+        return out.alerts
 
     def _rate(self, batch: Batch, admitted: Admitted, forced: Mapping[str, float]) -> None:
         """Give the rating of its customer to every event, as it stands on the UTC day of its core time."""
@@ -482,6 +504,7 @@ class Core:
         at = self.remembered.rows(admitted.entry[new])
         arrays["input"][at] = inputs[new]
         if decided is not None:
+            arrays["score"][at] = self.scoring.kept[new]
             answered = np.flatnonzero(decided.decision >= 0)
             at = self.remembered.rows(admitted.entry[answered])
             arrays["decision"][at] = decided.decision[answered]
@@ -495,8 +518,9 @@ class Core:
         judgement: Judgement,
         decided: Decided,
         scores: dict[str, NDArray[np.float64]],
+        notices: Sequence[bytes],
     ) -> Outcome:
-        """Put streams and counts together."""
+        """Put streams and counts together; `notices` are alerts that come before all others."""
         kinds = np.bincount(batch.kind, minlength=len(KIND_NAMES)).tolist()
         messages = {"all": batch.n}
         messages |= {name: n for name, n in zip(KIND_NAMES, kinds, strict=True) if n}
@@ -513,6 +537,10 @@ class Core:
         counts = {"messages": messages, "dead_letters": dead_letters, **decided.counts}
         counts |= flaws(batch, admitted, self.remembered)
         streams = {**decided.streams, "dead_letters": b"".join(lines)}
+        if notices:
+            streams["alerts"] = b"".join(notices) + streams["alerts"]
+            alerts = counts.setdefault("alerts", {})
+            alerts["operational"] = alerts.get("operational", 0) + len(notices)
         return Outcome(
             streams,
             decided.answers,
@@ -548,6 +576,7 @@ class Core:
         state |= prefixed("decode", self.decoder.save())
         state |= prefixed("remembered", self.remembered.save(self.core_us))
         state |= prefixed("models", self.scoring.save())
+        state |= prefixed("refits", self.refits.save())
         state |= prefixed("decide", self.decider.save())
         state |= prefixed("proposals", self.proposals.save())
         state |= prefixed("lists", self.lists.save())
@@ -582,6 +611,7 @@ class Core:
         self.decoder.load(under(state, "decode"))
         self.remembered.load(under(state, "remembered"))
         self.scoring.load(under(state, "models"))
+        self.refits.load(under(state, "refits"))
         self.decider.load(under(state, "decide"))
         self.proposals.load(under(state, "proposals"))
         self.ruleset.change_lists(self.lists.load(under(state, "lists")))

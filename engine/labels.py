@@ -19,7 +19,22 @@ I1: TypeAlias = NDArray[np.int8]
 I8: TypeAlias = NDArray[np.int64]
 F4: TypeAlias = NDArray[np.float32]
 
+NO_ROWS = np.empty(0, np.int64)
 VERDICTS = {"genuine": GENUINE, "fraud": FRAUD, "withdrawn": WITHDRAWN}
+
+
+@dataclass(slots=True)
+class Past:
+    """What transactions scored when they were decided, for the rows at which they are learned from.
+
+    row   : (k,) int64      ascending
+    score : (k, s) float32  raw, of each model in the order of scoring; NaN none
+    here  : (k,) int64      row at which the transaction is decided in this very batch; -1: earlier, `score` says all
+    """
+
+    row: I8
+    score: F4
+    here: I8
 
 
 @dataclass(slots=True)
@@ -29,13 +44,16 @@ class Lesson:
     inputs  : (n, f) float32  of each row; of a label row, those of its transaction at decision time
     action  : (n,) int8       see models/protocol.py
     verdict : (n,) int8       of label rows: 0 genuine, 1 fraud; elsewhere any
-    assumed : row before which a transaction is learned as genuine, (m,) int64 ascending, and its inputs (m, f)
+    taught  : of the rows with LEARN
+    assumed : of transactions learned as genuine, each before its `row`; `assumed_inputs` (m, f) float32 are theirs
     """
 
     inputs: F4
     action: I1
     verdict: I1
-    assumed: tuple[I8, F4]
+    taught: Past
+    assumed: Past
+    assumed_inputs: F4
 
 
 class Labels:
@@ -51,7 +69,8 @@ class Labels:
     def read(self, batch: Batch, admitted: Admitted, inputs: F4, core_before_us: int) -> Lesson:
         """Say what each row teaches; `inputs` is completed in place, `core_before_us` is core time before the batch."""
         kind, memory = batch.kind, self._memory
-        assumed = self._assume_genuine(batch, admitted, inputs, core_before_us)
+        assumed, assumed_inputs = self._assume_genuine(batch, admitted, inputs, core_before_us)
+        taught = self._past(NO_ROWS, NO_ROWS, NO_ROWS)
         action = np.zeros(batch.n, np.int8)
         action[kind == TRANSACTION] = SCORE
         action[(kind == TRANSACTION) & admitted.late] = PEEK
@@ -66,14 +85,19 @@ class Labels:
             inputs[teaches[here >= 0]] = inputs[here[here >= 0]]
             stored = teaches[here < 0]
             inputs[stored] = memory.arrays["input"][memory.rows(admitted.entry[stored])]
+            taught = self._past(teaches, admitted.entry[teaches], here)
             memory.arrays["label"][memory.rows(admitted.entry[labels])] = verdict[labels]
-        return Lesson(inputs, action, verdict, assumed)
+        return Lesson(inputs, action, verdict, taught, assumed, assumed_inputs)
+
+    def _past(self, row: I8, entry: I8, here: I8) -> Past:
+        """What the transactions `entry` (k,) scored; those decided at `here` >= 0 have no score in the store yet."""
+        return Past(row, self._memory.arrays["score"][self._memory.rows(entry)], here)
 
     def _assume_genuine(
         self, batch: Batch, admitted: Admitted, inputs: F4, core_before_us: int
-    ) -> tuple[I8, F4]:
+    ) -> tuple[Past, F4]:
         """Transactions without a label whose time is up: the row at which it is, and what the models saw of each."""
-        none = np.empty(0, np.int64), inputs[:0]
+        none = self._past(NO_ROWS, NO_ROWS, NO_ROWS), inputs[:0]
         if self._assume_after_us is None or not batch.n:
             return none
         memory = self._memory
@@ -94,11 +118,11 @@ class Labels:
         if not len(at):
             return none
         x = memory.arrays["input"][at]
-        here = {int(admitted.entry[i]): i for i in admitted.new}
-        for k, place in enumerate(at.tolist()):
-            if (new := here.get(place + memory.base)) is not None:
-                x[k] = inputs[new]
-        return row, x
+        decided_at = {int(admitted.entry[i]): i for i in admitted.new}
+        entries = at + memory.base
+        here = np.array([decided_at.get(entry, -1) for entry in entries.tolist()], np.int64)
+        x[here >= 0] = inputs[here[here >= 0]]
+        return self._past(row, entries, here), x
 
 
 def _label(batch: Batch, row: int) -> str:

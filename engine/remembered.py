@@ -31,6 +31,7 @@ _MISSING = {
     "number": np.nan,
     "code": -1,
     "input": np.nan,
+    "score": np.nan,
 }
 
 
@@ -40,10 +41,18 @@ class Remembered:
     n_number, n_code : columns kept of each transaction, to give labels and updates what they refer to
     n_text           : columns of texts kept, as texts, for their codes mean nothing in the next batch
     n_input          : model inputs kept, float32 (what the models also score with)
+    n_score          : models whose raw scores are kept, float32 (what combinations of them also score with)
     """
 
     def __init__(
-        self, horizon_us: int, *, n_number: int, n_code: int, n_input: int, n_text: int = 0
+        self,
+        horizon_us: int,
+        *,
+        n_number: int,
+        n_code: int,
+        n_input: int,
+        n_text: int = 0,
+        n_score: int = 0,
     ) -> None:
         self.horizon_us = horizon_us
         self.base = 0
@@ -69,6 +78,7 @@ class Remembered:
             "number": np.empty((0, n_number)),
             "code": np.empty((0, n_code), np.int32),
             "input": np.empty((0, n_input), np.float32),
+            "score": np.empty((0, n_score), np.float32),
         }
 
     def __len__(self) -> int:
@@ -169,7 +179,7 @@ class Remembered:
     ) -> None:
         """Go on from the very entries of `other`, which must not be used any more.
 
-        sources : of `number`, `code` and `input`: for each own column the one of `other` that is the same, or -1
+        sources : of `number`, `code`, `input` and `score`: for each own column the same one of `other`, or -1
         texts   : likewise for texts
         """
         self.base, self.end, self.entry_of = other.base, other.end, other.entry_of

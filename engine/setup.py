@@ -13,9 +13,10 @@ from config import rates as tables
 from config import schema as schemas
 from config.errors import ConfigError, StateError
 from config.feeds import Feed
+from config.models import SHADOW, ModelsFile
 from config.rates import Rates
 from config.schema import Schema
-from config.settings import Configuration, ModelsFile
+from config.settings import Configuration
 from rules import lock
 from rules import pack as packs
 from rules.check.findings import Finding
@@ -138,6 +139,7 @@ def _checked(
         known = {*schema.columns, *loaded.pack.features}
         models, notes = models_for(configuration.models, known)
         configuration = replace(configuration, models=models)
+    refuse_shadows(configuration.models, loaded.pack)
     if compares_locks:
         notes += changed_bodies(loaded)
     return Setup(
@@ -159,6 +161,9 @@ def models_for(file: ModelsFile, known: Collection[str]) -> tuple[ModelsFile, tu
     """
     entries, notes = {}, []
     for name, entry in file.models.items():
+        if entry.of:
+            entries[name] = entry
+            continue
         inputs = tuple(i for i in entry.inputs if i in known)
         lost = [i for i in entry.inputs if i not in known]
         if not inputs:
@@ -174,6 +179,24 @@ def models_for(file: ModelsFile, known: Collection[str]) -> tuple[ModelsFile, tu
             )
         entries[name] = msgspec.structs.replace(entry, inputs=inputs)
     return msgspec.structs.replace(file, models=entries), tuple(notes)
+
+
+def refuse_shadows(file: ModelsFile, pack: Pack) -> None:
+    """Raise `ConfigError` if a live rule reads a model that is a shadow."""
+    shadows = {f"model.{name}": name for name, entry in file.models.items() if entry.role == SHADOW}
+    for rule in pack.rules if shadows else ():
+        if rule.mode != "live":
+            continue
+        for tree in (rule.when, rule.score, *(clause.when for clause in rule.exceptions)):
+            for column in tree.columns():
+                if column in shadows:
+                    raise ConfigError(
+                        f"the live rule {rule.id} reads {column}, and {shadows[column]} is a shadow",
+                        str(rule.place),
+                        why="a shadow is scored and recorded only; nothing may follow from it",
+                        fix=f"take `role: shadow` of {shadows[column]} out of {settings.MODELS_FILE}, "
+                        "or write mode: shadow in the rule",
+                    )
 
 
 def changed_bodies(loaded: packs.Loaded) -> tuple[str, ...]:

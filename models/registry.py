@@ -3,14 +3,17 @@
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from config.errors import ConfigError
-from models import half_space_trees, logistic
+from models import boosted, half_space_trees, logistic
+from models.boosted import Boosted
 from models.calibration import Calibrator
 from models.half_space_trees import HalfSpaceTrees
 from models.logistic import Logistic
-from models.protocol import Model, Parameter
+from models.protocol import F8, I1, Model, Parameter, State
+
+Fit: TypeAlias = Callable[[F8, I1, F8, Mapping[str, Any], int], State]  # see models/boosted.py
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +23,18 @@ class Kind:
     make: Callable[..., Model]
     parameters: Mapping[str, Parameter]
     draws: bool = False  # takes a seed
+    combines: bool = False  # reads raw scores of other models (`of`) in place of columns (`inputs`)
+    fit: Fit | None = None  # fits it as a whole (`refit`), in place of learning label by label
+
+    @property
+    def refits(self) -> bool:
+        """Whether it is fitted from time to time."""
+        return self.fit is not None
 
 
 # A new kind is a module of its own and a line here; tests/contract/test_models.py then holds it to every law.
 KINDS: dict[str, Kind] = {
+    "boosted": Kind(Boosted, boosted.PARAMETERS, fit=boosted.fit),
     "half_space_trees": Kind(HalfSpaceTrees, half_space_trees.PARAMETERS, draws=True),
     "logistic": Kind(Logistic, logistic.PARAMETERS),
 }
@@ -33,7 +44,7 @@ FEATURES_MAX = 512  # the logistic model's covariance then takes 8 MB and a labe
 def build(
     kind: str, names: Sequence[str], params: Mapping[str, Any], seed: int, where: str = ""
 ) -> Model:
-    """Build an empty model of `kind` over the inputs `names`; raise `ConfigError` (at `where`) for what does not fit.
+    """Build an empty model of `kind` over the inputs or members `names`; `ConfigError` (at `where`) if it does not fit.
 
     >>> build("half_space_trees", ["amount", "count_1h"], {"trees": 10}, seed=1).supervised
     False
@@ -54,6 +65,30 @@ def build(
         _check(kind, name, value, where)
     known = KINDS[kind]
     return known.make(len(names), **({"seed": seed} if known.draws else {}), **params)
+
+
+def demand_shape(kind: str, *, combines: bool, refits: bool, where: str = "") -> None:
+    """Raise `ConfigError` (at `where`) unless a model of `kind` combines others, and is refitted, as it is said to."""
+    known = KINDS.get(kind)
+    if known is None:
+        raise ConfigError(f"unknown kind of model `{kind}`", where, fix=_suggest(kind, KINDS))
+    if known.combines != combines:
+        right, wrong = ("of", "inputs") if known.combines else ("inputs", "of")
+        raise ConfigError(
+            f"`{kind}` needs `{right}`, was given `{wrong}`",
+            where,
+            why="some kinds read columns, others combine the scores of models",
+            fix=f"write {right}: [...]",
+        )
+    if known.refits != refits:
+        raise ConfigError(
+            f"`{kind}` needs `refit`" if known.refits else f"`{kind}` takes no `refit`",
+            where,
+            why="it is fitted from time to time" if known.refits else "it learns as events come",
+            fix="write refit: {every: 7d, train: 30d, delay: 1h}"
+            if known.refits
+            else "take it out",
+        )
 
 
 def calibrator(model: Model, params: Mapping[str, Any] | None = None) -> Calibrator:

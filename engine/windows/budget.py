@@ -129,7 +129,7 @@ def weigh(
 
     lateness_us : of the feed, where it is not that of the settings
     derived     : fields that the schema computes; they are worked out if not given
-    n_inputs    : columns that the models read, kept for every remembered transaction
+    n_inputs    : columns that the models read, and their scores, kept for every remembered transaction
     """
     fields = derived_fields(schema, pack.currency, pack.timezone) if derived is None else derived
     ruleset = Ruleset.compile(pack, schema, Layout(), fields)
@@ -160,7 +160,7 @@ def refuse(setup: Setup) -> None:
         settings,
         lateness_us=setup.lateness_us,
         derived=setup.derived,
-        n_inputs=len(setup.configuration.models.inputs),
+        n_inputs=len(setup.configuration.models.inputs) + len(setup.configuration.models.models),
     )
     where = str(setup.configuration.folder / SETTINGS_FILE)
     check(found, settings.memory_budget_bytes, where)

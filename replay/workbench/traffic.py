@@ -18,7 +18,7 @@ import msgspec
 
 from config import kernel_cache
 from config.errors import InputError, StateError
-from config.settings import ModelEntry, ModelsFile
+from config.models import ModelEntry, ModelsFile
 from engine.brokers.files import FileSource
 from engine.core import Core
 from engine.durable import config_store

@@ -202,8 +202,62 @@ def test_models_read_with_parameters_of_the_type_they_are_written_in(tmp_path):
             "inputs: [model.fraud]",
             (
                 "models.yaml:10:5: `inputs` names `model.fraud`\n"
-                "  why: models do not read models: one that drifts would take the others along\n"
-                "  fix: combine scores in a rule"
+                "  why: inputs are columns; a model that combines others names them elsewhere\n"
+                "  fix: write of: [fraud], with a kind that combines"
+            ),
+        ),
+        (
+            "champion: fraud",
+            "champion: fraud\nmaturity: 5m",
+            (
+                "models.yaml:2:1: `maturity` must lie in [1h, 400d], was 5m\n"
+                "  why: before that most verdicts are not in, and silence says nothing\n"
+                "  fix: make it as long as nearly all verdicts take"
+            ),
+        ),
+        (
+            "inputs: [payments_1h, payees_7d]",
+            "of: [frraud]",
+            (
+                "models.yaml:10:5: `of` of model `anomaly` names `frraud`, which is no model\n"
+                "  why: a combination reads the scores of other models of this file\n"
+                "  fix: did you mean `fraud`?"
+            ),
+        ),
+        (
+            "inputs: [payments_1h, payees_7d]",
+            "of: [anomaly]",
+            (
+                "models.yaml:10:5: `of` leads in a circle: anomaly\n"
+                "  why: a score would have to be known before it is computed\n"
+                "  fix: take one of them out of the `of` of another"
+            ),
+        ),
+        (
+            "inputs: [payments_1h, payees_7d]",
+            "of: [fraud, fraud]",
+            (
+                "models.yaml:10:5: `of` names `fraud` twice\n"
+                "  why: it would weigh double, and contributions would be split between the two\n"
+                "  fix: take one of them out"
+            ),
+        ),
+        (
+            "inputs: [payments_1h, payees_7d]",
+            "inputs: [amount]\n    role: king",
+            (
+                "models.yaml:11:5: `role` must be challenger or shadow, was king\n"
+                "  why: which model is the champion says `champion`; any challenger may become it\n"
+                "  fix: write shadow for a model that is only looked at"
+            ),
+        ),
+        (
+            "inputs: [payments_1h, payees_7d]",
+            "inputs: [amount]\n    refit: {every: 7d, train: 30d, delay: 8d}",
+            (
+                "models.yaml:11:36: `delay` must lie in [1m, 7d], was 8d\n"
+                "  why: a fit that is not ready by then is skipped\n"
+                "  fix: write 1h"
             ),
         ),
         (
@@ -322,3 +376,46 @@ def test_missing_folders_and_files_say_what_is_wanted(bank, tmp_path):
     (bank / "weir.yaml").unlink()
     with pytest.raises(ConfigError, match=r"weir\.yaml: cannot be read: No such file"):
         load(bank)
+
+
+def test_the_champion_is_no_shadow_and_nothing_with_a_say_is_made_of_one(tmp_path):
+    champion = MODELS.replace("kind: logistic", "kind: logistic\n    role: shadow")
+    told = refusal(tmp_path, "models.yaml", champion, read_models)
+    assert "`champion` must not be a shadow, was fraud" in told
+    member = MODELS.replace("kind: half_space_trees", "kind: half_space_trees\n    role: shadow")
+    member += "  both: {kind: blend, of: [fraud, anomaly]}\n"
+    told = refusal(tmp_path, "models.yaml", member, read_models)
+    assert "`of` of model `both` names `anomaly`, which is a shadow" in told
+
+
+def test_models_are_scored_after_what_they_are_made_of(tmp_path):
+    text = (
+        "champion: top\nmodels:\n  top: {kind: blend, of: [mid, a]}\n  b: {kind: x, inputs: [i]}\n"
+    )
+    text += "  mid: {kind: blend, of: [a, b]}\n  a: {kind: x, inputs: [i]}\n"
+    write(tmp_path, "models.yaml", text)
+    found = read_models(tmp_path / "models.yaml")
+    assert found.order == ("b", "a", "mid", "top")
+    assert found.made_of("mid") == ("b", "a", "mid")
+    assert found.made_of("a") == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("models", "what"),
+    [
+        ("maturity: 120d\n", "`maturity` must be shorter than `remember`, was 120d"),
+        ("refit: {train: 121d}", "`train` of model `fraud` must not exceed `remember`, was 121d"),
+        ("refit: {train: 7d}", "`train` of model `fraud` must exceed `maturity`, was 7d"),
+    ],
+)
+def test_what_models_learn_from_must_be_remembered(bank, models, what):
+    path = bank / "models.yaml"
+    text = path.read_text()
+    if models.startswith("refit"):
+        text = text.replace("kind: logistic", f"kind: logistic\n    {models}")
+    else:
+        text += models
+    path.write_text(text)
+    with pytest.raises(ConfigError) as refused:
+        load(bank)
+    assert refused.value.what == what
