@@ -95,6 +95,19 @@ class Node:
     args: tuple["Node", ...] = ()
     value: Value = None
     span: Span | None = field(default=None, compare=False)
+    _hash: int | None = field(default=None, init=False, repr=False, compare=False)
+
+    def __hash__(self) -> int:
+        """Worked out once: what the checks know of a tree stands in dicts, and they ask for its parts over and over."""
+        if self._hash is None:
+            found = hash((self.op, self.type, self.args, self.value))
+            object.__setattr__(self, "_hash", found)
+            return found
+        return self._hash
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Without the hash: texts hash otherwise in every process."""
+        return Node, (self.op, self.type, self.args, self.value, self.span)
 
     def walk(self) -> Iterator["Node"]:
         """Every node of the tree in the order of the text, this one first."""

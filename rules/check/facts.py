@@ -7,7 +7,7 @@ into formulas.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
 
 from config.schema import RATING
@@ -74,6 +74,15 @@ class Formula:
     parts: tuple["Formula", ...] = ()
     subject: Subject | None = None
     domain: Domain = None
+    _hash: int | None = field(default=None, init=False, repr=False, compare=False)
+
+    def __hash__(self) -> int:
+        """Worked out once, for the same formulas are joined again and again."""
+        if self._hash is None:
+            found = hash((self.kind, self.parts, self.subject, self.domain))
+            object.__setattr__(self, "_hash", found)
+            return found
+        return self._hash
 
 
 TRUE: Final = Formula("all")
