@@ -14,7 +14,7 @@ from typing import Final
 from config import marks
 from rules.check.findings import Finding, at_span
 from rules.check.logic import Logic
-from rules.definitions import Feature, ListDefinition, Rule
+from rules.definitions import Action, Feature, ListDefinition, Rule
 from rules.features import Source
 from rules.pack import Loaded, Workshop
 from rules.rule_files import Draft
@@ -137,6 +137,15 @@ class RuleView:
     @cached_property
     def columns(self) -> frozenset[str]:
         return frozenset(self.rule.when.columns())
+
+    @cached_property
+    def on(self) -> frozenset[str]:
+        return frozenset(self.rule.on)
+
+    @cached_property
+    def asks(self) -> frozenset[tuple[object, ...]]:
+        """What the rule does, without the words it does it with."""
+        return frozenset(_done(action) for action in self.rule.actions)
 
 
 class PackView:
@@ -304,6 +313,11 @@ _SILENT: Final = frozenset(
     {"id", "name", "version", "owner", "severity", "reason", "on", "mode", "description", "purpose"}
     | {"references", "tests", "params", "effective"}
 )
+
+
+def _done(a: Action) -> tuple[object, ...]:
+    bounds = (a.method, a.for_us, a.then, a.code, a.entity, a.level, a.channels, a.amount_minor)
+    return (a.kind, a.queue, *bounds, a.template, a.to, a.tag, a.list_name, a.report, a.by)
 
 
 def _doubtful(text: Text, node: Node) -> Node:

@@ -11,7 +11,7 @@ from config import marks
 from rules.check.findings import WARN, Finding, at_node
 from rules.check.presence import can_be_missing
 from rules.check.views import PackView, RuleView
-from rules.definitions import Action, Rule
+from rules.definitions import Rule
 from rules.language import SEVERITIES
 from rules.tree import ID, Node, Type
 
@@ -205,16 +205,16 @@ def _copies(pack: PackView) -> Iterator[Finding]:
 
 def _covers(other: RuleView, view: RuleView, pack: PackView) -> bool:
     a, b = view.rule, other.rule
-    if view is other or not set(a.on) <= set(b.on) or a.mode != b.mode or a.reason != b.reason:
+    if view is other or a.mode != b.mode or a.reason != b.reason or not view.on <= other.on:
         return False
-    if not other.columns <= view.columns or not _asks_for(b) >= _asks_for(a):
+    if not other.columns <= view.columns or not other.asks >= view.asks:
         return False
     if b.exceptions or b.rollout_percent < 100 or not _lasts(a, b) or _weighs_more(a, b):
         return False
     logic = pack.logic(a.on)
     if not logic.implies(a.when, b.when) or logic.never_true(a.when):
         return False
-    is_twin = _asks_for(a) == _asks_for(b) and set(a.on) == set(b.on) and not a.exceptions
+    is_twin = view.asks == other.asks and view.on == other.on and not a.exceptions
     is_twin = is_twin and not _weighs_more(b, a)
     if is_twin and a.rollout_percent == 100 and _lasts(b, a) and logic.implies(b.when, a.when):
         return b.id < a.id  # of two that are the same, the later one is the copy
@@ -242,16 +242,6 @@ def _lasts(a: Rule, b: Rule) -> bool:
         a.effective_until_us is not None and a.effective_until_us <= b.effective_until_us
     )
     return starts and ends
-
-
-def _asks_for(rule: Rule) -> frozenset[tuple[object, ...]]:
-    """What a rule does, without the words it does it with."""
-    return frozenset(_done(a) for a in rule.actions)
-
-
-def _done(a: Action) -> tuple[object, ...]:
-    bounds = (a.method, a.for_us, a.then, a.code, a.entity, a.level, a.channels, a.amount_minor)
-    return (a.kind, a.queue, *bounds, a.template, a.to, a.tag, a.list_name, a.report, a.by)
 
 
 def _copy(view: RuleView, other: RuleView, pack: PackView) -> Finding:
