@@ -8,7 +8,7 @@ texts holds, which the interpreter looks up for the few rows that ask about one 
 expressions (rules/compile.py) or batches (rules/ruleset.py).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -27,6 +27,7 @@ _ROOM_MIN: Final = 64  # codes for which a new table has room
 _MANY: Final = (
     4_096  # new texts from which on those that matter are looked for instead of asking about each
 )
+_COPIED_MAX: Final = 100_000  # answers that are copied in one step
 
 
 class _OwnDictionary:
@@ -96,6 +97,8 @@ class _Table:
     target : of a code table: the dictionary of its answers
     listed : of a question about a list: the list, and when its texts hold that hold at some times only: code, from,
              until (not inside), by code and time
+    copied : answers that stand here since `copy_ahead`, though `filled` does not count them yet
+    changes : what `n_changes` of the list was that they were copied from
     """
 
     plane: str  # "flags", "reals" or "ints"
@@ -108,6 +111,8 @@ class _Table:
     listed: Listed | None = None
     times: _Block | None = None
     filled: int = 0
+    copied: int = 0
+    changes: int = 0
 
 
 @dataclass(slots=True)
@@ -290,6 +295,36 @@ class Tables:
                     self._fill(watched, n)
                     grew = True
 
+    def copy_ahead(self, old: "Tables") -> Iterator[None]:
+        """Do what takes long of the next `adopt(old, ...)`, a step of some 100,000 answers at a time.
+
+        The answers of `old` may grow and change meanwhile, and no dictionary is touched: which code a text of the new
+        rules gets must follow from where `adopt` stands among the messages.
+        """
+        for watched in self._watched.values():
+            theirs = old._watched.get(watched.name)  # noqa: SLF001
+            if theirs is not None and watched.name not in (OWN, BATCH_LOCAL):
+                n = len(theirs.texts)
+                watched.room = max(watched.room, n + n // 4)
+        self._lay_out()
+        yield
+        n_copied = 0
+        for watched in self._watched.values():
+            if watched.name == BATCH_LOCAL:  # its codes mean other texts in each batch
+                continue
+            theirs = old._watched.get(watched.name)  # noqa: SLF001
+            for table, before in _alike(watched, theirs):
+                if table.listed is not None and before.listed is not None:
+                    table.changes = before.listed.n_changes
+                while table.copied < min(before.filled, watched.room):
+                    n = min(table.copied + _COPIED_MAX, before.filled, watched.room)
+                    self._copy(table, old, before, n)
+                    n_copied += n - table.copied + 1_000  # a table costs as much as that
+                    table.copied = n
+                    if n_copied > _COPIED_MAX:
+                        n_copied = 0
+                        yield
+
     def adopt(self, old: "Tables", dictionaries: Mapping[str, DictionaryLike]) -> None:
         """Take over what `old` has answered about the same dictionaries, before the first `refresh` over them.
 
@@ -297,26 +332,36 @@ class Tables:
         """
         self._follow(dictionaries)
         pairs: list[tuple[_Watched, _Table, _Table]] = []
+        is_small = False
         for watched in self._watched.values():
             theirs = old._watched.get(watched.name)  # noqa: SLF001
-            if watched.name == OWN or theirs is None or theirs.texts is not watched.texts:
+            if theirs is None or theirs.texts is not watched.texts:
                 continue
+            is_small |= watched.room < len(watched.texts) and bool(watched.tables)
             watched.room = max(watched.room, len(watched.texts) + len(watched.texts) // 4)
-            known = {table.asked: table for table in theirs.tables}
-            pairs += [
-                (watched, table, known[table.asked])
-                for table in watched.tables
-                if table.asked in known and table.target != OWN
-            ]
-        self._lay_out()
+            pairs += [(watched, *alike) for alike in _alike(watched, theirs)]
+        if is_small:
+            self._lay_out()
+        differ: dict[Listed, set[str]] = {}
         for watched, table, before in pairs:
             changed: set[str] = set()
             if table.listed is not None and before.listed is not None:
-                changed = table.listed.changed(before.listed)
+                if table.listed not in differ:
+                    differ[table.listed] = table.listed.changed(before.listed)
+                changed = differ[table.listed]
+                if table.changes != before.listed.n_changes:
+                    table.copied = 0
             if table.cases and changed:
                 continue
-            self._copy(table, old, before)
-            self._answer_again(watched, table, changed)
+            if before.filled > table.copied:
+                self._copy(table, old, before, before.filled)
+            table.filled = before.filled
+            if table.times is not None and before.times is not None:
+                table.times.n = 0
+                table.times.append(before.times.rows[: before.times.n])
+                self._write(table.times)
+            if changed:
+                self._answer_again(watched, table, changed)
 
     def change(self, name: str, added: Mapping[str, Sequence[ListRow]]) -> None:
         """Say which rows of a list are added for each of some values now; see `Listed.change`."""
@@ -359,17 +404,12 @@ class Tables:
             table.times.put(times)
             self._write(table.times)
 
-    def _copy(self, table: _Table, old: "Tables", before: _Table) -> None:
-        """Take over the answers that a table of the same question has given."""
+    def _copy(self, table: _Table, old: "Tables", before: _Table, n: int) -> None:
+        """Take over the first `n` answers that a table of the same question has given, but for those copied ahead."""
         theirs = int(old.ints[before.handle]) + 1
         own = int(self.ints[table.handle]) + 1
-        n = before.filled
-        self._plane(table)[own : own + n] = old._plane(before)[theirs : theirs + n]  # noqa: SLF001
-        table.filled = n
-        if table.times is not None and before.times is not None:
-            table.times.n = 0
-            table.times.append(before.times.rows[: before.times.n])
-            self._write(table.times)
+        first = table.copied
+        self._plane(table)[own + first : own + n] = old._plane(before)[theirs + first : theirs + n]  # noqa: SLF001
 
     def _follow(self, dictionaries: Mapping[str, DictionaryLike]) -> None:
         """Note dictionaries that are others than before, and how far all have grown."""
@@ -515,7 +555,7 @@ class Tables:
         planes: dict[str, NDArray[Any]] = {"flags": flags, "reals": reals, "ints": ints}
         for table, begin in begins:
             old, new = self._plane(table), planes[table.plane]
-            before, filled = self._ints[table.handle], table.filled
+            before, filled = self._ints[table.handle], max(table.filled, table.copied)
             if filled:
                 new[begin + 1 : begin + 1 + filled] = old[before + 1 : before + 1 + filled]
             new[begin] = table.missing
@@ -524,6 +564,16 @@ class Tables:
         self.ints, self.reals, self.flags = ints, reals, flags
         for block in self._blocks:
             self._write(block)
+
+
+def _alike(watched: _Watched, theirs: _Watched | None) -> Iterator[tuple[_Table, _Table]]:
+    """The tables over a dictionary that ask what one of the tables before a reload has asked, and that one."""
+    if watched.name == OWN or theirs is None:
+        return
+    known = {table.asked: table for table in theirs.tables}
+    for table in watched.tables:
+        if table.asked in known and table.target != OWN:
+            yield table, known[table.asked]
 
 
 def _times(listed: Listed, code: int, text: str) -> list[tuple[float, float, float]]:

@@ -176,6 +176,7 @@ class Listed:
     """The content of one list as tables ask for it; `change` adds to it while the engine runs.
 
     has_ranges : `texts` do not say it all, for a range of codes is not written out
+    n_changes  : how often `change` was called
 
     What two contents of a list differ in is found by marks: 64 bits of a hash of each text and when it holds, sorted.
     They are made with the list, which another process may do, so that a reload compares 100,000 rows in milliseconds.
@@ -184,6 +185,7 @@ class Listed:
     def __init__(self, of: ListDefinition) -> None:
         self.of = of
         self.is_dated = of.is_dated
+        self.n_changes = 0
         self.added: dict[str, tuple[ListRow, ...]] = {}
         self.has_ranges = bool(code_ranges(of))
         self._contains = contains(of)
@@ -191,6 +193,7 @@ class Listed:
 
     def change(self, added: Mapping[str, Sequence[ListRow]]) -> None:
         """Say which rows are added for each of some values now; none takes them away."""
+        self.n_changes += 1
         for value, rows in added.items():
             if rows:
                 self.added[value] = tuple(rows)

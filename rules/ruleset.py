@@ -204,6 +204,20 @@ class Ruleset:
         """
         self._tables.adopt(old._tables, dictionaries)  # noqa: SLF001
 
+    def copy_tables_ahead(self, old: "Ruleset") -> Iterator[None]:
+        """Do what takes long of the next `adopt_tables(old, ...)`, a part a step, while `old` still decides."""
+        yield from self._tables.copy_ahead(old._tables)  # noqa: SLF001
+
+    def try_out(self) -> None:
+        """Run every program over one row in which everything is missing, so that none is cold when messages come."""
+        frame = Frame.empty(self.layout, 1)
+        self.derive(frame)
+        self.expressions(-1, frame)
+        for stratum in range(len(self.strata)):
+            self.filters(stratum, frame, np.zeros(1, np.int8))
+            self.expressions(stratum, frame)
+        self.judge(frame)
+
     def change_lists(self, added: Mapping[str, Mapping[str, Sequence[ListRow]]]) -> None:
         """Say which rows are added to lists now, by list and value; none for a value takes them away."""
         for name, rows in added.items():

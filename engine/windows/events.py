@@ -62,6 +62,13 @@ def reserve(words: int, reserved_bytes: int) -> I8:
             wanted = max(words, wanted // 2)
 
 
+# Words of `where` that say where the state stands.
+_OF_STATE = np.array(
+    [k + j for k in (at.AT_RECORD, at.AT_LOG, at.AT_POOL, at.AT_NOTE, at.AT_PLACE) for j in (0, 1)]
+    + [at.AT_PAIRS, at.AT_FOLLOW, at.AT_HEAD, at.N_LEVELS, at.N_PAIRS]
+)
+
+
 class EventLog:
     """Plan and state of the features that share a key and fit into the flags of one event."""
 
@@ -172,7 +179,8 @@ class EventLog:
         """Go on from the very state of `other`, a log with the same slots; that one must not be used any more."""
         same = (self.keys, self.width, self.event_width, self.levels)
         assert same == (other.keys, other.width, other.event_width, other.levels), self.keys
-        self.state, self.reserved_bytes = other.state, other.reserved_bytes
+        self._state, self.reserved_bytes = other.state, other.reserved_bytes
+        self.where[_OF_STATE] = other.where[_OF_STATE]  # found out once: messages wait meanwhile
 
     # For people who look closer (engine/windows/inside.py); nothing here is on the way of a decision.
 

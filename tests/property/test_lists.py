@@ -11,6 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from rules import code_tables
 from rules.code_tables import Tables
 from rules.definitions import ListRow
 from rules.explain import Evaluator
@@ -143,6 +144,68 @@ def test_tables_taken_over_answer_as_new_ones():
         new.tables.adopt(old.tables, new.dictionaries)
         agrees(new, others, rows, after)
         agrees(new, others, [event(rng, 0.1) for _ in range(8)], after)
+
+
+def some_added(rng, lists):
+    """Rows that come to a list, or go: a name, and what `change` is told."""
+    name = rng.choice(list(lists))
+    found = {}
+    for value, start, end in (some_row(rng, lists[name][0]) for _ in range(3)):
+        row = ListRow(value) if rng.random() < 0.5 else ListRow(value, start, end)
+        found[value] = (row,) if rng.random() < 0.6 else ()
+    return name, found
+
+
+def test_answers_copied_ahead_follow_what_happens_until_they_are_taken_over(monkeypatch):
+    """While they are copied, step by step, the old tables go on: texts are new, and rows of lists come and go."""
+    monkeypatch.setattr(code_tables, "_COPIED_MAX", 2)
+    rng = random.Random(26)
+    n_steps = 0
+    for _ in range(SETS):
+        conditions, before = about_lists(rng, 8), some_lists(rng)
+        old = Listing(conditions, before)
+        old.run([event(rng, 0.1) for _ in range(24)])
+        after = {n: c if rng.random() < 0.6 else some_lists(rng)[n] for n, c in before.items()}
+        others = [*rng.sample(conditions, 6), *about_lists(rng, 2)]
+        new = Listing(others, after)
+        added = {name: {} for name in before}
+        for _ in range(rng.randint(0, 2)):
+            name, changed = some_added(rng, before)
+            added[name] |= changed
+            old.tables.change(name, changed)
+        n_texts = {name: len(d.texts) for name, d in old.dictionaries.items()}
+        for _ in new.tables.copy_ahead(old.tables):
+            n_steps += 1
+            assert {name: len(d.texts) for name, d in old.dictionaries.items()} == n_texts
+            if rng.random() < 0.3:
+                name, changed = some_added(rng, before)
+                added[name] |= changed
+                old.tables.change(name, changed)
+            if rng.random() < 0.3:
+                old.run([event(rng, 0.1) | {"c0": f"new {n_steps}"} for _ in range(3)])
+                n_texts = {name: len(d.texts) for name, d in old.dictionaries.items()}
+        for name in old.dictionaries:
+            if name != "text":
+                new.dictionaries[name].adopt(old.dictionaries[name])
+        for name, rows in added.items():  # in the order of engine/carry.py
+            new.tables.change(name, {value: held for value, held in rows.items() if held})
+        new.tables.adopt(old.tables, new.dictionaries)
+        now = {
+            name: (
+                kind,
+                (
+                    *members,
+                    *(
+                        (r.value, r.from_us, r.until_us)
+                        for held in added[name].values()
+                        for r in held
+                    ),
+                ),
+            )
+            for name, (kind, members) in after.items()
+        }
+        agrees(new, others, [event(rng, 0.1) for _ in range(24)], now)
+    assert n_steps > 2 * SETS
 
 
 def test_a_long_dictionary_is_searched_for_the_members_of_a_list():
