@@ -65,6 +65,7 @@ from engine.outcomes import (
     decision_text,
     duplicate_line,
     fired_text,
+    line,
     model_order,
     rfc3339,
     short_id,
@@ -223,6 +224,7 @@ class Decider:
             "resolutions": b"".join(work.out.resolutions),
             "reports": b"".join(work.out.reports),
             "duplicates": b"".join(work.out.duplicates),
+            "answers": b"".join(line(work.answers[row]) for row in sorted(work.answers)),
         }
         return Decided(work.decision, streams, work.answers, work.matches, work.counts)
 

@@ -123,7 +123,7 @@ class Decided:
     """What the stage says of one batch.
 
     decision : (n,) int8 severity, see config/decisions.py; -1 where a row gets no decision
-    streams  : decisions, alerts, commands, resolutions, reports, duplicates: whole lines, in order
+    streams  : decisions, alerts, commands, resolutions, reports, duplicates, answers: whole lines, in order
     answers  : row -> answer to its command
     matches  : rules whose condition held, in order
     counts   : decisions, fired, shadow, excepted, suppressed, undecided, degraded, capped, alerts, reports, commands;

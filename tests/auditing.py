@@ -143,8 +143,8 @@ def small_bank(folder: Path, **settings: str) -> Path:
     return folder
 
 
-def small_traffic(path: Path, n: int, seed: int = 1, days: float = 2.0) -> Path:
-    """`n` messages of twenty accounts: payments, repeats, late and broken ones, labels."""
+def small_traffic(path: Path, n: int, seed: int = 1, days: float = 2.0, orders: int = 0) -> Path:
+    """`n` messages of twenty accounts: payments, repeats, late and broken ones, labels; and some `orders` of people."""
     rng = np.random.default_rng(seed)
     lines: list[bytes] = []
     accounts: list[str] = []
@@ -177,14 +177,20 @@ def small_traffic(path: Path, n: int, seed: int = 1, days: float = 2.0) -> Path:
         lines.append(json.dumps(record).encode())
         if 0.32 < what < 0.35:
             lines.append(lines[-1])
+        if orders and i % (n // orders) == 0:
+            order = {"kind": "command", "command": "rule_off", "rule": "FAST-002", "for": "1h"}
+            order |= {"by": "li", "reason": f"order {i}", "event_time": rfc3339(at_us)}
+            lines.append(json.dumps(order).encode())
     path.write_bytes(b"\n".join(lines) + b"\n")
     return path
 
 
-def replayed(folder: Path, n: int = 400, *, stops: int = 1, seed: int = 1, **settings: str) -> Path:
+def replayed(
+    folder: Path, n: int = 400, *, stops: int = 1, seed: int = 1, orders: int = 0, **settings: str
+) -> Path:
     """An output folder of `n` messages; with `stops`, the run was stopped in order that often and gone on with."""
     bank = small_bank(folder / "bank", **settings)
-    traffic = small_traffic(folder / "traffic.ndjson", n, seed)
+    traffic = small_traffic(folder / "traffic.ndjson", n, seed, orders=orders)
     out = folder / "out"
     command = ["replay", str(traffic), "--config", str(bank), "--out", str(out)]
     command += ["--batch-rows", "64", "--json"]

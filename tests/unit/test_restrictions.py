@@ -21,6 +21,15 @@ from tests.deciding import (
 TICK = {"kind": "tick", "id": None}
 
 
+def test_every_order_is_answered_on_record_in_the_order_of_the_stream():
+    bench, id_ = frozen()
+    orders = [command("release", by="ann", reason="x", restriction_id=id_), command("nonsense")]
+    bench.run([*orders, fires(), command("resolve", by="ann", reason="x", alert_id="a-9")], (2,))
+    assert bench.lines("answers") == bench.answers
+    assert [told["seq"] for told in bench.answers] == [1, 2, 4]
+    assert [told["ok"] for told in bench.answers] == [False] * 3
+
+
 def frozen(effect="observe", settings=None, **more):
     """A bench whose rule A has just frozen card C1, and the id of that restriction."""
     bench = Bench(rule("A", restrict("card", **more)), effect=effect, settings=settings)
