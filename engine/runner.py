@@ -22,7 +22,7 @@ import numpy as np
 
 from config.errors import WeirError
 from engine.backfill import LATER
-from engine.carry import Carried, hand_over
+from engine.carry import Ahead, Carried, hand_over
 from engine.cases import PAID
 from engine.clock import Clock
 from engine.control import Control, ControlFile
@@ -256,17 +256,20 @@ class Runner:
         self._finish(self._progress)
         return answer_of(outcome, 0)
 
-    def go_over(self, core: Core, about: Mapping[str, Any]) -> Carried:
+    def go_over(
+        self, core: Core, about: Mapping[str, Any], ahead: Ahead | None = None
+    ) -> Carried:
         """Go on with `core`, which is empty and has the shapes of the present one, after a configuration record.
 
         about : what the record says beside the configuration and what became of its parts (engine/carry.py)
+        ahead : what `look_ahead` has worked out for the two cores
 
         The one place where a run changes its core. `StateError` if the record cannot be written: then nothing has been
         decided under the new configuration, and the next start goes on under the old one.
         """
         assert self.ledger is not None, "without a journal nobody could tell what decided what"
         self._finish(self._progress)
-        carried = hand_over(self.core, core)
+        carried = hand_over(self.core, core, ahead)
         self.core = core
         with self.out.guarded():
             evidence = carried.evidence()

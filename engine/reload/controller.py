@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from config.errors import StateError
-from engine.carry import Carried, refuse
+from engine.carry import Ahead, Carried, look_ahead, refuse
 from engine.clock import Clock
 from engine.core import Compiled, Core
 from engine.framing import Told
@@ -31,9 +31,7 @@ from engine.reload.parcel import Receiver
 from engine.reload.process import Helps
 from engine.reload.workshop import shapes_of
 
-SLICE_NS: Final = (
-    5_000_000  # of work between two batches; at 2 ms a reload of 500 rules took twice as long
-)
+SLICE_NS: Final = 4_000_000  # of work between two batches; smaller ones are more rounds of waiting
 LOOK_EVERY_NS: Final = 20_000_000  # at the process beside, while nothing is under way
 TRIES: Final = 3  # of a process that dies over a configuration
 CHECKING, READY, SENDING = "checking", "ready to go live", "going live"
@@ -46,7 +44,7 @@ class Runs(RunsOn, Protocol):
         """Have a command of the engine itself become a record; its answer."""
         ...
 
-    def go_over(self, core: Core, about: Mapping[str, Any]) -> Carried:
+    def go_over(self, core: Core, about: Mapping[str, Any], ahead: Ahead | None = None) -> Carried:
         """Write the configuration record, and go on with `core`, which is empty, where the present one stands."""
         ...
 
@@ -63,7 +61,9 @@ class _Work:
     asked_ns: int = 0
     ready_ns: int = 0
     receiver: Receiver | None = None
-    assembling: Iterator[Core | None] | None = None
+    assembling: Iterator["Core | Ahead | None"] | None = None
+    core: Core | None = None  # put together, and empty
+    ahead: Ahead | None = None
 
 
 class Reloader:
@@ -282,7 +282,7 @@ class Reloader:
 
     def _again(self, core: Core, work: _Work) -> None:
         proposal = core.proposals.find(work.config)
-        work.receiver = work.assembling = None
+        work.receiver = work.assembling = work.core = work.ahead = None
         if proposal is not None:
             self._check(core, proposal, work)
         self._look_whether_busy()
@@ -312,21 +312,29 @@ class Reloader:
             work.assembling = iter(())
 
     def _assemble(self, runner: Runs, work: _Work, began_ns: int) -> None:
-        """Put the new core together; with the last step, go over."""
+        """Put the new core together; with the last step, which is one of its own, go over."""
+        if work.ahead is not None:
+            assert work.core is not None
+            self._go_live(runner, work, work.core, work.ahead)
+            return
         compiled = work.told.get("compiled")
         if compiled is not None:
             shapes = [windows.shape for windows in runner.core.windows]
             work.assembling = Core.in_steps(compiled, shapes)
             del work.told["compiled"]
         assert work.assembling is not None
-        for core in work.assembling:
-            if core is not None:
-                self._go_live(runner, work, core)
+        for found in work.assembling:
+            if isinstance(found, Core):
+                work.core = found
+                work.assembling = look_ahead(runner.core, found)
+                return
+            if found is not None:
+                work.ahead = found
                 return
             if self._clock.monotonic_ns() - began_ns >= SLICE_NS:
                 return
 
-    def _go_live(self, runner: Runs, work: _Work, core: Core) -> None:
+    def _go_live(self, runner: Runs, work: _Work, core: Core, ahead: Ahead) -> None:
         proposal = runner.core.proposals.find(work.config)
         assert proposal is not None, work.config
         try:
@@ -344,7 +352,7 @@ class Reloader:
         }
         old = runner.core
         began_ns = self._clock.monotonic_ns()
-        carried = runner.go_over(core, about)
+        carried = runner.go_over(core, about, ahead)
         went_ns = self._clock.monotonic_ns()
         self._leaving = [old.ruleset, old.decider]
         gc.freeze()  # the new core stays: looking it through again and again would hold batches up
