@@ -56,6 +56,7 @@ class Definition:
 
 
 RULES = "the rules of the packs"
+MODELS = "the models of models.yaml with `refit`"
 LOGS = "one a tuple of keys of the features, as `weir rules explain --all` lists them"
 CATALOGUE: Final[tuple[Definition, ...]] = (
     Definition(
@@ -303,6 +304,61 @@ CATALOGUE: Final[tuple[Definition, ...]] = (
         GAUGE,
         "configurations",
         "Configurations that are being checked, wait for approval, or are on their way in.",
+    ),
+    Definition(
+        "weir_fit_age_seconds",
+        GAUGE,
+        "seconds",
+        "Core time since the training set was closed that a refitted model decides with; more than `every` and `delay` "
+        "means that fits are skipped.",
+        "model",
+        MODELS,
+    ),
+    Definition(
+        "weir_fit_seconds",
+        GAUGE,
+        "seconds",
+        "Time the last fit took, in the process beside the engine.",
+        "model",
+        MODELS,
+    ),
+    Definition(
+        "weir_fit_rows",
+        GAUGE,
+        "transactions",
+        "Transactions that the last fit was made of, after genuine ones were sampled.",
+        "model",
+        MODELS,
+    ),
+    Definition(
+        "weir_fit_frauds",
+        GAUGE,
+        "transactions",
+        "Frauds among them.",
+        "model",
+        MODELS,
+    ),
+    Definition(
+        "weir_fits_total",
+        COUNTER,
+        "fits",
+        "Fits that have become active since the start.",
+        "model",
+        MODELS,
+    ),
+    Definition(
+        "weir_fits_skipped_total",
+        COUNTER,
+        "fits",
+        "Times that a fit was due and had failed or was not ready; an alert says why.",
+        "model",
+        MODELS,
+    ),
+    Definition(
+        "weir_fit_close_seconds",
+        GAUGE,
+        "seconds",
+        "Time for which decisions waited while the last training set was handed over to the process that fits.",
     ),
     Definition(
         "weir_journal_lag_records",
@@ -560,6 +616,17 @@ class Remembers(Protocol):
     def resident(self) -> int: ...
 
 
+class Fitting(Protocol):
+    """What is known of models that are fitted beside the engine."""
+
+    last_seconds: dict[str, float]
+    last_rows: dict[str, int]
+    last_frauds: dict[str, int]
+    n_fitted: dict[str, int]
+    n_skipped: dict[str, int]
+    close_s: float
+
+
 class Durable(Protocol):
     """The part of a runner with a journal that is shown."""
 
@@ -715,6 +782,16 @@ class Metrics:
         self.mirror("weir_snapshot_age_seconds", lambda: {"": shown.age_s})
         self.mirror("weir_snapshot_failures_total", lambda: {"": shown.failures})
         self.mirror("weir_rederived_differences_total", lambda: {"": shown.differences})
+
+    def show_fits(self, shown: "Fitting", ages_s: Callable[[], Mapping[str, float]]) -> None:
+        """Show how models are fitted beside the engine, and how old what they decide with is by core time."""
+        self.mirror("weir_fit_age_seconds", ages_s)
+        self.mirror("weir_fit_seconds", lambda: shown.last_seconds)
+        self.mirror("weir_fit_rows", lambda: shown.last_rows)
+        self.mirror("weir_fit_frauds", lambda: shown.last_frauds)
+        self.mirror("weir_fits_total", lambda: shown.n_fitted)
+        self.mirror("weir_fits_skipped_total", lambda: shown.n_skipped)
+        self.mirror("weir_fit_close_seconds", lambda: {"": shown.close_s})
 
     def show_reloads(self, shown: "Reloads") -> None:
         """Show what became of configurations that were proposed to the running engine."""

@@ -9,10 +9,11 @@ import getpass
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from config.errors import InputError, StateError
+from config.errors import ConfigError, InputError, StateError
 from config.settings import NONE, REQUIRED, SYNC, Settings
 from engine.backfill import evidence_of, reconfigure, refill, waiting
 from engine.clock import Clock
@@ -33,6 +34,8 @@ from engine.durable.sealing import GRID, Sealing
 from engine.durable.seals import NAME as SEALS_FILE
 from engine.durable.seals import TAIL_BYTES, Sealer, read_seals
 from engine.durable.snapshots import Snapshot
+from engine.fits.desk import Desk, Fitters, Processes
+from engine.fits.records import FitRecords
 from engine.metrics import Metrics
 from engine.outcomes import rfc3339
 from engine.ports import Source
@@ -60,12 +63,14 @@ class Engine:
     """An engine that is ready to run: `runner.run`, then `finish` in any case.
 
     setup : the configuration that is active
+    fits  : what is being fitted beside it
     notes : what people should know about the start, a line each
     """
 
     setup: Setup
     runner: Runner
     out: OutputFolder
+    fits: Desk
     notes: list[str]
 
     def summarise(self, summary: dict[str, Any]) -> None:
@@ -80,6 +85,7 @@ class Engine:
             self.runner.keeper.helper.stop()
         if self.runner.reloader is not None:
             self.runner.reloader.stop()
+        self.fits.stop()
         if self.runner.ledger is not None:
             self.runner.ledger.close()
         self.out.close()
@@ -103,6 +109,7 @@ def open_engine(
     rows_max: int = 0,
     helps: Callable[[Disk], Helps] | None = None,
     fills: Callable[[Disk], Fills] | None = None,
+    fitters: Fitters | None = None,
     watched: str = "",
     observe: Callable[[Core], Sequence[Observer]] = lambda _core: (),
 ) -> Engine:
@@ -119,6 +126,7 @@ def open_engine(
                       proposals stay open. Needs a journal
     fills           : gives what derives the past of features that came in while the engine ran; None: the next start
                       does it
+    fitters         : fit models in place of processes of this machine
     watched         : a folder; what is saved there is proposed
 
     Where the active configuration asks for approval, another one in `setup` is not adopted: `Engine.setup` is what the
@@ -163,6 +171,7 @@ def open_engine(
             if ledger is not None and may_reconfigure and found.core.warming.unfilled:
                 _refill(out, found, clock, ledger, notes)
             out.open(found.lengths)
+        fits_desk = _open_desk(disk, root, found.core, clock, fitters, waits=not source.is_live)
         reloader = None
         if helps is not None and ledger is not None:
             beside = None if fills is None else fills(disk)
@@ -196,10 +205,27 @@ def open_engine(
         raise
     keeper.begin(_newest(disk, root))
     metrics.show(runner.core)
+    metrics.show_fits(fits_desk, lambda: runner.core.refits.ages_s(runner.core.core_us))
     metrics.show_snapshots(keeper)
     if ledger is not None:
         metrics.show_durability(runner)
-    return Engine(setup, runner, out, notes)
+    return Engine(setup, runner, out, fits_desk, notes)
+
+
+def _open_desk(
+    disk: Disk, root: Path, core: Core, clock: Clock, fitters: Fitters | None, *, waits: bool
+) -> Desk:
+    """Have models fitted from here on; `ConfigError` if nothing is installed that can."""
+    if core.refits.names and fitters is None and find_spec("sklearn") is None:
+        raise ConfigError(
+            f"model `{core.refits.names[0]}` is fitted by scikit-learn, which is not installed",
+            "models.yaml",
+            why="without it the model would never have a score",
+            fix="pip install 'weir-fraud[adapters]', or take the model out",
+        )
+    desk = Desk(FitRecords(disk, root), fitters or Processes(), clock, waits=waits)
+    core.refits.connect(desk)
+    return desk
 
 
 def needs_approval(setup: Setup) -> bool:

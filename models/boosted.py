@@ -114,9 +114,10 @@ class Boosted:
         """Nothing: labels teach it when it is fitted anew."""
 
     def explain(self, x: F8) -> F8:
-        out, parts = np.empty(1), np.zeros((1, len(x)))
-        self.process(x[None], np.full(1, PEEK, np.int8), np.empty(0, np.int8), out, parts)
-        return parts[0]
+        parts = np.zeros((1, len(x)))
+        nobody = np.empty(0, np.int8)
+        self.process(x[None], np.full(1, PEEK, np.int8), nobody, np.empty(1), parts)
+        return np.asarray(parts[0])
 
     def save(self) -> State:
         return copied(self._state)
@@ -133,9 +134,9 @@ def fit(x: F8, label: I1, weight: F8, params: Mapping[str, Any], seed: int) -> S
     weight : (n,) float64    how many rows each stands for
     params : of PARAMETERS; what is left out is as in `DEFAULTS`
 
-    The same rows give the same bits with the same version of scikit-learn on the same kind of machine, provided that
-    it runs with one thread (OMP_NUM_THREADS=1): with more, sums depend on which thread is first. Raises `InputError`
-    where all labels are alike.
+    The same rows give the same bits with the same version of scikit-learn on the same kind of machine: it runs in one
+    thread, for with more its sums depend on which is first (and two on a busy machine took 17 times as long). Raises
+    `InputError` where all labels are alike.
     """
     given = {**DEFAULTS, **params}
     frauds = int(np.sum(label == 1))
@@ -180,8 +181,9 @@ def _fitted(
     x: F8, label: I1, weight: F8, given: Mapping[str, Any], trees: int, seed: int
 ) -> "HistGradientBoostingClassifier":
     from sklearn.ensemble import HistGradientBoostingClassifier  # 1 s to import, and only here
+    from threadpoolctl import threadpool_limits  # scikit-learn's own
 
-    return HistGradientBoostingClassifier(
+    model = HistGradientBoostingClassifier(
         max_iter=trees,
         max_leaf_nodes=int(given["leaves"]),
         learning_rate=float(given["rate"]),
@@ -191,7 +193,9 @@ def _fitted(
         categorical_features=None,
         early_stopping=False,
         random_state=seed,
-    ).fit(x, label, sample_weight=weight)
+    )
+    with threadpool_limits(limits=1):
+        return model.fit(x, label, sample_weight=weight)
 
 
 def _put_in(state: State, at: int, model: "HistGradientBoostingClassifier", share: float) -> None:

@@ -24,6 +24,7 @@ from engine.durable.journal import read_journal
 from engine.durable.output import JOURNAL
 from engine.durable.sealing import GRID
 from engine.durable.snapshots import Snapshot
+from engine.fits.records import RecordedFits
 from engine.ports import SALT_BYTES, Messages, Recorded
 from engine.progress import Progress
 from engine.setup import Setup
@@ -76,6 +77,7 @@ class Rederivation:
         self.disk, self._root, self._key = unlocked(disk, root, key), root, key
         self.journal = read_journal(disk, root / JOURNAL, key)
         self._setups = dict(known or {})
+        self._fits = RecordedFits.of(self.disk, root)
         self._vouched = vouched
         self.position = ""
         self.snapshot: Snapshot | None = None
@@ -101,6 +103,7 @@ class Rederivation:
             )
         self.setup = self.setup_of(self.opening_config)
         self.core = Core(self.setup)
+        self.core.refits.connect(self._fits)
         self.snapshot, self.position = None, ""
 
     @property
@@ -159,6 +162,7 @@ class Rederivation:
                 self._check_vouched(found.seq)
                 setup = self.setup_of(found.config)
                 core = Core(setup)
+                core.refits.connect(self._fits)
                 core.load(found.arrays)
             except StateError as error:
                 self.skipped.append(error)
