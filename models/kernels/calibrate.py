@@ -1,4 +1,4 @@
-"""From a raw score to a probability by a monotone broken line in log odds, learned from each label as it arrives."""
+"""From a raw score to a probability by a monotone broken line in log odds, learned from what became of payments."""
 
 from typing import TypeAlias
 
@@ -13,7 +13,12 @@ F8: TypeAlias = NDArray[np.float64]
 I1: TypeAlias = NDArray[np.int8]
 I8: TypeAlias = NDArray[np.int64]
 
-CURVATURE_MIN = 1e-4
+CURVATURE_MIN = 1e-6
+SLOPE_MAX = 3.0  # a score that is high where nothing is fraud must not drive the line out of float64 elsewhere
+KEPT_MIN = 0.5  # no single lesson makes more than half of the evidence fade
+# what a lesson says; the last two put right what was learned before
+GENUINE, FRAUD, FRAUD_AFTER_ALL, GENUINE_AFTER_ALL = 0, 1, 2, 3
+N, SAID, WAS = 0, 1, 2  # rows of `told`
 
 
 @njit(cache=True, fastmath=False, error_model="numpy")
@@ -40,44 +45,53 @@ def calibrate_and_learn(
     action: I1,
     label: I1,
     knot: F8,
+    edge: F8,
     by_moments: bool,
     reach: float,
     slope_min: float,
-    keep: float,
+    stiffness: float,
+    frauds: float,
     doubt: F8,
     rows: float,
     moments: F8,
     line: F8,
     covariance: F8,
+    told: F8,
     seen: I8,
     out: F8,
 ) -> None:
-    """Write each row's probability of fraud; where the row brings a label, learn it afterwards.
+    """Write each row's probability of fraud; where the row is a lesson, learn it afterwards.
 
-    raw        : (n,) float64  raw scores, finite; of a label row: what the model said just before it learned the label
+    raw        : (n,) float64  raw scores; NaN: there is none, and the row is left alone. Of a lesson: as it was decided
     action     : (n,) int8     0 leave the row alone, 1 and 3 calibrate it, 2 calibrate it and learn its label
-    label      : (n,) int8     of rows with action 2: 1 fraud, 0 genuine; any other value teaches nothing
+    label      : (n,) int8     of rows with action 2: 0 genuine, 1 fraud; 2 counted as genuine and is fraud after all,
+                               3 the other way; any other value teaches nothing
     knot       : (m,) float64  where the line may bend, rising
+    edge       : (b - 1,) float64  probabilities between which `told` keeps its sums, rising
     by_moments : bool          knots are deviations from the running mean of raw scores, not raw scores
     reach      : float         the axis ends at +- this; beyond it the line is level
-    slope_min  : float         no slope may fall below it; positive, so that the order of rows is kept
-    keep       : float         what a label leaves of the evidence before it; in (0, 1]
+    slope_min  : float         no slope may fall below it; positive, so that the order of rows is kept; none exceeds 3
+    stiffness  : float         share of a lesson's evidence that later ones have to outweigh; in (0, 1]
+    frauds     : float         memory, in expected frauds: evidence fades with each by 1 / frauds
     doubt      : (m + 2,) float64  variance of the constant and of each slope while nothing is known
     rows       : float         memory of the mean and deviation, in rows with action 1
     moments    : (4, 1) float64    state: moments of the raw scores of rows with action 1
     line       : (m + 2,) float64  state: log odds at the first knot, then the slopes
     covariance : (m + 2, m + 2) float64  state: of `line`
-    seen       : (1,) int64    state: labels learned
+    told       : (3, b) float64    state: lessons, probabilities said before each and frauds among them, by probability;
+                                   they fade like the evidence
+    seen       : (1,) int64    state: lessons learned
     out        : (n,) float64  written for actions 1, 2 and 3, elsewhere left alone
 
-    Rows in order, so batch cuts change no bit. O(m) a row, O(m^2) a label, one allocation a call. The same filter as in
-    models/kernels/linear.py with slopes held above `slope_min`; one segment would be Platt scaling (Platt 1999).
+    Rows in order, so batch cuts change no bit. O(m) a row, O(m^2) a lesson, one allocation a call. The filter of
+    models/kernels/linear.py with slopes held above `slope_min`; one segment would be Platt scaling (Platt 1999). The
+    likelihood is linear in the label, so a verdict that turns moves the line by its gain alone and adds no evidence.
     """
-    n, k = raw.shape[0], line.shape[0]
+    n, k, b = raw.shape[0], line.shape[0], told.shape[1]
     scratch = np.empty((2, k))
     piece, gain = scratch[0], scratch[1]
     for i in range(n):
-        if action[i] == 0:
+        if action[i] == 0 or np.isnan(raw[i]):
             continue
         z = min(max(raw[i], -reach), reach)
         if by_moments:
@@ -97,38 +111,55 @@ def calibrate_and_learn(
                 moments[VARIANCE, 0],
                 moments[INVERSE, 0],
             )
-        if action[i] != 2 or label[i] < 0 or label[i] > 1:
+        if action[i] != 2 or label[i] < GENUINE or label[i] > GENUINE_AFTER_ALL:
             continue
-        for a in range(k):
-            gain[a] = 0.0
-            for b in range(k):
-                gain[a] += covariance[a, b] * piece[b]
+        seen[0] += 1
         variance = 0.0
         for a in range(k):
+            gain[a] = 0.0
+            for c in range(k):
+                gain[a] += covariance[a, c] * piece[c]
             variance += gain[a] * piece[a]
-        curvature = max(p * (1.0 - p), CURVATURE_MIN)
+        at = 0
+        while at < b - 1 and p >= edge[at]:
+            at += 1
+        curvature = max(p * (1.0 - p), CURVATURE_MIN) * stiffness
         whole = 1.0 + curvature * max(variance, 0.0)
-        step, shrink = (label[i] - p) / whole, curvature / whole
-        for a in range(k):
-            line[a] += gain[a] * step
-            # both halves computed alike keep the matrix symmetric
-            for b in range(a + 1):
-                less = (covariance[a, b] - gain[a] * gain[b] * shrink) / keep
-                covariance[a, b] = less
-                covariance[b, a] = less
-        # A slope that is held up takes the others along as far as they depend on it. Clamping alone loses that part of
+        if label[i] >= FRAUD_AFTER_ALL:
+            turned = 1.0 if label[i] == FRAUD_AFTER_ALL else -1.0
+            told[WAS, at] = max(told[WAS, at] + turned, 0.0)
+            for a in range(k):
+                line[a] += gain[a] * turned / whole
+        else:
+            keep = max(1.0 - p / frauds, KEPT_MIN)
+            for c in range(b):
+                told[N, c] *= keep
+                told[SAID, c] *= keep
+                told[WAS, c] *= keep
+            told[N, at] += 1.0
+            told[SAID, at] += p
+            told[WAS, at] += label[i]
+            step, shrink = (label[i] - p) / whole, curvature / whole
+            for a in range(k):
+                line[a] += gain[a] * step
+                # both halves computed alike keep the matrix symmetric
+                for c in range(a + 1):
+                    less = (covariance[a, c] - gain[a] * gain[c] * shrink) / keep
+                    covariance[a, c] = less
+                    covariance[c, a] = less
+        # A slope that is held takes the others along as far as they depend on it. Clamping alone loses that part of
         # the step: after a fall of the base rate from 10 to 1 % it still said 2.2 % six memories later.
         for a in range(1, k):
-            if line[a] < slope_min:
-                lift = (slope_min - line[a]) / covariance[a, a]
-                for b in range(k):
-                    line[b] += covariance[a, b] * lift
+            held = min(max(line[a], slope_min), SLOPE_MAX)
+            if held != line[a]:
+                lift = (held - line[a]) / covariance[a, a]
+                for c in range(k):
+                    line[c] += covariance[a, c] * lift
         for a in range(1, k):
-            line[a] = max(line[a], slope_min)
+            line[a] = min(max(line[a], slope_min), SLOPE_MAX)
         for a in range(k):  # no variance grows past where it began
             if covariance[a, a] > doubt[a]:
                 down = np.sqrt(doubt[a] / covariance[a, a])
-                for b in range(k):
-                    covariance[a, b] *= down
-                    covariance[b, a] *= down
-        seen[0] += 1
+                for c in range(k):
+                    covariance[a, c] *= down
+                    covariance[c, a] *= down

@@ -10,6 +10,7 @@ from models import registry
 from models.calibration import Calibrator
 from models.laws import same_bits, same_state
 from models.protocol import LEARN, PEEK, SCORE, SKIP
+from tests.oracles.calibration import NaiveLine
 
 
 def stream(seed, n, base=-4.0, slope=1.5):
@@ -79,7 +80,7 @@ def test_before_any_label_other_scores_start_at_the_prior_and_rise_with_deviatio
 
 
 def test_a_changed_base_rate_is_followed():
-    calibrator = Calibrator(log_odds=True, forget_labels=10_000)
+    calibrator = Calibrator(log_odds=True, forget_frauds=300)
     for share in (0.1, 0.01):
         label = (np.random.default_rng(4).random(60_000) < share).astype(np.int8)
         out = run(calibrator, np.full(60_000, -3.0), np.full(60_000, LEARN, np.int8), label)
@@ -141,7 +142,7 @@ def test_skipped_rows_are_left_alone_and_output_is_finite():
 
 def test_a_million_labels_leave_the_covariance_positive():
     raw, _, label = stream(11, 1_000_000)
-    calibrator = Calibrator(log_odds=True, forget_labels=5_000)
+    calibrator = Calibrator(log_odds=True, forget_frauds=50)
     run(calibrator, raw, np.full(len(raw), LEARN, np.int8), label)
     assert np.linalg.eigvalsh(calibrator.save()["covariance"]).min() > 0
 
@@ -150,3 +151,142 @@ def test_the_registry_gives_the_calibrator_that_fits():
     for kind, log_odds in (("logistic", True), ("half_space_trees", False)):
         model = registry.build(kind, ["a"], {}, seed=0)
         assert registry.calibrator(model).log_odds is log_odds
+
+
+def matured(seed, n, base, shift, delay=10_000, silent=True):
+    """Raw scores of payments and what becomes of each `delay` payments later; returns raw, action, label, is_fraud.
+
+    base  : share of frauds, of each stretch of the stream alike
+    shift : added to every raw score of a stretch, so that the same raw score means another thing
+    """
+    rng = np.random.default_rng(seed)
+    stretch = np.arange(n) * len(base) // n
+    fraud = rng.random(n) < np.array(base)[stretch]
+    raw = rng.normal(0.0, 1.2, n) + np.where(fraud, 3.0, 0.0) - 6.0 + np.array(shift)[stretch]
+    at = np.concatenate([2 * np.arange(n) + 1, 2 * (np.arange(n) + delay)])
+    row = np.concatenate([np.arange(n)] * 2)
+    action = np.repeat(np.array([SCORE, LEARN], np.int8), n)
+    heard = rng.random(n) < np.where(fraud, 1.0, 0.01)  # nearly only frauds have a verdict
+    kept = (action == SCORE) | (at < 2 * n)
+    if not silent:
+        kept &= (action == SCORE) | heard[row]
+    order = np.argsort(at, kind="stable")
+    order = order[kept[order]]
+    row = row[order]
+    return raw[row], action[order], fraud[row].astype(np.int8), fraud[row]
+
+
+def honest_at(out, fraud, rows, threshold, within):
+    """What is said at and above a threshold is what is true there, within a share of it."""
+    rows = rows & (out >= threshold)
+    said, was = out[rows].mean(), fraud[rows].mean()
+    assert abs(said - was) < within * was + 3 * np.sqrt(was / rows.sum()), (threshold, said, was)
+
+
+def test_thresholds_keep_their_meaning_under_drift():
+    """Three times the frauds and all scores up by one, then a tenth of them and down: after 45,000 payments it is honest."""
+    n = 450_000
+    base, shift = (0.009, 0.03, 0.003), (0.0, 1.0, -0.7)
+    raw, action, label, fraud = matured(21, n, base, shift)
+    out = run(Calibrator(log_odds=True), raw, action, label)
+    decided = action == SCORE
+    seq = np.cumsum(decided) - 1
+    for k, share in enumerate(base):
+        settled = decided & (seq >= k * n // 3 + 45_000) & (seq < (k + 1) * n // 3)
+        assert out[settled].mean() == pytest.approx(share, rel=0.25)
+        for threshold in (0.02, 0.1, 0.3):
+            honest_at(out, fraud, settled, threshold, within=0.25)
+
+
+def test_a_map_that_does_not_learn_loses_its_meaning_in_the_same_stream():
+    """What the test above would miss if the stream were easy."""
+    n = 450_000
+    raw, action, label, fraud = matured(21, n, (0.009, 0.03, 0.003), (0.0, 1.0, -0.7))
+    calibrator = Calibrator(log_odds=True)
+    first = np.flatnonzero(action == SCORE)[n // 3]
+    run(calibrator, raw[:first], action[:first], label[:first])
+    decided = np.flatnonzero(action == SCORE)[n // 3 + 45_000 : 2 * n // 3]
+    out = peek(calibrator, raw[decided])
+    with pytest.raises(AssertionError):
+        honest_at(out, fraud[decided], np.ones(len(out), np.bool_), 0.1, within=0.25)
+
+
+def test_verdicts_on_frauds_alone_say_too_much_and_the_silent_ones_put_it_right():
+    said = {}
+    for silent in (False, True):
+        raw, action, label, fraud = matured(22, 200_000, (0.005,), (0.0,), silent=silent)
+        out = run(Calibrator(log_odds=True), raw, action, label)
+        rows = action == SCORE
+        rows[: len(rows) // 2] = False
+        said[silent] = out[rows].mean() / fraud[rows].mean()
+    assert said[False] > 10
+    assert said[True] == pytest.approx(1.0, abs=0.1)
+
+
+def test_a_verdict_that_turns_counts_as_if_it_had_come_at_once():
+    """Frauds that are first counted as genuine end where frauds end that are known at once, within a third."""
+    rng = np.random.default_rng(23)
+    n = 60_000
+    raw = rng.normal(-3.0, 1.5, n)
+    fraud = rng.random(n) < 1 / (1 + np.exp(-(raw - 0.5)))
+    late = fraud & (rng.random(n) < 0.7)
+    at = np.concatenate([np.arange(n), np.flatnonzero(late) + 5_000])
+    row = np.concatenate([np.arange(n), np.flatnonzero(late)])
+    label = np.concatenate([(fraud & ~late).astype(np.int8), np.full(late.sum(), 2, np.int8)])
+    order = np.argsort(at, kind="stable")
+    order = order[at[order] < n]
+    at_once, turning = Calibrator(log_odds=True), Calibrator(log_odds=True)
+    run(at_once, raw, np.full(n, LEARN, np.int8), fraud.astype(np.int8))
+    run(turning, raw[row[order]], np.full(len(order), LEARN, np.int8), label[order])
+    grid = np.linspace(-5.0, 1.0, 7)
+    np.testing.assert_allclose(peek(turning, grid), peek(at_once, grid), rtol=0.35)
+
+
+@pytest.mark.parametrize("log_odds", [True, False])
+def test_the_line_is_that_of_the_naive_twin(log_odds):
+    raw, action, label = stream(24, 3_000, base=-2.0)
+    rng = np.random.default_rng(25)
+    turned = rng.random(3_000) < 0.05
+    label[turned] = rng.integers(2, 4, int(turned.sum()))
+    action[raw > 2.9] = PEEK
+    raw = raw if log_odds else np.round(raw, 3)
+    calibrator = Calibrator(log_odds=log_odds, forget_frauds=100)
+    fresh = calibrator.save()
+    twin = NaiveLine(calibrator.knot, fresh["line"], calibrator.doubt, 0.3, 100.0)
+    if not log_odds:  # the twin reads deviations, so the moments must stand still: learn them first
+        run(calibrator, raw, np.full(3_000, SCORE, np.int8), label)
+        mean, deviation = raw.mean(), raw.std()
+        action[action == SCORE] = PEEK
+    out = run(calibrator, raw, action, label)
+    told = []
+    for each, what, verdict in zip(raw, action, label, strict=True):
+        z = each if log_odds else (each - mean) / deviation
+        told.append(twin.say(z) if what != SKIP else np.nan)
+        if what == LEARN:
+            twin.learn(z, verdict)
+    np.testing.assert_allclose(out, told, rtol=1e-6)
+    np.testing.assert_allclose(calibrator.save()["line"], twin.line, rtol=1e-6, atol=1e-9)
+    fades = calibrator.save()["told"][:2]
+    np.testing.assert_allclose(fades, twin.told()[:2], rtol=1e-6, atol=1e-9)
+
+
+def test_its_own_error_is_small_when_it_is_honest_and_large_when_the_stream_has_just_turned():
+    calibrator = Calibrator(log_odds=True)
+    assert np.isnan(calibrator.error)
+    raw, action, label = stream(26, 120_000)
+    run(calibrator, raw, action, label)
+    assert calibrator.error < 0.12
+    run(calibrator, raw[:3_000] - 3.0, np.full(3_000, LEARN, np.int8), label[:3_000])
+    assert calibrator.error > 0.12
+    assert calibrator.lessons == int((action == LEARN).sum()) + 3_000
+    assert len(calibrator.reliability) == 7
+
+
+def test_rows_without_a_raw_score_do_not_exist():
+    raw, action, label = stream(27, 2_000)
+    holes = np.random.default_rng(28).random(2_000) < 0.2
+    with_them, without = Calibrator(log_odds=False), Calibrator(log_odds=False)
+    out = run(with_them, np.where(holes, np.nan, raw), action, label)
+    assert np.isnan(out[holes]).all()
+    assert same_bits(out[~holes], run(without, raw[~holes], action[~holes], label[~holes]))
+    assert same_state(with_them.save(), without.save())
