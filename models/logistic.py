@@ -20,25 +20,34 @@ PARAMETERS: Final = {
         100, 1e12, "labels that mean and deviation look back", is_whole=True
     ),
     "prior": Parameter(1e-6, 0.5, "share of frauds before the first label"),
+    "products": Parameter(
+        0, 64, "inputs, from the first, of which every two stand in a product, too", is_whole=True
+    ),
+    "genuine_share": Parameter(
+        0.001, 1.0, "share of unsuspicious genuine rows that are learned, each for many"
+    ),
 }
 
 
 class Logistic:
-    """Score the log odds of fraud by a linear model of the inputs and their logarithms.
+    """Score the log odds of fraud by a model that is linear in columns which bend and cross its inputs.
 
     High = anomalous; 0 is even odds. Nothing is learned from rows without a label. Each input stands in the model as it
-    is, as its signed logarithm and as "is missing", the first two standardised by running means and deviations of
-    labelled rows; so counts, minor units, microseconds and shares need no preparation.
+    is, as its signed logarithm, as both from two places on more steeply, as "is missing", and, if it is among the first
+    `products` inputs, multiplied with each of those. All are standardised by running means and deviations of labelled
+    rows; so counts, minor units, microseconds and shares need no preparation.
 
-    Every label is one step of Newton's method (a Kalman filter on the likelihood), not of gradient descent: it needs no
-    learning rate, it is not confused by inputs that nearly repeat each other, and one fraud in a thousand rows moves it
-    by as much as its evidence is worth. Fraud Detection Handbook, its 15 features, strict online protocol, mean average
-    precision of the six weeks before day 115: 0.674. One gradient step a label (FTRL-proximal, the better of two rates)
-    gave 0.587; without the logarithms 0.582; without the inputs as they are 0.49 (a batch fit); columns kept within 10
-    deviations instead of 20: 0.631.
+    Every label that is learned is one step of Newton's method (a Kalman filter on the likelihood), not of gradient
+    descent: it needs no learning rate, it is not confused by columns that nearly repeat each other, and one fraud in a
+    thousand rows moves it by as much as its evidence is worth. Handbook, its 15 features and three more,
+    strict online protocol, mean average precision of the eleven weeks before day 115: 0.729 with products of 15 inputs,
+    0.724 without any, 0.702 with inputs and logarithms alone. One gradient step a label (FTRL-proximal, the better of
+    two rates) gave 0.587 where this step gave 0.674, on 15 features. Learning all genuine rows instead of 3 %: 0.727,
+    at twelve times the time.
 
-    Memory 32 f^2 bytes and time f^2 a label (0.5 us at f = 15), f a score. It does badly where fraud sits in the
-    middle of an input's range or in a product of two inputs; declare such a thing as a feature.
+    Memory 8 k^2 bytes, k = 6 f + products (products - 1) / 2 + 1; time k a score, and k^2 for the few labels that are
+    learned: 1 us a transaction at 15 inputs. It does badly where fraud sits in a narrow band of an input or where three
+    inputs together make it; declare such a thing as a feature, or put trees beside it.
 
     >>> import numpy as np
     >>> rng = np.random.default_rng(1)
@@ -47,7 +56,7 @@ class Logistic:
     >>> model = Logistic(1)
     >>> model.learn(amount[:, None], fraud)
     >>> [round(float(s), 1) for s in model.score(np.array([[5_000.0], [60_000.0], [np.nan]]))]
-    [-3.8, 4.3, -3.3]
+    [-3.9, 5.1, -3.4]
     """
 
     supervised: Final = True
@@ -58,13 +67,17 @@ class Logistic:
         n_features: int,
         *,
         reach: float = 20.0,
-        stiffness: float = 0.3,
+        stiffness: float = 0.5,
         doubt: float = 1.0,
         forget_labels: int = 500_000,
         memory_labels: int = 100_000,
         prior: float = 0.01,
+        products: int = 8,
+        genuine_share: float = 0.02,
     ) -> None:
-        k = 2 * n_features + 1
+        self.crossed = min(products, n_features)
+        k = kernels.COLUMNS * n_features + self.crossed * (self.crossed - 1) // 2 + 1
+        self.genuine_share = genuine_share
         self.reach, self.stiffness, self.doubt = reach, stiffness, doubt
         self.keep = max(0.5, 1.0 - kernels.TIDY_LABELS / forget_labels)
         self.memory_labels = float(memory_labels)
@@ -91,11 +104,13 @@ class Logistic:
             np.ascontiguousarray(x),
             action,
             label,
+            self.crossed,
             self.reach,
             self.stiffness,
             self.keep,
             self.doubt,
             self.memory_labels,
+            self.genuine_share,
             s["raw"],
             s["log"],
             s["absent"],
@@ -115,13 +130,9 @@ class Logistic:
         self.process(x, np.full(len(x), LEARN, np.int8), label, np.empty(len(x)))
 
     def explain(self, x: F8) -> F8:
-        s, f = self._state, len(x)
-        column, gap, t = np.empty(2 * f + 1), np.empty(f), np.empty(f)
-        kernels.spread_out(
-            np.ascontiguousarray(x), s["raw"], s["log"], s["absent"], self.reach, column, gap, t
-        )
-        part = s["weight"][:-1] * column[:-1]
-        return np.asarray(part[:f] + part[f:] + s["absent"][kernels.WEIGHT] * gap)
+        part = np.empty((1, len(x)))
+        self.process(x[None], np.full(1, PEEK, np.int8), np.empty(0, np.int8), np.empty(1), part)
+        return np.asarray(part[0])
 
     def save(self) -> State:
         return copied(self._state)

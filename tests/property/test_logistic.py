@@ -6,73 +6,20 @@ from hypothesis import strategies as st
 
 from models.kernels import linear
 from models.logistic import Logistic
-
-
-class NaiveLogistic:
-    """Fahrmeir's filter in information form, with numpy.linalg; means and deviations recomputed from all values."""
-
-    def __init__(self, model, f):
-        self.f, self.model = f, model
-        self.absent = []
-        self.values = [[] for _ in range(2 * f)]  # of each column, pulled in to 100 deviations
-        self.weight = np.zeros(3 * f + 1)
-        self.weight[2 * f] = model.bias
-        self.information = np.eye(3 * f + 1) / model.doubt
-
-    def raw_columns(self, row):
-        return [*row, *(np.sign(a) * np.log1p(np.abs(a)) for a in row)]
-
-    def columns(self, row):
-        f = self.f
-        v = np.zeros(3 * f + 1)
-        v[2 * f] = 1.0
-        v[2 * f + 1 :] = np.isnan(row) - (np.mean(self.absent, axis=0) if self.absent else 0.0)
-        for at, (value, past) in enumerate(zip(self.raw_columns(row), self.values, strict=True)):
-            if not np.isnan(value) and past and np.std(past) > 1e-9 * abs(np.mean(past)):
-                v[at] = np.clip(
-                    (value - np.mean(past)) / np.std(past), -self.model.reach, self.model.reach
-                )
-        return v
-
-    def remember(self, row):
-        self.absent.append(np.isnan(row))
-        for value, past in zip(self.raw_columns(row), self.values, strict=True):
-            if not np.isnan(value):
-                if past and np.std(past) > 1e-9 * abs(np.mean(past)):
-                    mean, far = np.mean(past), 100 * np.std(past)
-                    value = min(max(value, mean - far), mean + far)
-                past.append(value)
-
-    def score(self, row):
-        return float(self.weight @ self.columns(row))
-
-    def learn(self, row, label):
-        f, v = self.f, self.columns(row)
-        p = 1 / (1 + np.exp(-self.weight @ v))
-        h = max(p * (1 - p), 1e-4) * self.model.stiffness
-        # the weights of missing inputs are kept apart from each other and from the rest
-        covariance = np.zeros_like(self.information)
-        dense = slice(0, 2 * f + 1)
-        covariance[dense, dense] = np.linalg.inv(self.information[dense, dense])
-        for j in range(2 * f + 1, 3 * f + 1):
-            covariance[j, j] = 1 / self.information[j, j]
-        after = np.linalg.inv(np.linalg.inv(covariance) + h * np.outer(v, v))
-        self.weight = self.weight + after @ v * (label - p)
-        self.information[dense, dense] = np.linalg.inv(after[dense, dense])
-        for j in range(2 * f + 1, 3 * f + 1):
-            self.information[j, j] = 1 / after[j, j]
-        self.remember(row)
-
+from tests.oracles.logistic import NaiveLogistic
 
 VALUES = st.one_of(st.integers(-3, 40).map(float), st.floats(0.01, 1e6), st.just(float("nan")))
 
 
 @given(
-    st.lists(st.tuples(VALUES, VALUES, st.booleans()), min_size=1, max_size=40), st.floats(0.1, 1.0)
+    st.lists(st.tuples(VALUES, VALUES, st.booleans()), min_size=1, max_size=40),
+    st.floats(0.1, 1.0),
+    st.sampled_from([0.02, 0.3, 1.0]),
+    st.integers(0, 3),
 )
-def test_scores_equal_the_naive_twin(rows, stiffness):
+def test_scores_equal_the_naive_twin(rows, stiffness, genuine_share, products):
     """Two ways to write one filter agree to rounding."""
-    model = Logistic(2, stiffness=stiffness)
+    model = Logistic(2, stiffness=stiffness, genuine_share=genuine_share, products=products)
     twin = NaiveLogistic(model, 2)
     for a, b, label in rows:
         row = np.array([a, b])
@@ -81,6 +28,47 @@ def test_scores_equal_the_naive_twin(rows, stiffness):
         assert abs(got - expected) <= 1e-6 * (1 + abs(expected))
         model.learn(row[None, :], np.array([label], np.int8))
         twin.learn(row, int(label))
+
+
+def test_a_long_stream_equals_the_naive_twin():
+    """A few thousand labels, and no forgetting in either."""
+    rng = np.random.default_rng(9)
+    model = Logistic(2, forget_labels=10**12)
+    twin, label = NaiveLogistic(model, 2), (rng.random(2_500) < 0.05).astype(np.int8)
+    x = rng.gamma(2.0, 1_000.0, (2_500, 2)) * (1 + 2 * label)[:, None]
+    x[rng.random(x.shape) < 0.05] = np.nan
+    model.learn(x, label)
+    for row, truth in zip(x, label.tolist(), strict=True):
+        twin.learn(row, truth)
+    fresh = x[:50] * 1.3
+    np.testing.assert_allclose(model.score(fresh), [twin.score(r) for r in fresh], rtol=1e-6)
+
+
+def test_learning_a_few_genuine_rows_is_nearly_as_good_as_learning_all():
+    """The draw changes what is read, not what comes out: every row stands for those that were not drawn."""
+    rng = np.random.default_rng(8)
+    x = rng.normal(0, 1, (80_000, 2))
+    truth = -4.5 + 1.5 * x[:, 0] + 1.0 * x[:, 1]
+    label = (rng.random(80_000) < 1 / (1 + np.exp(-truth))).astype(np.int8)
+    for share in (0.02, 1.0):
+        model = Logistic(2, genuine_share=share, stiffness=1.0)
+        model.learn(x, label)
+        assert np.abs(model.score(x[:2_000]) - truth[:2_000]).mean() < 0.25, share
+
+
+def test_products_are_learned():
+    """Fraud where two inputs are on the same side, which no sum of the two can say."""
+    rng = np.random.default_rng(7)
+    x = rng.normal(0, 1, (20_000, 2))
+    label = ((x[:, 0] * x[:, 1] > 0.6) & (rng.random(20_000) < 0.5)).astype(np.int8)
+    corners = np.array([[1.5, 1.5], [-1.5, -1.5], [1.5, -1.5], [-1.5, 1.5]])
+    with_them, without = Logistic(2), Logistic(2, products=0)
+    with_them.learn(x, label)
+    without.learn(x, label)
+    same, other = np.split(with_them.score(corners), 2)
+    assert same.min() > other.max() + 2
+    same, other = np.split(without.score(corners), 2)
+    assert same.min() < other.max() + 1
 
 
 def test_it_finds_the_weights_that_made_the_labels():
@@ -118,9 +106,9 @@ def test_tidying_keeps_the_covariance_positive_and_bounded():
     assert np.linalg.eigvalsh((covariance + covariance.T) / 2).min() > 0
     assert covariance.diagonal().max() <= model.doubt * (1 + 1e-9)
     assert model.save()["absent"][linear.DOUBT].max() <= model.doubt
-    # the column that never moved knows nothing, the other has learned and forgotten
+    # the column that never moved knows nothing, the constant has learned and forgotten
     assert covariance[1, 1] > 0.5
-    assert covariance[0, 0] < 0.5
+    assert covariance[-1, -1] < 0.5
 
 
 def test_one_garbled_amount_does_not_blind_a_column():
