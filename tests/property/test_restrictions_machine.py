@@ -13,20 +13,28 @@ engine. After each step it must hold that
     a rule that is switched off restricts nothing until it is on again, or its time is over
     a case is closed once, and its verdict is owed as a label for each of its transactions, once
     a crash changes nothing: a twin that never crashed says the same bytes
+    whatever dies, the engine, the process that follows it, or Redis: once all are back the registry in Redis is what
+        the core holds to be sent and in force, no more and no less
     nothing that could send a command is part of the stage: under `observe` every new command says so
 
 WEIR_MACHINE_RUNS sets how many lives are lived (150; 10,000 by night).
 """
 
+import json
 import os
 from itertools import pairwise
+from pathlib import Path
 
+import numpy as np
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition
 from hypothesis.stateful import rule as step
 
 from config.people import People, Person
+from engine.clock import ManualClock
+from engine.sinks.following import Follower
+from engine.sinks.registry import ALERTS, COMMANDS, Followed
 from tests.deciding import (
     HOUR,
     MINUTE,
@@ -40,6 +48,8 @@ from tests.deciding import (
     restrict,
     rule,
 )
+from tests.memory_redis import MemoryRedis
+from tests.simulation.disk import SimDisk
 
 RUNS = int(os.environ.get("WEIR_MACHINE_RUNS", "150"))
 ENTITIES = ("account", "card", "customer", "device", "merchant", "terminal")
@@ -81,6 +91,7 @@ SETTINGS = loose(
     outcomes_kept="12h",
 )
 TICK = {"kind": "tick", "id": None}
+OUT = Path("out")
 PERSON = st.sampled_from(["ann", "bob", "eve", "leo"])
 GAP = st.sampled_from([0, 1, MINUTE, 9 * MINUTE, 10 * MINUTE, HOUR, 3 * HOUR, 25 * HOUR])
 
@@ -116,6 +127,11 @@ class Lives(RuleBasedStateMachine):
         self.off = {}  # rule -> until when
         self.appeals = {}  # appeal -> restriction
         self.meant = set()
+        self.disk, self.clock = SimDisk(np.random.default_rng(0)), ManualClock(START)
+        self.redis = MemoryRedis(lambda: self.clock.now_us() // 1_000)
+        self.written = {COMMANDS: 0, ALERTS: 0}
+        self.write_streams()
+        self.follow()
         self.feed([fires(at=0)])
 
     # ---- steps
@@ -144,6 +160,75 @@ class Lives(RuleBasedStateMachine):
         for line in news["duplicates"]:
             assert line.get("outcome") in (self.held.get(line["transaction_id"]), None)
         self.compare(before)
+        self.write_streams()
+
+    # ---- the registry in Redis
+
+    def write_streams(self):
+        """What leaves the engine, as far as the follower reads it."""
+        self.clock.jump_to_us(START + self.at)
+        for name, n in self.written.items():
+            text = self.bench.streams.get(name.removesuffix(".ndjson"), b"")
+            file = self.disk.append(OUT / name)
+            file.write(text[n:])
+            file.close()
+            self.written[name] = len(text)
+
+    def follow(self):
+        """A new process follows the folder; the one before has ended without a word."""
+        followed = Followed(self.disk, OUT)
+        open_registry = lambda: self.redis.open(followed.run)  # noqa: E731
+        self.follower = Follower(followed, open_registry, lambda _domain, id_: id_, self.clock)
+
+    def bring_up(self):
+        """Let the follower work until it says that all is right."""
+        for _ in range(100):
+            self.clock.advance_us(10_000)
+            if not self.follower.step() and self.follower.is_right:
+                return
+        raise AssertionError(self.follower.status())
+
+    def compare_registry(self):
+        found = {}
+        live = self.redis.live()
+        for key, value in live.items():
+            if key.count(":") > 2 and (told := json.loads(value)["restrictions"]):
+                found[tuple(key.split(":")[2:])] = sorted(one["id"] for one in told)
+        wanted = {}
+        for one in self.bench.decider.restrictions:
+            if one.is_in_force and one.effect == "enforce":
+                wanted.setdefault((one.domain, one.entity), []).append(one.id)
+        assert found == {entity: sorted(ids) for entity, ids in wanted.items()}
+        assert live["weir:r:complete"] == self.follower.followed.run
+
+    @step(how=st.sampled_from(["dies", "is emptied"]), returns=st.booleans())
+    def redis_suffers(self, how, returns):
+        """It comes back as it was saved, long ago; or is emptied while the connection holds."""
+        if how == "dies":
+            self.redis.kill()
+        elif self.redis.is_up:
+            self.redis.empty()
+        if returns:
+            self.all_are_back_and_the_registry_is_right()
+
+    @step(n=st.integers(0, 3), ends=st.sampled_from(["killed", "in order", "goes on"]))
+    def the_follower_works(self, n, ends):
+        for _ in range(n):
+            self.clock.advance_us(10_000)
+            self.follower.step()
+        if self.redis.is_up:
+            self.redis.save()
+        if ends == "in order":
+            self.follower.close()
+        if ends != "goes on":
+            self.follow()
+
+    @step()
+    def all_are_back_and_the_registry_is_right(self):
+        self.redis.start()
+        self.clock.advance_us(2_000_000)
+        self.bring_up()
+        self.compare_registry()
 
     def note_command(self, line):
         id_, verb = line["restriction_id"], line["verb"]
@@ -399,9 +484,16 @@ class Lives(RuleBasedStateMachine):
             assert answer["effect"] == "observe" or self.may_enforce
             self.effect = answer["effect"]
 
-    @step()
-    def crash(self):
+    @step(kept=st.booleans())
+    def crash(self, kept):
+        """The engine takes the follower along, which had written down where it stood just before, or long ago."""
         self.bench.restart()
+        if kept:
+            self.follower.followed.keep()
+        self.follow()
+        self.redis.start()
+        self.bring_up()
+        self.compare_registry()
 
     # ---- what must hold
 
@@ -475,6 +567,7 @@ class Lives(RuleBasedStateMachine):
             self.at += 30 * 24 * HOUR
             self.feed([TICK | {"at": self.at}])
             assert not [r for r in self.bench.decider.restrictions if r.is_in_force]
+            self.all_are_back_and_the_registry_is_right()
 
 
 class TestLives(Lives.TestCase):
