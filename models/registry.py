@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from config.errors import ConfigError
-from models import boosted, half_space_trees, logistic
+from models import boosted, consensus, deviation, half_space_trees, isolation_forest, logistic
 from models.boosted import Boosted
 from models.calibration import Calibrator
+from models.consensus import Consensus
+from models.deviation import Deviation
 from models.half_space_trees import HalfSpaceTrees
+from models.isolation_forest import IsolationForest
 from models.logistic import Logistic
 from models.protocol import F8, I1, Model, Parameter, State
 
@@ -24,6 +27,7 @@ class Kind:
     parameters: Mapping[str, Parameter]
     draws: bool = False  # takes a seed
     combines: bool = False  # reads raw scores of other models (`of`) in place of columns (`inputs`)
+    group: tuple[str, ...] = ("input",)  # inputs come in groups of these, one group after the other
     fit: Fit | None = None  # fits it as a whole (`refit`), in place of learning label by label
 
     @property
@@ -35,7 +39,10 @@ class Kind:
 # A new kind is a module of its own and a line here; tests/contract/test_models.py then holds it to every law.
 KINDS: dict[str, Kind] = {
     "boosted": Kind(Boosted, boosted.PARAMETERS, fit=boosted.fit),
+    "consensus": Kind(Consensus, consensus.PARAMETERS, draws=True, combines=True),
+    "deviation": Kind(Deviation, deviation.PARAMETERS, group=deviation.GROUP),
     "half_space_trees": Kind(HalfSpaceTrees, half_space_trees.PARAMETERS, draws=True),
+    "isolation_forest": Kind(IsolationForest, isolation_forest.PARAMETERS, draws=True),
     "logistic": Kind(Logistic, logistic.PARAMETERS),
 }
 FEATURES_MAX = 512  # the logistic model's covariance then takes 8 MB and a label about 1 ms
@@ -58,12 +65,10 @@ def build(
             why="time and memory grow with their number, in some models with its square",
             fix="name the features that tell fraud from genuine",
         )
-    twice = sorted({name for name in names if list(names).count(name) > 1})
-    if twice:
-        raise ConfigError(f"input `{twice[0]}` is named twice", where, fix="name each input once")
+    known = KINDS[kind]
+    _check_groups(kind, names, where)
     for name, value in params.items():
         _check(kind, name, value, where)
-    known = KINDS[kind]
     return known.make(len(names), **({"seed": seed} if known.draws else {}), **params)
 
 
@@ -94,6 +99,23 @@ def demand_shape(kind: str, *, combines: bool, refits: bool, where: str = "") ->
 def calibrator(model: Model, params: Mapping[str, Any] | None = None) -> Calibrator:
     """Build the empty calibrator that fits the raw scores of `model`."""
     return Calibrator(log_odds=model.log_odds, **(params or {}))
+
+
+def _check_groups(kind: str, names: Sequence[str], where: str) -> None:
+    group = KINDS[kind].group
+    if len(names) % len(group):
+        raise ConfigError(
+            f"`{kind}` reads inputs in groups of {len(group)} ({', '.join(group)}), "
+            f"was given {len(names)}",
+            where,
+            why="a place in the group says what an input means",
+            fix=f"name {', '.join(group)}, then those of the next group",
+        )
+    groups = [tuple(names[i : i + len(group)]) for i in range(0, len(names), len(group))]
+    twice = sorted({each for each in groups if groups.count(each) > 1})
+    if twice:
+        named = ", ".join(f"`{name}`" for name in twice[0])
+        raise ConfigError(f"input {named} is named twice", where, fix="name each input once")
 
 
 def _check(kind: str, name: str, value: Any, where: str) -> None:

@@ -43,9 +43,20 @@ def test_inputs_are_checked():
     assert "input `a` is named twice" in message(names=("a", "b", "a"))
 
 
+def test_inputs_that_belong_together_come_in_whole_groups():
+    """A value may stand beside two centres; the same group twice says nothing new."""
+    assert message("deviation", ("a", "b", "c", "d")) == (
+        "models.yaml:4:7: `deviation` reads inputs in groups of 3 (value, centre, spread), was given 4\n"
+        "  why: a place in the group says what an input means\n"
+        "  fix: name value, centre, spread, then those of the next group"
+    )
+    assert "input `a`, `b`, `c` is named twice" in message("deviation", tuple("abcabc"))
+    registry.build("deviation", list("abcade"), {}, 1)
+
+
 def test_every_parameter_is_taken_at_both_bounds_of_its_default():
     for kind, known in registry.KINDS.items():
-        registry.build(kind, ["a", "b"], {}, 1)
+        registry.build(kind, ["a", "b", "c"], {}, 1)
         for name, parameter in known.parameters.items():
             low = int(parameter.low) if parameter.is_whole else parameter.low
-            registry.build(kind, ["a", "b"], {name: low}, 1)
+            registry.build(kind, ["a", "b", "c"], {name: low}, 1)
