@@ -210,7 +210,11 @@ class Core:
             n_text=len(self.links.texts),
             n_score=len(self.scoring.names),
         )
-        self.labels = Labels(self.remembered, settings.assume_genuine_after_us)
+        self.labels = Labels(
+            self.remembered,
+            settings.assume_genuine_after_us,
+            setup.configuration.models.maturity_us,
+        )
         self.refits = Refits(
             setup.configuration.models,
             self.scoring,
@@ -341,7 +345,9 @@ class Core:
         if batch.n:
             self.refits.step(int(admitted.core_us[0]), batch.seq0, out)
             last_us = int(admitted.core_us[-1])
-            assert last_us < self.refits.next_us or last_us == NEVER, "a batch is cut where it is due"
+            assert last_us < self.refits.next_us or last_us == NEVER, (
+                "a batch is cut where it is due"
+            )
         return out.alerts
 
     def _rate(self, batch: Batch, admitted: Admitted, forced: Mapping[str, float]) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from engine.admission import Admitted
 from engine.batch import LABEL, TRANSACTION, Batch
+from engine.fates import Counting, Fates
 from engine.remembered import APPLIED, FRAUD, GENUINE, NO_LABEL, WITHDRAWN, Remembered
 from models.protocol import LEARN, PEEK, SCORE
 
@@ -30,11 +31,14 @@ class Past:
     row   : (k,) int64      ascending
     score : (k, s) float32  raw, of each model in the order of scoring; NaN none
     here  : (k,) int64      row at which the transaction is decided in this very batch; -1: earlier, `score` says all
+    decided_us, now_us : (k,) int64  core time of the decision, and at which it is learned
     """
 
     row: I8
     score: F4
     here: I8
+    decided_us: I8
+    now_us: I8
 
 
 @dataclass(slots=True)
@@ -46,6 +50,7 @@ class Lesson:
     verdict : (n,) int8       of label rows: 0 genuine, 1 fraud; elsewhere any
     taught  : of the rows with LEARN
     assumed : of transactions learned as genuine, each before its `row`; `assumed_inputs` (m, f) float32 are theirs
+    fates   : what calibrations learn
     """
 
     inputs: F4
@@ -54,23 +59,26 @@ class Lesson:
     taught: Past
     assumed: Past
     assumed_inputs: F4
+    fates: Fates
 
 
 class Labels:
     """Turn the labels of a batch into lessons, and note them with their transactions.
 
     assume_after_us : core time after which a transaction without a label is learned as genuine; None: never
+    maturity_us     : after which one without a label counts as not called fraud, to calibrations only
     """
 
-    def __init__(self, memory: Remembered, assume_after_us: int | None) -> None:
+    def __init__(self, memory: Remembered, assume_after_us: int | None, maturity_us: int) -> None:
         self._memory = memory
+        self._counting = Counting(memory, maturity_us)
         self._assume_after_us = assume_after_us
 
     def read(self, batch: Batch, admitted: Admitted, inputs: F4, core_before_us: int) -> Lesson:
         """Say what each row teaches; `inputs` is completed in place, `core_before_us` is core time before the batch."""
         kind, memory = batch.kind, self._memory
         assumed, assumed_inputs = self._assume_genuine(batch, admitted, inputs, core_before_us)
-        taught = self._past(NO_ROWS, NO_ROWS, NO_ROWS)
+        taught = self._past(admitted, NO_ROWS, NO_ROWS, NO_ROWS)
         action = np.zeros(batch.n, np.int8)
         action[kind == TRANSACTION] = SCORE
         action[(kind == TRANSACTION) & admitted.late] = PEEK
@@ -85,19 +93,21 @@ class Labels:
             inputs[teaches[here >= 0]] = inputs[here[here >= 0]]
             stored = teaches[here < 0]
             inputs[stored] = memory.arrays["input"][memory.rows(admitted.entry[stored])]
-            taught = self._past(teaches, admitted.entry[teaches], here)
+            taught = self._past(admitted, teaches, admitted.entry[teaches], here)
             memory.arrays["label"][memory.rows(admitted.entry[labels])] = verdict[labels]
-        return Lesson(inputs, action, verdict, taught, assumed, assumed_inputs)
+        fates = self._counting.read(batch, admitted, verdict, core_before_us)
+        return Lesson(inputs, action, verdict, taught, assumed, assumed_inputs, fates)
 
-    def _past(self, row: I8, entry: I8, here: I8) -> Past:
+    def _past(self, admitted: Admitted, row: I8, entry: I8, here: I8) -> Past:
         """What the transactions `entry` (k,) scored; those decided at `here` >= 0 have no score in the store yet."""
-        return Past(row, self._memory.arrays["score"][self._memory.rows(entry)], here)
+        at, arrays = self._memory.rows(entry), self._memory.arrays
+        return Past(row, arrays["score"][at], here, arrays["core_us"][at], admitted.core_us[row])
 
     def _assume_genuine(
         self, batch: Batch, admitted: Admitted, inputs: F4, core_before_us: int
     ) -> tuple[Past, F4]:
         """Transactions without a label whose time is up: the row at which it is, and what the models saw of each."""
-        none = self._past(NO_ROWS, NO_ROWS, NO_ROWS), inputs[:0]
+        none = self._past(admitted, NO_ROWS, NO_ROWS, NO_ROWS), inputs[:0]
         if self._assume_after_us is None or not batch.n:
             return none
         memory = self._memory
@@ -122,7 +132,7 @@ class Labels:
         entries = at + memory.base
         here = np.array([decided_at.get(entry, -1) for entry in entries.tolist()], np.int64)
         x[here >= 0] = inputs[here[here >= 0]]
-        return self._past(row, entries, here), x
+        return self._past(admitted, row, entries, here), x
 
 
 def _label(batch: Batch, row: int) -> str:

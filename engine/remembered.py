@@ -20,11 +20,13 @@ Texts: TypeAlias = tuple[str | None, ...]
 
 APPLIED, LATE, UNSCORABLE = 0, 1, 2  # how an entry stands in the windows
 NO_LABEL, GENUINE, FRAUD, WITHDRAWN = -1, 0, 1, 2
+NOT_COUNTED = -1  # by the calibrations; else 1 as called fraud, 0 as not (engine/fates.py)
 SEPARATOR = "\x1f"  # cannot stand in an id: ids refuse control characters
 _MISSING = {
     "standing": APPLIED,
     "currency": 0,
     "label": NO_LABEL,
+    "called": NOT_COUNTED,
     "decision": -1,
     "fact_digest": 0,
     "fact_seq": -1,
@@ -74,6 +76,7 @@ class Remembered:
             "standing": np.empty(0, np.int8),
             "currency": np.empty(0, np.int16),
             "label": np.empty(0, np.int8),
+            "called": np.empty(0, np.int8),
             "decision": np.empty(0, np.int8),
             "number": np.empty((0, n_number)),
             "code": np.empty((0, n_code), np.int32),

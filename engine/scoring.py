@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 
 from config.errors import ConfigError
 from config.models import SHADOW, ModelsFile
+from engine.fates import Sequence
 from engine.labels import Lesson
 from engine.outcomes import CHAMPION
 from engine.state import Arrays, prefixed, under
+from engine.turns import Turns
 from models import registry
 from models.calibration import Calibrator
-from models.protocol import LEARN, PEEK, SCORE, SKIP, Model
+from models.protocol import LEARN, PEEK, SKIP, Model
 from rules.columns import Frame, Layout
 
 F4: TypeAlias = NDArray[np.float32]
@@ -53,67 +55,20 @@ class _Seat:
     calibrator: Calibrator | None
 
 
-class _Turns:
-    """The rows of a batch in the order in which models take them: an assumed label comes before the row it is due at.
+@dataclass(slots=True)
+class Heard:
+    """What the labels of a batch met.
 
-    x, action, label : (N, f), (N,), (N,)
-    learn : (L,) int64      places with LEARN
-    past  : (L, s) float32  what their transactions scored when they were decided; NaN none
-    here  : (L,) int64      row of the batch at which they are decided, -1: earlier
+    said       : (L, s) float64  the probability of fraud that each model gave the transaction, by its calibration just
+                 before the label; NaN: it had said nothing, or has none
+    label      : (L,) int8
+    decided_us, now_us : (L,) int64  core time of the decision, and of the label
     """
 
-    def __init__(self, n: int, lesson: Lesson) -> None:
-        self.n = n
-        taught, assumed = lesson.taught, lesson.assumed
-        self._order: I8 | None = None
-        if not len(assumed.row):
-            self.x = lesson.inputs.astype(np.float64)
-            self.action, self.label = lesson.action, lesson.verdict
-            self.learn, self.past, self.here = taught.row, taught.score, taught.here
-            return
-        m = len(assumed.row)
-        due = np.concatenate([2 * np.arange(n) + 1, 2 * assumed.row])
-        order = self._order = np.argsort(due, kind="stable")
-        x = np.concatenate([lesson.inputs, lesson.assumed_inputs]).astype(np.float64)
-        action = np.concatenate([lesson.action, np.full(m, LEARN, np.int8)])
-        label = np.concatenate([lesson.verdict, np.zeros(m, np.int8)])
-        self.x, self.action, self.label = x[order], action[order], label[order]
-        lesson_of = np.empty(n + m, np.int64)
-        lesson_of[taught.row] = np.arange(len(taught.row))
-        lesson_of[n:] = len(taught.row) + np.arange(m)
-        self.learn = np.flatnonzero(self.action == LEARN)
-        lessons = lesson_of[order[self.learn]]
-        self.past = np.concatenate([taught.score, assumed.score])[lessons]
-        self.here = np.concatenate([taught.here, assumed.here])[lessons]
-
-    def of_rows(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Values (N, ...) in the order of processing, back in the order of the batch."""
-        if self._order is None:
-            return values
-        back = np.empty_like(values)
-        back[self._order] = values
-        return back[: self.n]
-
-    def scores(self, kept: F4, picks: I8) -> F8:
-        """Raw scores (N, k) of some models: of this moment, and in rows with LEARN of the moment of the decision."""
-        now = kept[:, picks].astype(np.float64)
-        if self._order is not None:
-            own = np.flatnonzero(self._order < self.n)
-            spread = np.full((len(self.action), len(picks)), np.nan)
-            spread[own] = now[self._order[own]]
-            now = spread
-        if len(self.learn):
-            now[self.learn] = self.decided(kept)[:, picks]
-        return now
-
-    def decided(self, kept: F4) -> F4:
-        """Raw scores (L, s) of the transactions learned from, as they were decided; `kept` are those of this batch."""
-        is_here = self.here >= 0
-        if not is_here.any():
-            return self.past
-        past = self.past.copy()
-        past[is_here] = kept[self.here[is_here]]
-        return past
+    said: F8
+    label: I1
+    decided_us: I8
+    now_us: I8
 
 
 class Scoring:
@@ -126,7 +81,10 @@ class Scoring:
     champion : whose calibrated score is `model.score`
     frozen   : models that learn nothing, and whose calibration does not move
     kept     : (n, s) float32  raw scores of the last batch, in the order of `names`; NaN where a row has none
+    heard    : what its labels met
     """
+
+    heard: Heard
 
     def __init__(self, file: ModelsFile, layout: Layout, *, learns: bool = True) -> None:
         self.names = file.order
@@ -184,23 +142,26 @@ class Scoring:
 
     def process(self, frame: Frame, lesson: Lesson) -> dict[str, F8]:
         """Score and learn, row by row in order; write the `model.*` columns; return the columns for the record."""
-        turns = _Turns(frame.n, lesson)
+        turns = Turns(frame.n, lesson)
         kept = self.kept = np.full((frame.n, len(self.names)), np.nan, np.float32)
+        self.heard = Heard(
+            np.full((len(turns.learn), len(self.names)), np.nan),
+            turns.label[turns.learn],
+            turns.decided_us,
+            turns.now_us,
+        )
         self._parts = {}
         scores: dict[str, F8] = {}
-        unlabelled = still = turns.action
-        if len(turns.learn):
-            unlabelled = np.where(turns.action == LEARN, np.int8(SKIP), turns.action)
-        if self.frozen:
-            still = np.where(unlabelled == SCORE, np.int8(PEEK), unlabelled)
+        still = turns.still if self.frozen else turns.action
+        sequence = Sequence(frame.n, turns.at, lesson.fates)
         for k, seat in enumerate(self._seats.values()):
             x = turns.scores(kept, seat.picks) if seat.combines else turns.x[:, seat.picks]
             x = np.ascontiguousarray(x)
             raw = np.full(len(x), np.nan)
             parts = np.zeros_like(x) if seat.name in self._explained else None
-            action = still if seat.name in self.frozen else turns.action
-            if not seat.model.supervised and action is not still:
-                action = unlabelled
+            action = turns.action if seat.model.supervised else turns.unlabelled
+            if seat.name in self.frozen:
+                action = still
             seat.model.process(x, action, turns.label, raw, parts)
             told = raw
             if len(turns.learn):
@@ -215,51 +176,59 @@ class Scoring:
             if parts is not None:
                 self._parts[seat.name] = turns.of_rows(parts)
             if seat.name == self.champion:
-                scores[CHAMPION] = self._probability(seat, k, raw, turns)
+                out = self._calibrate(k, told, turns, sequence, whole=True)
+                scores[CHAMPION] = np.round(out, DECIMALS)
                 if self._score_row >= 0:
                     frame.number[self._score_row] = scores[CHAMPION]
             else:
                 scores[seat.name] = column
-                self._keep_calibrated(seat, k, raw, turns)
+                self._keep_calibrated(k, told, turns, sequence)
         return scores
 
-    def _probability(self, seat: _Seat, k: int, raw: F8, turns: _Turns) -> F8:
-        """The champion's calibrated scores of the batch (n,); its calibration learns on the way."""
-        assert seat.calibrator is not None
-        raw, action = self._to_calibrate(seat, k, raw, turns)
-        out = np.full(len(raw), np.nan)
-        seat.calibrator.process(raw, action, turns.label, out)
-        out[turns.learn] = np.nan
-        return np.round(turns.of_rows(out), DECIMALS)
-
-    def _keep_calibrated(self, seat: _Seat, k: int, raw: F8, turns: _Turns) -> None:
+    def _keep_calibrated(self, k: int, told: F8, turns: Turns, sequence: Sequence) -> None:
         """Have the calibration of a challenger learn, so that it means something the day it is promoted.
 
-        One of log odds moves with labels only, so that other rows need not be shown to it.
+        One of log odds moves with lessons only, and a frozen one not at all: other rows need not be shown to them.
         """
-        if seat.calibrator is None or seat.name in self.frozen:
+        seat = self._seats[self.names[k]]
+        if seat.calibrator is None:
             return
-        if not seat.calibrator.log_odds:
-            raw, action = self._to_calibrate(seat, k, raw, turns)
-            seat.calibrator.process(raw, action, turns.label, np.empty(len(raw)))
-        elif len(turns.learn):
-            raw, action = self._to_calibrate(seat, k, raw, turns)
-            rows = turns.learn
-            seat.calibrator.process(raw[rows], action[rows], turns.label[rows], np.empty(len(rows)))
+        if not seat.calibrator.log_odds and seat.name not in self.frozen:
+            self._calibrate(k, told, turns, sequence, whole=True)
+        elif len(turns.learn) or len(sequence.fates.row):
+            self._calibrate(k, told, turns, sequence, whole=False)
 
-    def _to_calibrate(self, seat: _Seat, k: int, raw: F8, turns: _Turns) -> tuple[F8, I1]:
-        """Raw scores (N,) and what they are to the calibration of a model; rows without a score do not exist for it.
+    def _calibrate(self, k: int, told: F8, turns: Turns, sequence: Sequence, *, whole: bool) -> F8:
+        """Probabilities (n,) of the rows; the calibration learns what became of others on the way.
 
-        A label meets what a supervised model says just before it learns it, and what another said at decision time.
+        `heard` gets what it says just before each label of the transaction as it was decided.
+
+        told  : (n,) raw scores; a row without one (NaN) has no probability
+        whole : False if only lessons and labels are wanted
         """
-        if len(turns.learn) and not seat.model.supervised:
-            raw = raw.copy()
-            raw[turns.learn] = turns.decided(self.kept)[:, k]
-        action = turns.action
-        if seat.name in self.frozen:
-            action = np.where(action == SCORE, np.int8(PEEK), action)
-            action[turns.learn] = SKIP
-        return raw, np.where(np.isfinite(raw), action, np.int8(SKIP))
+        seat = self._seats[self.names[k]]
+        assert seat.calibrator is not None
+        n_heard, n_fates = len(turns.learn), len(sequence.fates.row)
+        is_frozen = seat.name in self.frozen
+        past = turns.decided(self.kept)[:, k]
+        fates = sequence.fates.decided(self.kept)[:, k]
+        raw = np.concatenate([past, fates, told if whole else told[:0]]).astype(np.float64)
+        action = np.full(len(raw), PEEK, np.int8)
+        action[n_heard : n_heard + n_fates] = SKIP if is_frozen else LEARN
+        label = np.zeros(len(raw), np.int8)
+        label[n_heard : n_heard + n_fates] = sequence.fates.label
+        if whole and not is_frozen:
+            action[n_heard + n_fates :] = turns.of_rows(turns.action)
+        order = sequence.whole if whole else sequence.lessons
+        out = np.full(len(raw), np.nan)
+        if order is None:
+            seat.calibrator.process(raw, action, label, out)
+        else:
+            sorted_out = np.full(len(raw), np.nan)
+            seat.calibrator.process(raw[order], action[order], label[order], sorted_out)
+            out[order] = sorted_out
+        self.heard.said[:, k] = out[:n_heard]
+        return out[n_heard + n_fates :]
 
     def explain(self, row: int) -> list[tuple[str, float]]:
         """Contributions to the champion's raw score of one row of the last batch, the strongest first."""
