@@ -37,6 +37,13 @@ class Meanings:
         self._specs: dict[str, Meaning] = {}
         self._lists: dict[str, str] = {}
 
+    def know(self, other: "Meanings") -> None:
+        """Take over what `other` has worked out about the same configuration."""
+        self._columns |= other._columns  # noqa: SLF001
+        self._rules |= other._rules  # noqa: SLF001
+        self._specs |= other._specs  # noqa: SLF001
+        self._lists |= other._lists  # noqa: SLF001
+
     def column(self, name: str) -> str:
         """The meaning of a field, attribute, feature or `convert(...)`; of anything else its name."""
         if name not in self._columns:

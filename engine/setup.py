@@ -21,6 +21,7 @@ from rules import lock
 from rules import pack as packs
 from rules.check.findings import Finding
 from rules.definitions import Pack
+from rules.pack import Loaded
 from rules.reader import Findings
 from rules.tree import Node
 
@@ -72,7 +73,7 @@ def read_setup(
     configuration = settings.load(
         folder, packs=pack_paths, feed=feed, lateness=lateness, rows_max=rows_max
     )
-    return _checked(configuration, fits_models=bool(pack_paths), compares_locks=compares_locks)
+    return _checked(configuration, fits_models=bool(pack_paths), compares_locks=compares_locks)[0]
 
 
 def stored_overrides(configuration: Configuration) -> dict[str, Any]:
@@ -89,6 +90,11 @@ def read_stored(folder: Path) -> Setup:
 
     Raises `StateError` if it is not there, not whole, or no longer what it was stored as.
     """
+    return read_stored_with(folder)[0]
+
+
+def read_stored_with(folder: Path) -> tuple[Setup, Loaded]:
+    """The same, and what reading its packs gave, for whoever looks closer at them (rules/check/lint.py)."""
     where = str(folder)
     try:
         kept = json.loads((folder / OVERRIDES_FILE).read_bytes())
@@ -100,7 +106,7 @@ def read_stored(folder: Path) -> Setup:
             lateness=overrides.get("lateness", ""),
             overrides=overrides,
         )
-        setup = _checked(configuration, fits_models="packs" in overrides)
+        setup, loaded = _checked(configuration, fits_models="packs" in overrides)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StateError(
             f"the stored configuration cannot be read: {error}",
@@ -115,12 +121,12 @@ def read_stored(folder: Path) -> Setup:
             why="somebody has changed it since; records would be decided otherwise than they were",
             fix="restore config/ of the output folder from a backup",
         )
-    return setup
+    return setup, loaded
 
 
 def _checked(
     configuration: Configuration, *, fits_models: bool, compares_locks: bool = False
-) -> Setup:
+) -> tuple[Setup, Loaded]:
     """Read schema, rates, packs and feed of a configuration; `fits_models`: its packs came from elsewhere."""
     schema = schemas.read(configuration.schema_path)
     name = configuration.settings.rates
@@ -142,15 +148,9 @@ def _checked(
     refuse_shadows(configuration.models, loaded.pack)
     if compares_locks:
         notes += changed_bodies(loaded)
-    return Setup(
-        configuration,
-        schema,
-        feeds.find(configuration.feeds_folder, configuration.settings.feed, schema),
-        loaded.pack,
-        derived,
-        rates,
-        notes,
-    )
+    feed = feeds.find(configuration.feeds_folder, configuration.settings.feed, schema)
+    setup = Setup(configuration, schema, feed, loaded.pack, derived, rates, notes)
+    return setup, loaded
 
 
 def models_for(file: ModelsFile, known: Collection[str]) -> tuple[ModelsFile, tuple[str, ...]]:
@@ -199,7 +199,7 @@ def refuse_shadows(file: ModelsFile, pack: Pack) -> None:
                     )
 
 
-def changed_bodies(loaded: packs.Loaded) -> tuple[str, ...]:
+def changed_bodies(loaded: Loaded) -> tuple[str, ...]:
     """A note for every rule that does something else than its pack's rules.lock says of its version.
 
     An engine starts all the same: what `weir rules check` and activation refuse may stand on a disk for other reasons.

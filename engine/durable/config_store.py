@@ -13,7 +13,8 @@ from typing import Final
 from config.settings import Configuration
 from engine.durable.disk import Disk, RealDisk
 from engine.durable.encrypted_disk import beneath
-from engine.setup import OVERRIDES_FILE, Setup, read_stored, stored_overrides
+from engine.setup import OVERRIDES_FILE, Setup, read_stored_with, stored_overrides
+from rules.pack import Loaded
 
 FOLDER: Final = "config"
 TEMPORARY: Final = "."  # begins the name of one that is not whole yet
@@ -48,9 +49,14 @@ def keep(disk: Disk, root: Path, configuration: Configuration) -> None:
 
 def stored(disk: Disk, root: Path, sha256: str) -> Setup:
     """Read the configuration `sha256` (with or without `sha256:` before it); `StateError` if it is not as it was."""
+    return stored_with(disk, root, sha256)[0]
+
+
+def stored_with(disk: Disk, root: Path, sha256: str) -> tuple[Setup, Loaded]:
+    """The same, and what reading its packs gave."""
     folder = root / FOLDER / sha256.removeprefix("sha256:")
     if isinstance(beneath(disk), RealDisk):
-        return read_stored(folder)
+        return read_stored_with(folder)
     with tempfile.TemporaryDirectory() as elsewhere:  # settings and packs are read from real files
         copy = Path(elsewhere) / folder.name
         told = disk.read(folder / OVERRIDES_FILE)
@@ -58,4 +64,4 @@ def stored(disk: Disk, root: Path, sha256: str) -> Setup:
             target = copy / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(disk.read(folder / name))
-        return read_stored(copy)
+        return read_stored_with(copy)

@@ -6,6 +6,7 @@
 """
 
 import contextlib
+import gc
 import json
 import os
 import select
@@ -25,6 +26,7 @@ from engine.reload.workshop import Lint, RunTests, Workshop, frames
 READ_BYTES: Final = 1 << 16
 PIPE_BYTES: Final = 1 << 20
 NICENESS: Final = 5
+CLEAN_AFTER_S: Final = 2.0  # of rest
 
 
 class Helps(Protocol):
@@ -137,16 +139,27 @@ def serve(root: Path, run_tests: RunTests, lint: Lint) -> int:
     """Answer requests on standard input until it ends; returns the exit status."""
     if hasattr(os, "nice"):
         os.nice(NICENESS)
+    if hasattr(os, "SCHED_BATCH"):  # it never takes a core from the engine at once
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     out = os.dup(1)
     os.dup2(2, 1)  # what anybody prints is for people
     _widen(out)
     workshop, clock = Workshop(RealDisk(), root, run_tests, lint), SystemClock()
     watcher: Watcher | None = None
     pending = bytearray()
+    gc.disable()  # what a check makes is needed until it is done, and looking it through took a quarter of its time
+    is_clean, quiet_s = True, 0.0
     while True:
-        wait_s = LOOK_EVERY_US / 1e6 if watcher is not None else None
+        wait_s = LOOK_EVERY_US / 1e6 if watcher is not None else None if is_clean else CLEAN_AFTER_S
         readable, _, _ = select.select([0], [], [], wait_s)
+        if not readable and not is_clean:
+            quiet_s += wait_s or 0.0
+            if quiet_s >= CLEAN_AFTER_S:
+                gc.collect()
+                is_clean = True
         if readable:
+            is_clean, quiet_s = False, 0.0
             data = os.read(0, READ_BYTES)
             if not data:
                 return 0

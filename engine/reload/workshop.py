@@ -7,14 +7,16 @@ engine/reload/process.py puts it into one. Requests and answers are JSON objects
         -> {"about": H, "ok": true, "tests": n, "tested": [rules], "warnings": n, ...}   it can go live
         -> {"about": H, "ok": false, "what": ..., "why": ..., "fix": ...}                and why it cannot
     {"do": "send", "config": H}     -> its pieces (engine/reload/parcel.py), then {"about": H, "sent": n}
+    {"do": "forget", "config": H}, {"do": "watch", "config": H0, ...}       no answer
 
 A configuration is read from its folder, kept in the configuration store, and read again from there: what is checked and
 compiled is what stands in the store, whatever is being saved in the folder meanwhile.
 """
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -31,14 +33,16 @@ from engine.setup import Setup, read_setup
 from engine.windows import budget
 from engine.windows.shape import Shape
 from rules.definitions import Place, Rule
+from rules.pack import Loaded
 
 Told: TypeAlias = dict[str, Any]
 # Runs the embedded tests of some rules of a configuration: how many ran, and what failed, a line each.
 RunTests: TypeAlias = Callable[[Setup, Sequence[Rule]], tuple[int, list[str]]]
 # Looks for everything else that is odd in a configuration: errors, a line each, and how many warnings there are.
-Lint: TypeAlias = Callable[[Setup], tuple[list[str], int]]
+Lint: TypeAlias = Callable[[Setup, Loaded], tuple[list[str], int]]
 
 FAILURES_SHOWN: Final = 3
+READ_KEPT: Final = 4  # configurations: the active one, and those that are proposed at a time
 FOLDER_FIXED: Final = ("durability", "encryption")  # an output folder is begun with them
 AT_START: Final = ("root_copy", "segment_bytes", "message_bytes_max")  # read when an engine starts
 
@@ -51,11 +55,20 @@ class Workshop:
         disk: Disk,
         root: Path,
         run_tests: RunTests,
-        lint: Lint = lambda _: ([], 0),
+        lint: Lint = lambda _setup, _loaded: ([], 0),
     ) -> None:
         self._disk, self._root, self._run_tests, self._lint = disk, root, run_tests, lint
-        self._setups: dict[str, Setup] = {}
+        self._read: dict[str, _Read] = {}  # the one that was needed last stands last
         self._pieces: dict[str, list[bytes]] = {}
+
+    def prepare(self, config: str) -> None:
+        """Look at the configuration that is active, so that the next one costs what is new in it."""
+        with contextlib.suppress(WeirError, OSError):  # a check says what is wrong
+            setup, loaded = config_store.stored_with(self._disk, self._root, config)
+            known = self._keep(config, setup)
+            for rule in setup.pack.rules:
+                known.meanings.rule(rule)
+            self._lint(setup, loaded)
 
     def check(self, request: Mapping[str, Any]) -> Told:
         """Answer a request to check; what is wrong is an answer, never an exception."""
@@ -73,25 +86,26 @@ class Workshop:
     def forget(self, config: str) -> None:
         """Let go of a configuration that will not go live."""
         self._pieces.pop(config, None)
-        self._setups.pop(config, None)
+        self._read.pop(config, None)
 
     def _check(self, config: str, request: Mapping[str, Any]) -> Told:
-        setup = self._kept(config, request)
-        active = self._stored(str(request["active"]))
+        found, loaded = self._kept(config, request)
+        before = self._stored(str(request["active"]))
+        active, setup = before.setup, found.setup
         _refuse(active, setup)
         budget.refuse(setup)
-        errors, n_warnings = self._lint(setup)
+        errors, n_warnings = self._lint(setup, loaded)
         if errors:
             raise ConfigError(
                 f"the rules have {len(errors)} error{'s' if len(errors) != 1 else ''}",
                 why=_first(errors),
                 fix="see them in full with: weir rules check",
             )
-        before, now = Meanings(active), Meanings(setup)
-        known = {rule.id: before.rule(rule) for rule in active.pack.rules}
+        known = {rule.id: before.meanings.rule(rule) for rule in active.pack.rules}
+        now = found.meanings
         changed = [rule for rule in setup.pack.rules if known.get(rule.id) != now.rule(rule)]
-        ids, asked = {r.id for r in changed}, {r.id: asked_of(r) for r in active.pack.rules}
-        tried = [r for r in setup.pack.rules if r.id in ids or asked.get(r.id) != asked_of(r)]
+        ids, earlier = {r.id for r in changed}, {r.id: r for r in active.pack.rules}
+        tried = [r for r in setup.pack.rules if r.id in ids or _asks_else(earlier[r.id], r)]
         n_tests, failures = self._run_tests(setup, tried)
         if failures:
             raise ConfigError(
@@ -101,8 +115,8 @@ class Workshop:
             )
         shapes = msgspec.convert(request.get("shapes", []), list[Shape])
         core = Core(for_running(setup), shapes=shapes)
+        core.meanings.know(now)
         self._pieces[config] = list(Sender().pieces(core.compiled()))
-        self._setups[config] = setup
         return {
             "tests": n_tests,
             "warnings": n_warnings,
@@ -112,7 +126,7 @@ class Workshop:
             "restart": _reads_otherwise(active, setup),
         }
 
-    def _kept(self, config: str, request: Mapping[str, Any]) -> Setup:
+    def _kept(self, config: str, request: Mapping[str, Any]) -> "tuple[_Read, Loaded]":
         """The configuration as the store has it, after it was put there from its folder if need be."""
         folder = str(request.get("folder", ""))
         stored = self._root / config_store.FOLDER / config.removeprefix("sha256:")
@@ -125,7 +139,7 @@ class Workshop:
                 raise _has_changed(config, f"sha256:{given.sha256}", folder)
             config_store.keep(self._disk, self._root, given)
         try:
-            return self._stored(config)
+            setup, loaded = config_store.stored_with(self._disk, self._root, config)
         except StateError:
             if not folder:
                 raise
@@ -135,12 +149,34 @@ class Workshop:
             if is_new:  # the author's own files say better what is wrong
                 read_setup(Path(folder), feed=feed, lateness=lateness)
             raise _has_changed(config, "", folder) from None
+        return self._keep(config, setup), loaded
 
-    def _stored(self, config: str) -> Setup:
-        found = self._setups.get(config)
+    def _stored(self, config: str) -> "_Read":
+        found = self._read.pop(config, None)
         if found is None:
-            found = self._setups[config] = config_store.stored(self._disk, self._root, config)
+            return self._keep(config, config_store.stored(self._disk, self._root, config))
+        self._read[config] = found
         return found
+
+    def _keep(self, config: str, setup: Setup) -> "_Read":
+        self._read.pop(config, None)
+        self._read[config] = _Read(setup, Meanings(setup))
+        while len(self._read) > READ_KEPT:
+            del self._read[next(iter(self._read))]
+        return self._read[config]
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A configuration that was read, and what the parts of it mean, as far as somebody has asked."""
+
+    setup: Setup
+    meanings: Meanings
+
+
+def _asks_else(before: Rule, now: Rule) -> bool:
+    """Whether the tests of a rule ask something else than they did."""
+    return before.tests != now.tests and asked_of(before) != asked_of(now)
 
 
 def asked_of(rule: Rule) -> object:
@@ -238,6 +274,8 @@ def frames(workshop: Workshop, request: Mapping[str, Any]) -> Iterator[bytes | T
         yield {"about": config, "sent": len(pieces)}
     elif request["do"] == "forget":
         workshop.forget(config)
+    elif request["do"] == "watch":
+        workshop.prepare(config)
 
 
 def shapes_of(core: Core) -> Any:

@@ -11,9 +11,10 @@ from engine.clock import SystemClock
 from engine.reload.process import serve
 from engine.setup import Setup
 from replay.workbench.ruletests import run_test
-from rules import pack as packs
 from rules.check import lint as check
+from rules.check.memory import Memory
 from rules.definitions import Rule
+from rules.pack import Loaded
 
 
 def run_tests(setup: Setup, rules: Sequence[Rule]) -> tuple[int, list[str]]:
@@ -27,15 +28,19 @@ def run_tests(setup: Setup, rules: Sequence[Rule]) -> tuple[int, list[str]]:
     return len(results), failures
 
 
-def lint(setup: Setup) -> tuple[list[str], int]:
-    """What `weir rules check` finds in the packs of a stored configuration, as of today: errors, and n warnings."""
-    configuration = setup.configuration
-    loaded = packs.load(configuration.pack_paths, setup.schema, setup.rates)
-    now_us = SystemClock().now_us()
-    found = check.lint(loaded, setup.schema, now_us, used=configuration.models.inputs)
-    errors = [f"{f.place} {f.code} {f.message}" for f in found if f.is_error]
-    return errors, sum(f.severity == "warn" for f in found)
+class Linter:
+    """What `weir rules check` finds in the packs of stored configurations, one after the other."""
+
+    def __init__(self) -> None:
+        self._memory = Memory()
+
+    def __call__(self, setup: Setup, loaded: Loaded) -> tuple[list[str], int]:
+        """Errors as of today, a line each, and how many warnings."""
+        now_us, used = SystemClock().now_us(), setup.configuration.models.inputs
+        found = check.lint(loaded, setup.schema, now_us, used=used, memory=self._memory)
+        errors = [f"{f.place} {f.code} {f.message}" for f in found if f.is_error]
+        return errors, sum(f.severity == "warn" for f in found)
 
 
 if __name__ == "__main__":
-    sys.exit(serve(Path(sys.argv[1]), run_tests, lint))
+    sys.exit(serve(Path(sys.argv[1]), run_tests, Linter()))

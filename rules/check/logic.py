@@ -116,6 +116,12 @@ class Logic(Search):
         super().__init__(schema, on, features or {}, tables or {}, only_on=only_on)
         self._forms: dict[tuple[Node, Mode], Formula] = {}
         self._numbers: dict[Node, int] = {}
+        self._never: dict[tuple[Formula, ...], bool] = {}
+
+    @property
+    def n_answers(self) -> int:
+        """How much is kept of what was asked."""
+        return len(self._forms) + len(self._never)
 
     # ---- questions
 
@@ -135,10 +141,14 @@ class Logic(Search):
 
     def is_never(self, *formulas: Formula) -> bool:
         """Whether no event makes all of them hold: True only if proven."""
-        try:
-            return self.search(formulas) is None
-        except TooLargeError:
-            return False
+        known = self._never.get(formulas)
+        if known is None:
+            try:
+                known = self.search(formulas) is None
+            except TooLargeError:
+                known = False
+            self._never[formulas] = known
+        return known
 
     def refuted_plainly(self, a: Node, b: Node) -> bool:
         """Whether an event with `a` true and `b` not was found that speaks of single fields only."""

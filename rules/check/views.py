@@ -14,6 +14,7 @@ from typing import Final
 from config import marks
 from rules.check.findings import Finding, at_span
 from rules.check.logic import Logic
+from rules.check.memory import Memory
 from rules.definitions import Action, Feature, ListDefinition, Rule
 from rules.features import Source
 from rules.pack import Loaded, Workshop
@@ -106,11 +107,12 @@ class Text:
 
 @dataclass
 class RuleView:
-    """A rule, what its file says, and whether an error stands in it."""
+    """A rule, what its file says, whether an error stands in it, and its condition without places."""
 
     rule: Rule
     draft: Draft
     is_broken: bool
+    when: Node
     texts: list[Text] = field(default_factory=list)
 
     @property
@@ -153,6 +155,7 @@ class PackView:
 
     used : names of features that somebody outside of the packs reads, such as a model
     cost : says of a feature what its state takes ("38 MB"), "" when that is not known
+    memory : what looks at other packs have proven
     """
 
     def __init__(
@@ -162,6 +165,7 @@ class PackView:
         as_of_us: int,
         used: frozenset[str] = frozenset(),
         cost: Callable[[str], str] = lambda _: "",
+        memory: Memory | None = None,
     ) -> None:
         assert loaded.workshop is not None
         self.loaded, self.schema, self.as_of_us = loaded, schema, as_of_us
@@ -173,7 +177,8 @@ class PackView:
         self.features: dict[str, Feature] = dict(self.names.features)
         for part in self.workshop.drafts:
             self.features.update(part.names.features)
-        self._logics: dict[tuple[str, ...], Logic] = {}
+        self._memory = Memory() if memory is None else memory
+        self._memory.begin(schema, self.features, self.tables)
         self._errors: dict[str, list[int]] = {}
         for finding in loaded.findings:
             if finding.is_error:
@@ -183,10 +188,7 @@ class PackView:
 
     def logic(self, on: tuple[str, ...], *, only_on: bool = True) -> Logic:
         """Answers about conditions on events of some types; `only_on` where nothing else comes to them."""
-        key = (*on, "" if only_on else "(any)")
-        if key not in self._logics:
-            self._logics[key] = Logic(self.schema, on, self.features, self.tables, only_on=only_on)
-        return self._logics[key]
+        return self._memory.logic(on, only_on=only_on)
 
     def has_error(self, node: marks.Node) -> bool:
         lines = self._errors.get(node.source.file)
@@ -197,7 +199,7 @@ class PackView:
         return any(first <= line <= last for line in lines)
 
     def _view(self, rule: Rule, part: Draft) -> RuleView:
-        view = RuleView(rule, part, self.has_error(part.reader.node))
+        view = RuleView(rule, part, self.has_error(part.reader.node), self._memory.same(rule.when))
         when = view.map.get("when") if view.map is not None else None
         if isinstance(when, marks.TextNode) and part.narrow is None:
             view.texts.append(self._text("condition", rule.id, when, rule.when, rule.on, view))

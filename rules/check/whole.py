@@ -212,11 +212,16 @@ def _covers(other: RuleView, view: RuleView, pack: PackView) -> bool:
     if b.exceptions or b.rollout_percent < 100 or not _lasts(a, b) or _weighs_more(a, b):
         return False
     logic = pack.logic(a.on)
-    if not logic.implies(a.when, b.when) or logic.never_true(a.when):
+    if not logic.implies(view.when, other.when) or logic.never_true(view.when):
         return False
     is_twin = view.asks == other.asks and view.on == other.on and not a.exceptions
     is_twin = is_twin and not _weighs_more(b, a)
-    if is_twin and a.rollout_percent == 100 and _lasts(b, a) and logic.implies(b.when, a.when):
+    if (
+        is_twin
+        and a.rollout_percent == 100
+        and _lasts(b, a)
+        and logic.implies(other.when, view.when)
+    ):
         return b.id < a.id  # of two that are the same, the later one is the copy
     return True
 

@@ -127,8 +127,10 @@ def test_what_comes_in_is_filled_while_the_engine_runs_and_at_starts(configurati
     monkeypatch.setattr(Runner, "note_config", counted("running", Runner.note_config))
     monkeypatch.setattr(starting, "_refill", counted("starting", starting._refill))
     monkeypatch.setattr(Filler, "_give_up", counted("refused", Filler._give_up))
-    for seed in range(12):
+    for seed in range(48):
         Proposing(2_000 + seed, configurations).run()
+        if found["running"] > 3 and found["starting"]:
+            break
     assert found["running"] > 3, found
     assert found["starting"] > 0, found
     assert found["refused"] == 0, found

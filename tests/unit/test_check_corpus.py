@@ -1,12 +1,17 @@
 """Mistakes planted in a file without any: each is found, with its code and exactly where it stands."""
 
+import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from config import marks
 from rules.check.examples import HEAD
-from tests.linting import found, write
+from rules.check.memory import Memory
+from rules.definitions import Aggregate, Feature, Place, Window
+from rules.tree import BOOL, NUMBER, Node, Type
+from tests.linting import ANOTHER, SHIPPED, found, write
 
 HERE = Path(__file__).parents[1] / "corpus"
 BASE = (HERE / "base.yaml").read_text(encoding="utf-8")
@@ -58,3 +63,41 @@ def test_a_planted_mistake_is_found_where_it_stands(code, text, begin, end, tmp_
         (f.code, (f.place.line, f.place.column), (f.end.line, f.end.column)) for f in findings
     ]
     assert (code, begin, end) in places, findings
+
+
+def test_what_was_proven_about_other_packs_changes_no_finding(tmp_path):
+    """One memory for all files with mistakes, each after the other and after the file without any, in a mixed order."""
+    memory, rng = Memory(), random.Random(5)
+    texts = [BASE, *(text for _, text, _, _ in PLANTED)] * 2
+    rng.shuffle(texts)
+    n_kept = 0
+    for k, text in enumerate(texts):
+        folders = write(tmp_path / str(k), {"night/pack.yaml": HEAD, "night/night.yaml": text})
+        before = memory.n_answers
+        assert found(folders, memory=memory) == found(folders)
+        n_kept += memory.n_answers > before > 0
+    assert n_kept > len(texts) / 4  # what was known before was of use
+
+
+def test_a_memory_forgets_what_followed_from_other_features_fields_or_tables():
+    """The same condition, and what one of its names means is another thing."""
+    number = Type(NUMBER)
+    feature = Node("column", number, value="f")
+    above = Node(">=", Type(BOOL), (feature, Node("const", number, value=0.0)))
+    there = Node("not", Type(BOOL), (Node("missing", Type(BOOL), (feature,)),))
+    count = Feature("f", number, Aggregate("count", ("account",), Window(1)), None, Place("", 1, 1))
+    total = replace(count, aggregate=None, expression=Node("column", number, value="amount"))
+    memory = Memory()
+    answers = []
+    for features in (count, total, count):
+        memory.begin(SHIPPED, {"f": features}, {})
+        logic = memory.logic(("payment",))
+        assert logic is memory.logic(("payment",))
+        answers.append(logic.implies(there, above))
+    assert answers == [True, False, True]
+    logic = memory.logic(("payment",))
+    again = replace(count, place=Place("elsewhere.yaml", 7, 1), description="Moved")
+    memory.begin(SHIPPED, {"f": again}, {})
+    assert memory.logic(("payment",)) is logic
+    memory.begin(ANOTHER, {"f": again}, {})
+    assert memory.logic(("payment",)) is not logic
