@@ -165,7 +165,7 @@ def test_cases_are_listed_assigned_and_closed_and_verdicts_become_labels(weir, l
     before = len(live.lines("delivery"))
     status, told, errors = weir("alerts", "close", case, "--verdict", "fraud", by="wu")
     assert (status, told["labels"], errors) == (0, 1, "")
-    assert len(live.lines("delivery")) > before
+    live.until(lambda: len(live.lines("delivery")) > before)  # written after the answer
     assert [
         c["verdict"] if "verdict" in c else c["state"]
         for c in weir("alerts", "list", "--state", "closed")[1]["cases"]
