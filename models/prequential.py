@@ -5,7 +5,7 @@ All take `label` (n,) of 0 and 1 and `score` (n,), high = anomalous; rows withou
 without a genuine row where one is needed, the answer is NaN, not an error: a quiet week is no failure.
 """
 
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 F8: TypeAlias = NDArray[np.float64]
 I1: TypeAlias = NDArray[np.int8]
 I8: TypeAlias = NDArray[np.int64]
+
+RANGES: Final = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.97)
 
 
 def judged(seq: I8, label_seq: I8, label: I1) -> I1:
@@ -95,6 +97,46 @@ def card_precision(day: I8, card: NDArray[Any], label: I1, score: F8, k: int = 1
     return float(np.mean(precision)) if precision else float("nan")
 
 
+def reliability(label: I1, probability: F8) -> list[dict[str, float]]:
+    """Return what was said against what was so: one line for each range of probabilities that anything fell into.
+
+    `said` is the mean probability of the rows, `fraud` the share of frauds among them, `error` the standard error of
+    that share if every row had kept its word. The ranges are fixed (`RANGES`), finer where frauds are rare.
+
+    >>> reliability(np.array([0, 0, 1, 1], np.int8), np.array([0.02, 0.025, 0.6, 0.8]))[0]["rows"]
+    2.0
+    """
+    lines = []
+    at = np.searchsorted(np.array(RANGES), probability, side="right") - 1
+    for k in np.unique(at[~np.isnan(probability)]):
+        rows = (at == k) & ~np.isnan(probability)
+        p, n = probability[rows], int(np.sum(rows))
+        lines.append(
+            {
+                "from": RANGES[max(0, int(k))],
+                "to": RANGES[int(k) + 1] if k + 1 < len(RANGES) else 1.0,
+                "rows": float(n),
+                "said": float(p.mean()),
+                "fraud": float(np.mean(label[rows] == 1)),
+                "error": float(np.sqrt(np.sum(p * (1.0 - p))) / n),
+            }
+        )
+    return lines
+
+
+def calibration_error(label: I1, probability: F8) -> float:
+    """Return how far said and found lie apart over the ranges of `reliability`, by rows, in parts of all frauds.
+
+    0.1 means that a tenth of the frauds was announced in the wrong place.
+    """
+    lines = reliability(label, probability)
+    rows = sum(line["rows"] for line in lines)
+    frauds = sum(line["rows"] * line["fraud"] for line in lines)
+    if not rows or not frauds:
+        return float("nan")
+    return sum(line["rows"] * abs(line["said"] - line["fraud"]) for line in lines) / frauds
+
+
 def summary(label: I1, score: F8) -> dict[str, float]:
     """Return the figures that describe one period, for all rows of it with a label."""
     return {
@@ -102,6 +144,7 @@ def summary(label: I1, score: F8) -> dict[str, float]:
         "frauds": float(np.sum(label == 1)),
         "average_precision": average_precision(label, score),
         "roc_auc": roc_auc(label, score),
+        "recall_at_0.1_percent": recall_at_share(label, score, 0.001),
         "recall_at_0.5_percent": recall_at_share(label, score, 0.005),
         "recall_at_1_percent": recall_at_share(label, score, 0.01),
     }

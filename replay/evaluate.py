@@ -36,6 +36,7 @@ HANDBOOK_BANK_DAY: Final = 37  # windows of 30 days are full, labels of 7 days a
 N_DAYS: Final = 7  # of training, of delay, and of test
 N_CARDS: Final = 100
 NAMES: Final = ("roc_auc", "average_precision", "card_precision_100")
+PROBABILITIES: Final = ("champion", "score")  # columns that are never negative
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,32 @@ class Scored:
 
     def take(self, rows: Flags) -> "Scored":
         return Scored(self.day[rows], self.card[rows], self.label[rows], self.score[rows])
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Decided transactions in order of `seq`, with what every model had said of them.
+
+    identity : (account, transaction id) of each
+    scores   : of each model (n,) float64; NaN where it said nothing. "champion" is the calibrated probability, "score"
+               what the rules added up to, others are raw scores of models
+    """
+
+    identity: list[tuple[str, str]]
+    day: I8
+    card: I8
+    label: I1
+    scores: dict[str, F8]
+
+    def of(self, name: str) -> Scored:
+        """What one model said; where it said nothing, as little suspicion as it ever had, or 0 if it never spoke."""
+        score = self.scores.get(name)
+        if score is None:
+            score = np.full(len(self.day), np.nan)
+        spoke = ~np.isnan(score)
+        least = float(score[spoke].min()) if spoke.any() else 0.0
+        silent = 0.0 if name in PROBABILITIES else min(0.0, least)
+        return Scored(self.day, self.card, self.label, np.where(spoke, score, silent))
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,25 +209,69 @@ def read_scored(
 
     Labels go by (account, transaction id). Days count from `day_0`; without it, from the day of the first decision.
     """
+    return read_recorded(decisions, labels, day_0, disk).of(score)
+
+
+def read_recorded(
+    decisions: Path, labels: Labels, day_0: date | None = None, disk: Disk | None = None
+) -> Recorded:
+    """Read `decisions.ndjson` with the scores of all models; labels and days as in `read_scored`."""
     day: list[str] = []
     card: dict[str, int] = {}
-    cards, found, scores = [], [], []
+    cards: list[int] = []
+    identity: list[tuple[str, str]] = []
+    scores: dict[str, list[float | None]] = {"score": []}
     for decision in _decisions(decisions, disk or RealDisk()):
         account, transaction = decision.account or "", decision.transaction_id or ""
-        value = decision.score if score == "score" else decision.models.get(score)
+        for name in decision.models:
+            if name not in scores:
+                scores[name] = [None] * len(day)
+        for name, column in scores.items():
+            column.append(decision.score if name == "score" else decision.models.get(name))
         day.append((decision.event_time or "1970-01-01")[:10])
         cards.append(card.setdefault(account, len(card)))
-        found.append(labels.get((account, transaction), 0))
-        scores.append(0.0 if value is None else value)
+        identity.append((account, transaction))
     days = np.array(day, "datetime64[D]").astype(np.int64) if day else np.zeros(0, np.int64)
     first = int(days.min()) if len(days) else 0
     origin = (day_0 - date(1970, 1, 1)).days if day_0 else first
-    return Scored(
+    return Recorded(
+        identity,
         days - origin,
         np.array(cards, np.int64),
-        np.array(found, np.int8),
-        np.array(scores, np.float64),
+        np.array([labels.get(each, 0) for each in identity], np.int8),
+        {name: np.array(column, np.float64) for name, column in scores.items()},
     )
+
+
+def paired(one: Evaluation, other: Evaluation) -> dict[str, tuple[float, float]]:
+    """Of each published metric, by how much `one` beat `other` on the same weeks: mean, and deviation over them."""
+    apart = {
+        name: np.array(
+            [
+                a.metrics[name] - b.metrics[name]
+                for a, b in zip(one.published, other.published, strict=True)
+            ]
+        )
+        for name in NAMES
+    }
+    return {name: (float(d.mean()), float(d.std())) for name, d in apart.items() if len(d)}
+
+
+def recall_by_kind(
+    scored: Scored, kind: Sequence[str], share: float
+) -> dict[str, tuple[int, float]]:
+    """Of each kind of fraud: how many there were, and the part among the `share` of all rows that score highest."""
+    kinds = np.array(kind)
+    fraud = scored.label == 1
+    return {
+        str(name): (
+            int(np.sum(fraud & (kinds == name))),
+            prequential.recall_at_share(
+                (fraud & (kinds == name)).astype(np.int8), scored.score, share
+            ),
+        )
+        for name in np.unique(kinds[fraud])
+    }
 
 
 def handbook_labels(path: Path) -> Labels:
