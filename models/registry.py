@@ -6,7 +6,17 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from config.errors import ConfigError
-from models import boosted, consensus, deviation, half_space_trees, isolation_forest, logistic
+from models import (
+    blend,
+    boosted,
+    consensus,
+    deviation,
+    half_space_trees,
+    isolation_forest,
+    logistic,
+    streaming_trees,
+)
+from models.blend import Blend
 from models.boosted import Boosted
 from models.calibration import Calibrator
 from models.consensus import Consensus
@@ -15,6 +25,7 @@ from models.half_space_trees import HalfSpaceTrees
 from models.isolation_forest import IsolationForest
 from models.logistic import Logistic
 from models.protocol import F8, I1, Model, Parameter, State
+from models.streaming_trees import StreamingTrees
 
 Fit: TypeAlias = Callable[[F8, I1, F8, Mapping[str, Any], int], State]  # see models/boosted.py
 
@@ -38,14 +49,18 @@ class Kind:
 
 # A new kind is a module of its own and a line here; tests/contract/test_models.py then holds it to every law.
 KINDS: dict[str, Kind] = {
+    "blend": Kind(Blend, blend.PARAMETERS, combines=True),
     "boosted": Kind(Boosted, boosted.PARAMETERS, fit=boosted.fit),
     "consensus": Kind(Consensus, consensus.PARAMETERS, draws=True, combines=True),
     "deviation": Kind(Deviation, deviation.PARAMETERS, group=deviation.GROUP),
     "half_space_trees": Kind(HalfSpaceTrees, half_space_trees.PARAMETERS, draws=True),
     "isolation_forest": Kind(IsolationForest, isolation_forest.PARAMETERS, draws=True),
     "logistic": Kind(Logistic, logistic.PARAMETERS),
+    "streaming_trees": Kind(StreamingTrees, streaming_trees.PARAMETERS, draws=True),
 }
-FEATURES_MAX = 512  # the logistic model's covariance then takes 8 MB and a label about 1 ms
+FEATURES_MAX = (
+    512  # the logistic model's covariance then takes 77 MB, and one label in thirty 20 ms
+)
 
 
 def build(

@@ -192,11 +192,10 @@ def moved_by(margin: float, p: float, label: int, variance: float, curvature: fl
 
 
 @njit(cache=True, fastmath=False, error_model="numpy")
-def tidy(covariance: F8, absent: F8, keep: float, doubt: float) -> None:
-    """Forget a little, within limits, and undo what rounding did to the symmetry.
+def forget(covariance: F8, keep: float, doubt: float) -> None:
+    """Let evidence fade a little, within limits, and undo what rounding did to the symmetry.
 
     covariance : (k, k) float64  updated in place: divided by `keep`, then limited
-    absent     : (3, f) float64  its last row likewise
     keep       : float           in (0, 1]: what is left of the evidence
     doubt      : float           no variance may exceed it
 
@@ -215,8 +214,6 @@ def tidy(covariance: F8, absent: F8, keep: float, doubt: float) -> None:
             for b in range(k):
                 covariance[a, b] *= shrink
                 covariance[b, a] *= shrink
-    for j in range(absent.shape[1]):
-        absent[DOUBT, j] = min(absent[DOUBT, j] / keep, doubt)
 
 
 @njit(cache=True, fastmath=False, error_model="numpy")
@@ -315,4 +312,6 @@ def score_and_learn(
         observe(t, rows, log)
         seen[0] += 1
         if seen[0] % TIDY_LABELS == 0:
-            tidy(covariance, absent, keep, doubt)
+            forget(covariance, keep, doubt)
+            for j in range(f):
+                absent[DOUBT, j] = min(absent[DOUBT, j] / keep, doubt)

@@ -12,10 +12,12 @@ REFITTED = {
     "boosted": {"trees": 20, "leaves": 6},
 }
 MODELS = {
+    "blend": {},
     "consensus": {},
     "half_space_trees": {"window": 100},
     "isolation_forest": {"pool": 256},
     "logistic": {},
+    "streaming_trees": {"memory": 4_096, "period": 128},
 }
 
 
