@@ -1,5 +1,7 @@
 """What an audit verb answers: a few sections of rows, for people as aligned text, for machines as JSON."""
 
+import csv
+import io
 import json
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -76,10 +78,31 @@ class Report:
         return document | {"left_out": left_out, "remarks": self.remarks}
 
     def write(self, form: str) -> str:
-        """The report as `form` (text or json) wants it."""
+        """The report as `form` (text, json or csv) wants it."""
         if form == "json":
             return json.dumps(self.as_dict(), ensure_ascii=False)
-        return self.as_text()
+        return self.as_csv() if form == "csv" else self.as_text()
+
+    def as_csv(self) -> str:
+        """The first section with its heading; no cell that a spreadsheet takes for a formula."""
+        if not self.sections:
+            return ""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(self.sections[0].columns)
+        for row in self.sections[0].rows:
+            writer.writerow([cell if isinstance(cell, int) else harmless(cell) for cell in row])
+        return text.getvalue().rstrip("\n")
+
+
+def harmless(cell: object) -> str:
+    """A cell that no spreadsheet takes for a formula.
+
+    >>> harmless("=1+1"), harmless(None), harmless("A 1")
+    ("'=1+1", '', 'A 1')
+    """
+    text = "" if cell is None else str(cell)
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
 def cell_text(cell: Cell) -> str:

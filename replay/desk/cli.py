@@ -44,6 +44,7 @@ EXPORT: Final = (
 EXPORT_MORE: Final = (
     *("queue", "reason", "event_time", "account", "transaction_id", "amount", "currency", "title"),
 )
+CLASSES: Final = ("low", "medium", "high")  # of ratings, see engine/ratings.py
 STATES: Final = ("open", "assigned", "closed", "all")
 
 
@@ -63,14 +64,17 @@ def _group(commands: Parsers, name: str, text: str) -> Parsers:
 
 
 def _look(
-    verbs: Parsers, name: str, run: "Callable[[argparse.Namespace], Report]", short: str
+    verbs: Parsers,
+    name: str,
+    run: "Callable[[argparse.Namespace], Report]",
+    short: str,
+    formats: tuple[str, ...] = ("text", "json"),
 ) -> argparse.ArgumentParser:
     """A verb that reads the folder."""
     from replay.audit.cli import add_verb
 
-    verb = add_verb(
-        verbs, name, run, short=short, about=f"{short}. Reads the folder; no engine is needed."
-    )
+    about = f"{short}. Reads the folder; no engine is needed."
+    verb = add_verb(verbs, name, run, short=short, about=about, formats=formats)
     verb.add_argument(
         "--json", dest="format", action="store_const", const="json", help="as --format json"
     )
@@ -82,6 +86,21 @@ def _look(
 
 def _add_account(verbs: Parsers) -> None:
     orders.add_entity(_look(verbs, "show", _account_show, "what restricts an entity, or did"))
+    rated = _look(
+        verbs,
+        "ratings",
+        _account_ratings,
+        "risk ratings of customers, what they come from and how they moved in 30 days",
+        formats=("text", "json", "csv"),
+    )
+    rated.add_argument("--customer", default="", metavar="ID", help="only this one")
+    rated.add_argument("--class", dest="class_", choices=CLASSES, default="", help="only this one")
+    rated.add_argument(
+        "--movers", action="store_true", help="who moved most within 30 days, and nobody else"
+    )
+    rated.add_argument(
+        "--limit", type=int, default=50, metavar="N", help="so many; 50 unless given"
+    )
     restrict = orders.add_order(verbs, "restrict", _restrict, "Restrict an entity, with an end")
     orders.add_entity(restrict)
     restrict.add_argument("--level", required=True, choices=LEVELS, help="how")
@@ -118,6 +137,27 @@ def _account_show(arguments: argparse.Namespace) -> "Report":
     entity = orders.entity_of(arguments)
     found = {id_: one for id_, one in _known(arguments).items() if one.entity == entity}
     return _restriction_report(arguments, found)
+
+
+def _account_ratings(arguments: argparse.Namespace) -> "Report":
+    from replay.audit.cli import journal_key
+    from replay.audit.veil import of_folder
+    from replay.desk import ratings
+
+    veil, remark = of_folder(arguments.out, reveal=arguments.reveal)
+    found, _, core_us = ratings.ratings_of(arguments.out, journal_key(arguments))
+    report = ratings.report(
+        found,
+        veil,
+        core_us=core_us,
+        class_=arguments.class_,
+        customer=arguments.customer,
+        movers=arguments.movers,
+        limit=arguments.limit,
+        as_text=arguments.format == "text",
+    )
+    report.remarks += [remark] if remark else []
+    return report
 
 
 def _known(arguments: argparse.Namespace) -> "dict[str, Standing]":
@@ -401,7 +441,7 @@ def _alerts_close(arguments: argparse.Namespace) -> int:
 
 def _alerts_export(arguments: argparse.Namespace) -> "Report":
     from replay.audit.records import records
-    from replay.audit.tables import Report
+    from replay.audit.tables import Report, harmless
     from replay.audit.veil import of_folder
     from replay.desk.folder import cases
 
@@ -422,7 +462,7 @@ def _alerts_export(arguments: argparse.Namespace) -> "Report":
                 "title": veil.inside(alert.get("title") or "", about),
             }
             told = (shown.get(name, alert.get(name)) for name in (*EXPORT[4:], *EXPORT_MORE))
-            writer.writerow([_harmless(cell) for cell in (*head, *told)])
+            writer.writerow([harmless(cell) for cell in (*head, *told)])
             n += 1
     finally:
         if arguments.csv:
@@ -430,12 +470,6 @@ def _alerts_export(arguments: argparse.Namespace) -> "Report":
     if remark:
         print(remark, file=sys.stderr)
     return Report(headline=f"{n:,} alerts in {arguments.csv}" if arguments.csv else "")
-
-
-def _harmless(cell: object) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    text = "" if cell is None else str(cell)
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
 # ------------------------------------------------------------ restrictions
