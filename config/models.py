@@ -92,6 +92,77 @@ class RefitEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         return duration_us(self.delay)
 
 
+class RollbackEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """When a promotion is undone by itself: where the new champion does worse than the one before on matured labels.
+
+    within : of core time since the promotion
+    frauds : that must have been labelled before anything is concluded
+    margin : by how much its log loss must exceed that of the model before, as a share of it
+    """
+
+    within: str = "28d"
+    frauds: int = 50
+    margin: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_duration(
+            "within",
+            self.within,
+            ("1d", "400d"),
+            why="labels take days to come, and what is concluded without them is chance",
+            fix="write 28d",
+        )
+        check_count(
+            "frauds",
+            self.frauds,
+            (5, 1_000_000),
+            why="with fewer the difference between two models is chance",
+            fix="write 50",
+        )
+        if not 0.0 <= self.margin <= 10.0:
+            raise ConfigError(
+                f"`margin` must lie in [0, 10], was {self.margin:g}",
+                why="it is a share of the log loss of the model before",
+                fix="write 0.1, so that a tenth worse is worse",
+            )
+
+    @property
+    def within_us(self) -> int:
+        return duration_us(self.within)
+
+
+class DriftEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Whether and how inputs, raw scores and the calibration are watched for drift.
+
+    watch     : False: nobody looks
+    every     : core time between two looks; each compares what came since with the looks 7 to 21 before
+    threshold : the stability index from which a column has drifted
+    """
+
+    watch: bool = True
+    every: str = "1d"
+    threshold: float = 0.15
+
+    def __post_init__(self) -> None:
+        check_duration(
+            "every",
+            self.every,
+            ("1h", "30d"),
+            why="a look must hold some hundred transactions, and a day looks like other days",
+            fix="write 1d",
+        )
+        if not 0.01 <= self.threshold <= 10.0:
+            raise ConfigError(
+                f"`threshold` must lie in [0.01, 10], was {self.threshold:g}",
+                why="below 0.1 one day differs that much from others, and 0.25 is much",
+                fix="write 0.15",
+            )
+
+    @property
+    def every_us(self) -> int:
+        return duration_us(self.every)
+
+
 class ModelEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One model: what kind, what it reads, and the parameters of its kind (models/registry.py).
 
@@ -154,12 +225,16 @@ class ModelsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """The models of a configuration. `champion` is the one rules read as `model.score`, calibrated.
 
     maturity : the age at which a transaction without a verdict is no longer waited for
+    drift    : how inputs, scores and calibration are watched
+    rollback : when a promotion is undone by itself
     """
 
     models: dict[str, ModelEntry]
     champion: str
     seed: int = 1
     maturity: str = "7d"
+    drift: DriftEntry = DriftEntry()
+    rollback: RollbackEntry = RollbackEntry()
 
     def __post_init__(self) -> None:
         for name in self.models:

@@ -25,6 +25,9 @@ not: a key names an environment variable or a file, and signatures are checked a
     approve,                supervisor                              approve: not who proposed it
     reject_proposal
     list_add, list_remove   analyst, supervisor, duty_officer       one person
+    promote, unfreeze       analyst, supervisor                     a model; two people where settings say `approval:
+                                                                    required`, the second a supervisor
+    freeze                  analyst, supervisor, duty_officer       a model, one person
     observe                 supervisor, duty_officer, operator      one person
     enforce                 supervisor, duty_officer, operator      two different people
 
@@ -77,6 +80,10 @@ MAY: Final[Mapping[str, frozenset[str]]] = {
     "reject_proposal": _CASE,
     "list_add": _DESK,
     "list_remove": _DESK,
+    "promote": _CASE,
+    "approve_promotion": frozenset({"supervisor"}),
+    "freeze": _DESK,
+    "unfreeze": _CASE,
     "observe": _CHIEF | {"operator"},
     "enforce": _CHIEF | {"operator"},
 }

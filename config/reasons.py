@@ -23,6 +23,12 @@ RELEASE_REJECTED: Final = "RELEASE_REJECTED"
 SECOND_SIGNATURE_MISSING: Final = "SECOND_SIGNATURE_MISSING"
 RULE_SWITCHED: Final = "RULE_SWITCHED"
 MODE_SWITCHED: Final = "MODE_SWITCHED"
+INPUT_DRIFTED: Final = "INPUT_DRIFTED"
+SCORE_DRIFTED: Final = "SCORE_DRIFTED"
+CALIBRATION_DRIFTED: Final = "CALIBRATION_DRIFTED"
+MODEL_PROMOTED: Final = "MODEL_PROMOTED"
+MODEL_ROLLED_BACK: Final = "MODEL_ROLLED_BACK"
+MODEL_FROZEN: Final = "MODEL_FROZEN"
 MODEL_REFITTED: Final = "MODEL_REFITTED"
 MODEL_NOT_REFITTED: Final = "MODEL_NOT_REFITTED"
 
@@ -45,6 +51,12 @@ SENTENCES: Final[dict[str, str]] = {
     SECOND_SIGNATURE_MISSING: "Nobody has signed for a release at night within the time allowed.",
     RULE_SWITCHED: "A rule was switched off in an emergency, or is on again.",
     MODE_SWITCHED: "Commands are no longer sent to core banking, or are sent again.",
+    MODEL_PROMOTED: "Another model is the champion: its score decides from here on.",
+    MODEL_ROLLED_BACK: "A promoted model did worse than the one before, which is the champion again.",
+    MODEL_FROZEN: "A model no longer learns, or learns again.",
     MODEL_REFITTED: "A model was fitted anew to matured labels, and decides from here on.",
     MODEL_NOT_REFITTED: "A model could not be fitted anew, and goes on with its last fit.",
+    INPUT_DRIFTED: "An input of the models is no longer spread as it was in the weeks before.",
+    SCORE_DRIFTED: "A model's raw scores are no longer spread as they were in the weeks before.",
+    CALIBRATION_DRIFTED: "Far more or fewer frauds came than the champion's probabilities said.",
 }

@@ -400,6 +400,8 @@ def _carry_models(old: Core, new: Core) -> tuple[Said, list[str]]:
     was_calibrated = old.scoring.calibrated
     new.scoring.adopt(old.scoring, kept)
     new.refits.adopt(old.refits, kept, old.core_us)
+    new.maturity.adopt(old.maturity)
+    governed = new.governing.adopt(old.governing, kept)
     said = _said(dict.fromkeys(before.models, ""), dict.fromkeys(now.models, ""))
     notes = []
     for name, entry in now.models.items():
@@ -418,7 +420,7 @@ def _carry_models(old: Core, new: Core) -> tuple[Said, list[str]]:
         notes.append(f"the champion is `{now.champion}`")
         if now.champion not in kept or now.champion not in was_calibrated:
             notes[-1] += ": its calibration begins anew"
-    return said, notes
+    return said, [*notes, *governed]
 
 
 def _models_kept(old: Core, new: Core) -> list[str]:

@@ -12,6 +12,8 @@
     rule_off, rule_on,     an emergency: a rule does nothing for a day at most; nothing more is sent to core banking;
     mode                   see engine/switching.py
     list_add, list_remove  put a value into a list until a time, and end that; see engine/lists.py
+    promote, freeze,       which model decides, and which may learn; see engine/governing.py
+    unfreeze, models
 
 Every command is answered. What cannot be done is answered with the reason, never with an exception: the command is a
 record of the stream like any other. Who may do what stands in config/people.py; what a signature has proved was found
@@ -34,6 +36,8 @@ from engine import forms
 from engine.agenda import Agenda
 from engine.alerts import AlertBook, Suppression, operational_alert
 from engine.cases import CaseBook
+from engine.governing import COMMANDS as GOVERNING
+from engine.governing import Governing
 from engine.held import APPROVED, DECLINED, HeldBook
 from engine.lists import Lists, counts_from
 from engine.outcomes import Streams, line, rfc3339, short_id
@@ -49,6 +53,7 @@ from rules.check.suggest import did_you_mean
 Answer: TypeAlias = dict[str, object]
 
 COMMANDS: Final = forms.COMMANDS
+KNOWN: Final = COMMANDS | PROPOSING | GOVERNING
 DAY_US: Final = 86_400_000_000
 NONCE_KEPT_US: Final = DAY_US
 STREAM: Final = "stream"  # what the core writes into `door` of an order that came with the input
@@ -75,6 +80,7 @@ class Desk:
     proposals : configurations that are to become active
     lists   : rows that are added to lists
     ratings : of customers, which verdicts change
+    governing : of models; None where there are none
 
     touched  : restrictions that the last command has changed; switched : rules that it has withheld or let act again
     """
@@ -94,6 +100,7 @@ class Desk:
         proposals: Proposals,
         lists: Lists,
         ratings: Ratings,
+        governing: Governing | None = None,
     ) -> None:
         self._registry = registry
         self._book = book
@@ -106,6 +113,7 @@ class Desk:
         self._proposals = proposals
         self._lists = lists
         self._ratings = ratings
+        self._governing = governing
         self._nonces: dict[str, int] = {}
         self.releases = Releases(registry, agenda, people)
         self.switches = Switches(registry, book, people, effect)
@@ -117,8 +125,8 @@ class Desk:
         self.touched, self.switched = [], []
         name = record.get("command")
         head: Answer = {"seq": seq, "command": name}
-        if not isinstance(name, str) or name not in COMMANDS | PROPOSING:
-            fix = f"use one of {', '.join(sorted(COMMANDS | PROPOSING))}"
+        if not isinstance(name, str) or name not in KNOWN:
+            fix = f"use one of {', '.join(sorted(KNOWN))}"
             what = {"what": f"there is no command `{name}`", "why": "", "fix": fix}
             return head | {"ok": False} | what
         try:
@@ -128,6 +136,11 @@ class Desk:
                     self._let_in(record, now_us, by_core_banking=False)
                     self._people.demand(by, name)
                 return head | {"ok": True} | self._proposals.carry_out(record, seq, now_us)
+            if name in GOVERNING and self._governing is not None:
+                if name != "models":  # a question changes nothing, whoever asks
+                    self._let_in(record, now_us, by_core_banking=False)
+                answer = self._governing.carry_out(record, seq, now_us, out)
+                return head | {"ok": True} | answer
             command = msgspec.convert(dict(record), forms.Command)
             answer = self._answer(command, record, seq, now_us, out)
             for restriction in self.touched:

@@ -41,9 +41,11 @@ from engine.decode import Decoder
 from engine.entities import Attributes, Dictionaries
 from engine.exchange import Exchange
 from engine.fits.schedule import Refits
+from engine.governing import Governing
 from engine.labels import Labels
 from engine.links import Links
 from engine.lists import Lists
+from engine.maturity import Maturity
 from engine.meanings import Meanings
 from engine.outcomes import Streams, dead_letter_line
 from engine.proposals import Proposals
@@ -215,6 +217,7 @@ class Core:
             settings.assume_genuine_after_us,
             setup.configuration.models.maturity_us,
         )
+        self.maturity = Maturity(setup.configuration.models.maturity_us)
         self.refits = Refits(
             setup.configuration.models,
             self.scoring,
@@ -232,6 +235,13 @@ class Core:
         kept_us = max(settings.remember_us, pack.retention_us + setup.lateness_us)
         self.lists = Lists(pack, kept_us)
         self.proposals = Proposals(self.config, needs_approval=needs_approval)
+        self.governing = Governing(
+            setup.configuration.models,
+            self.scoring,
+            setup.configuration.people,
+            needs_approval=needs_approval,
+            learns=settings.learning == ONLINE,
+        )
         self.decider = Decider(
             pack,
             self.ruleset,
@@ -242,6 +252,7 @@ class Core:
             proposals=self.proposals,
             lists=self.lists,
             people=setup.configuration.people,
+            governing=self.governing,
         )
         self._reads_rating = RATING in self.layout
         self.seq = 0
@@ -270,7 +281,7 @@ class Core:
         """
         batch = self.decoder.decode(lines, positions, self.seq)
         lap("decode")
-        cuts = self.lists.cuts(batch)
+        cuts = sorted({*self.lists.cuts(batch), *self.governing.cuts(batch)})
         if not cuts and not self._is_due_in(batch):
             return self._apply(batch, arrival_us, lap, forced)
         parts, first = [], 0
@@ -283,9 +294,9 @@ class Core:
 
     @property
     def _next_due_us(self) -> int:
-        """Core time at which the core changes what the rows from there on are judged by: ratings, or a model's fit."""
-        refits_us = self.refits.next_us
-        return min(refits_us, self.decider.ratings.next_us) if self._reads_rating else refits_us
+        """Core time at which the core changes what rows from there on are judged by: ratings, a fit, the champion."""
+        models_us = min(self.refits.next_us, self.governing.next_us)
+        return min(models_us, self.decider.ratings.next_us) if self._reads_rating else models_us
 
     def _is_due_in(self, batch: Batch) -> bool:
         """Whether that may happen within a batch."""
@@ -321,6 +332,7 @@ class Core:
         inputs = self.scoring.read(frame)
         lesson = self.labels.read(batch, admitted, inputs, core_before_us)
         scores = self.scoring.process(frame, lesson)
+        self.governing.hear(self.scoring.heard, self.scoring.lessons)
         for name, value in (forced or {}).items():
             if name in self.layout:
                 frame.column(name)[:] = value
@@ -335,6 +347,9 @@ class Core:
         if self.decider.owed:
             self.decider.pay(sum(position.startswith(PAID) for position in batch.position))
         self._remember(batch, admitted, decided, inputs)
+        verdicts = self.maturity.see(admitted, decided.decision, self.remembered, lesson.first)
+        if verdicts:
+            decided.counts["verdicts"] = verdicts
         outcome = self._outcome(batch, admitted, judgement, decided, scores, notices)
         lap("remember")
         return outcome
@@ -344,6 +359,7 @@ class Core:
         out = Streams()
         if batch.n:
             self.refits.step(int(admitted.core_us[0]), batch.seq0, out)
+            self.governing.step(int(admitted.core_us[0]), batch.seq0, out)
             last_us = int(admitted.core_us[-1])
             assert last_us < self.refits.next_us or last_us == NEVER, (
                 "a batch is cut where it is due"
@@ -583,6 +599,8 @@ class Core:
         state |= prefixed("remembered", self.remembered.save(self.core_us))
         state |= prefixed("models", self.scoring.save())
         state |= prefixed("refits", self.refits.save())
+        state |= prefixed("governing", self.governing.save())
+        state |= prefixed("maturity", self.maturity.save())
         state |= prefixed("decide", self.decider.save())
         state |= prefixed("proposals", self.proposals.save())
         state |= prefixed("lists", self.lists.save())
@@ -618,6 +636,8 @@ class Core:
         self.remembered.load(under(state, "remembered"))
         self.scoring.load(under(state, "models"))
         self.refits.load(under(state, "refits"))
+        self.governing.load(under(state, "governing"))
+        self.maturity.load(under(state, "maturity"))
         self.decider.load(under(state, "decide"))
         self.proposals.load(under(state, "proposals"))
         self.ruleset.change_lists(self.lists.load(under(state, "lists")))
@@ -675,11 +695,15 @@ def joined(batch: Batch, parts: Sequence[tuple[int, Outcome]]) -> Outcome:
         judgement,
         Admitted.joined([(first, part.admitted) for first, part in parts]),
         decided,
-        {
-            name: np.concatenate([part.scores[name] for part in outcomes])
-            for name in outcomes[0].scores
-        },
+        _scores_joined(outcomes),
     )
+
+
+def _scores_joined(outcomes: Sequence[Outcome]) -> dict[str, NDArray[np.float64]]:
+    """Scores of all parts; where the champion changes between two, each of the models has its own in some of them."""
+    names = dict.fromkeys(name for part in outcomes for name in part.scores)
+    parts = [(part.scores, np.full(part.batch.n, np.nan)) for part in outcomes]
+    return {name: np.concatenate([has.get(name, none) for has, none in parts]) for name in names}
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ from engine.breakers import Breakers
 from engine.caps import Caps
 from engine.cases import Case, CaseBook
 from engine.commands import Answer, Desk, DeskState
+from engine.governing import Governing
 from engine.held import APPROVED, DECLINED, Held, HeldBook
 from engine.limits import PARTNERS
 from engine.lists import Lists
@@ -138,6 +139,7 @@ class Decider:
         proposals: Proposals | None = None,
         lists: Lists | None = None,
         people: People | None = None,
+        governing: Governing | None = None,
     ) -> None:
         self._pack = pack
         self._ruleset = ruleset
@@ -148,6 +150,7 @@ class Decider:
         self._lists = Lists(pack) if lists is None else lists
         self._proposals = Proposals("", needs_approval=False) if proposals is None else proposals
         self._people = People() if people is None else people
+        self._governing = governing
         unknown = [name for name in settings.evidence_lists if name not in pack.lists]
         if unknown:
             raise ConfigError(
@@ -415,6 +418,7 @@ class Decider:
         """Queue the rows that need a look; return the undecided patterns of the others."""
         inputs = work.inputs
         truth, kind = inputs.judgement.truth, inputs.kind
+            self._governing,
         transactions = kind == TRANSACTION
         peak = truth.max(axis=0, initial=0)
         judged = transactions | (kind == ACTIVITY)

@@ -35,12 +35,15 @@ class Fates:
     label : (c,) int8       see models/kernels/calibrate.py
     score : (c, s) float32  raw scores as decided, of each model in the order of scoring; NaN none
     here  : (c,) int64      row at which the transaction is decided in this very batch; -1: earlier, `score` says all
+    decided_us, now_us : (c,) int64  core time of the decision, and at which the fate is told
     """
 
     row: I8
     label: I1
     score: F4
     here: I8
+    decided_us: I8
+    now_us: I8
 
     def decided(self, kept: F4) -> F4:
         """Raw scores (c, s) as decided; `kept` (n, s) are those of this batch."""
@@ -67,7 +70,8 @@ class Counting:
         row, entry, said = self._events(batch, admitted, verdict, core_before_us)
         memory, called = self._memory, self._memory.arrays["called"]
         if not len(row):
-            return Fates(row, np.empty(0, np.int8), memory.arrays["score"][row], row)
+            none = np.empty(0, np.int8)
+            return Fates(row, none, memory.arrays["score"][row], row, row, row)
         # silence comes before a verdict of the same row: it was due when core time came there
         order = np.lexsort((said != SILENCE, row, entry))
         row, entry, said = row[order], entry[order], said[order]
@@ -95,7 +99,14 @@ class Counting:
             place = np.minimum(place, len(newest) - 1)
             is_new = newest[place] == entry[news]
             here[is_new] = decided[place[is_new]]
-        return Fates(row[news], label[news].astype(np.int8), memory.arrays["score"][at[news]], here)
+        return Fates(
+            row[news],
+            label[news].astype(np.int8),
+            memory.arrays["score"][at[news]],
+            here,
+            memory.arrays["core_us"][at[news]],
+            admitted.core_us[row[news]],
+        )
 
     def _events(
         self, batch: Batch, admitted: Admitted, verdict: I1, core_before_us: int
@@ -123,20 +134,16 @@ class Counting:
 
 
 class Sequence:
-    """The order in which a calibration meets a batch: labels are heard, fates are told, rows are scored.
+    """The order in which a calibration meets a batch: a fate is told before the row at which it stands.
 
-    A label is heard, and a fate told, before the row at which it stands; labels before fates, so that a probability is
-    compared with the label before it has learned from it. Places count labels first, then fates, then rows.
+    Places count fates first, then rows.
 
-    whole   : (L + c + n,) int64  places in order; None: they are in order as they stand
-    lessons : (L + c,) int64      the same without the rows
+    whole : (c + n,) int64  places in order; None: they are in order as they stand, and fates alone always are
     """
 
-    def __init__(self, n: int, heard: I8, fates: Fates) -> None:
+    def __init__(self, n: int, fates: Fates) -> None:
         self.fates = fates
         self.whole: I8 | None = None
-        self.lessons: I8 | None = None
-        if len(heard) or len(fates.row):
-            due = np.concatenate([3 * heard, 3 * fates.row + 1, 3 * np.arange(n) + 2])
+        if len(fates.row):
+            due = np.concatenate([2 * fates.row, 2 * np.arange(n) + 1])
             self.whole = np.argsort(due, kind="stable")
-            self.lessons = np.argsort(due[: len(due) - n], kind="stable")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from engine.admission import Admitted
 from engine.batch import LABEL, TRANSACTION, Batch
 from engine.fates import Counting, Fates
+from engine.maturity import first_verdicts
 from engine.remembered import APPLIED, FRAUD, GENUINE, NO_LABEL, WITHDRAWN, Remembered
 from models.protocol import LEARN, PEEK, SCORE
 
@@ -31,13 +32,12 @@ class Past:
     row   : (k,) int64      ascending
     score : (k, s) float32  raw, of each model in the order of scoring; NaN none
     here  : (k,) int64      row at which the transaction is decided in this very batch; -1: earlier, `score` says all
-    decided_us, now_us : (k,) int64  core time of the decision, and at which it is learned
+    now_us : (k,) int64     core time at which it is learned
     """
 
     row: I8
     score: F4
     here: I8
-    decided_us: I8
     now_us: I8
 
 
@@ -51,6 +51,7 @@ class Lesson:
     taught  : of the rows with LEARN
     assumed : of transactions learned as genuine, each before its `row`; `assumed_inputs` (m, f) float32 are theirs
     fates   : what calibrations learn
+    first   : (k,) int64      rows of labels that bring the first verdict on their transaction
     """
 
     inputs: F4
@@ -60,6 +61,7 @@ class Lesson:
     assumed: Past
     assumed_inputs: F4
     fates: Fates
+    first: I8
 
 
 class Labels:
@@ -84,8 +86,10 @@ class Labels:
         action[(kind == TRANSACTION) & admitted.late] = PEEK
         verdict = np.full(batch.n, -1, np.int8)
         labels = np.flatnonzero(kind == LABEL)
+        first = NO_ROWS
         if len(labels):
             verdict[labels] = [VERDICTS[_label(batch, i)] for i in labels.tolist()]
+            first = first_verdicts(labels, admitted, memory, verdict)
             standing = memory.arrays["standing"][memory.rows(admitted.entry[labels])]
             teaches = labels[(standing == APPLIED) & (verdict[labels] <= FRAUD)]
             action[teaches] = LEARN
@@ -96,12 +100,12 @@ class Labels:
             taught = self._past(admitted, teaches, admitted.entry[teaches], here)
             memory.arrays["label"][memory.rows(admitted.entry[labels])] = verdict[labels]
         fates = self._counting.read(batch, admitted, verdict, core_before_us)
-        return Lesson(inputs, action, verdict, taught, assumed, assumed_inputs, fates)
+        return Lesson(inputs, action, verdict, taught, assumed, assumed_inputs, fates, first)
 
     def _past(self, admitted: Admitted, row: I8, entry: I8, here: I8) -> Past:
         """What the transactions `entry` (k,) scored; those decided at `here` >= 0 have no score in the store yet."""
-        at, arrays = self._memory.rows(entry), self._memory.arrays
-        return Past(row, arrays["score"][at], here, arrays["core_us"][at], admitted.core_us[row])
+        score = self._memory.arrays["score"][self._memory.rows(entry)]
+        return Past(row, score, here, admitted.core_us[row])
 
     def _assume_genuine(
         self, batch: Batch, admitted: Admitted, inputs: F4, core_before_us: int

@@ -25,8 +25,12 @@ from prometheus_client.registry import Collector
 
 from config.errors import InputError
 from engine.clock import Clock, SystemClock
+from engine.governing import Governing
+from engine.maturity import Maturity
+from engine.scoring import Scoring
 from engine.windows.plan import Windows
 from engine.windows.usage import Usage, total_used_bytes, usages
+from models.comparison import Figures
 
 COUNTER, GAUGE, HISTOGRAM = "counter", "gauge", "histogram"
 SECONDS: Final = tuple(
@@ -57,6 +61,8 @@ class Definition:
 
 RULES = "the rules of the packs"
 MODELS = "the models of models.yaml with `refit`"
+ANSWERS_TEXT = "approved, alerted, held (challenged ones among them), declined"
+MODELS_TEXT = "the models of models.yaml that are no shadow, or all of them"
 LOGS = "one a tuple of keys of the features, as `weir rules explain --all` lists them"
 CATALOGUE: Final[tuple[Definition, ...]] = (
     Definition(
@@ -126,6 +132,70 @@ CATALOGUE: Final[tuple[Definition, ...]] = (
         "Answers given, one a readable transaction.",
         "decision",
         "approve, review, challenge, hold, decline",
+    ),
+    Definition(
+        "weir_verdicts_total",
+        COUNTER,
+        "verdicts",
+        "Transactions of which it was said for the first time whether they were fraud, by what had been answered.",
+        "answer",
+        ANSWERS_TEXT,
+    ),
+    Definition(
+        "weir_verdict_share",
+        GAUGE,
+        "share",
+        "Of the decisions of the last 64 days that are older than `maturity`, those with a verdict, by answer.",
+        "answer",
+        ANSWERS_TEXT,
+    ),
+    Definition(
+        "weir_verdict_share_by_age",
+        GAUGE,
+        "share",
+        "Of the decisions of the last 64 days that are so old, those that had a verdict by that age.",
+        "age",
+        "1h, 1d, 3d, 7d, 14d, 30d",
+    ),
+    Definition(
+        "weir_model_champion",
+        GAUGE,
+        "models",
+        "1 for the model whose calibrated score is `model.score`, 0 for the others.",
+        "model",
+        MODELS_TEXT,
+    ),
+    Definition(
+        "weir_model_frozen",
+        GAUGE,
+        "models",
+        "1 for a model that learns nothing, by order or by the settings.",
+        "model",
+        MODELS_TEXT,
+    ),
+    Definition(
+        "weir_model_known",
+        GAUGE,
+        "transactions",
+        "Transactions of the last 35 days whose fate is known, and of which the model had said something.",
+        "model",
+        MODELS_TEXT,
+    ),
+    Definition(
+        "weir_model_log_loss",
+        GAUGE,
+        "nats",
+        "Mean log loss on them of the model's calibrated scores as they were decided.",
+        "model",
+        MODELS_TEXT,
+    ),
+    Definition(
+        "weir_model_precision",
+        GAUGE,
+        "share",
+        "Share of frauds among the hundredth of them with the highest scores.",
+        "model",
+        MODELS_TEXT,
     ),
     Definition(
         "weir_rules_fired_total",
@@ -529,6 +599,7 @@ GROUPS: Final[Mapping[str, str]] = {
     "degraded": "weir_rules_degraded_total",
     "capped": "weir_actions_capped_total",
     "alerts": "weir_alerts_total",
+    "verdicts": "weir_verdicts_total",
     "reports": "weir_reports_total",
     "commands": "weir_commands_total",
 }
@@ -604,6 +675,22 @@ class Shown(Protocol):
     def windows(self) -> list[Windows]: ...
 
 
+class Governed(Protocol):
+    """The part of a core that knows about its models."""
+
+    @property
+    def core_us(self) -> int: ...
+
+    @property
+    def scoring(self) -> Scoring: ...
+
+    @property
+    def governing(self) -> Governing: ...
+
+    @property
+    def maturity(self) -> Maturity: ...
+
+
 class Remembers(Protocol):
     """What the memory guard knows."""
 
@@ -665,6 +752,11 @@ class Carries(Protocol):
     """What carries outcomes out, as far as it is shown."""
 
     def numbers(self, kind: str) -> Mapping[str, float]: ...
+
+
+def _told(values: Mapping[str, float | None]) -> dict[str, float]:
+    """Those that are known."""
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _number(shown: Carries, kind: str, key: str) -> Callable[[], Mapping[str, float]]:
@@ -749,6 +841,31 @@ class Metrics:
         for name, spreads in self._spreads.items():
             found[name] = {label: spread.total for label, spread in spreads.items()}
         return {name: values for name, values in sorted(found.items()) if values}
+
+    def show_models(self, core: Callable[[], "Governed"]) -> None:
+        """Show which model decides, what each is worth, and which decisions have a verdict: of the core at that time."""
+
+        def of_each(read: Callable[["Governed", str], bool]) -> Mapping[str, float]:
+            now = core()
+            return {name: float(read(now, name)) for name in now.scoring.names}
+
+        def figure(read: Callable[[Figures], float | None]) -> Mapping[str, float]:
+            found = core().governing.figures()
+            return _told({name: read(figures) for name, figures in found.items()})
+
+        self.mirror(
+            "weir_model_champion", lambda: of_each(lambda now, name: name == now.scoring.champion)
+        )
+        self.mirror(
+            "weir_model_frozen", lambda: of_each(lambda now, name: name in now.scoring.frozen)
+        )
+        self.mirror("weir_model_known", lambda: figure(lambda found: found.known))
+        self.mirror("weir_model_log_loss", lambda: figure(lambda found: found.log_loss))
+        self.mirror("weir_model_precision", lambda: figure(lambda found: found.precision))
+        self.mirror("weir_verdict_share", lambda: _told(core().maturity.shares(core().core_us)))
+        self.mirror(
+            "weir_verdict_share_by_age", lambda: _told(core().maturity.by_age(core().core_us))
+        )
 
     def show(self, core: "Shown") -> None:
         """Show what the core keeps by itself: its place in the stream, core time, and the quality of fields."""

@@ -24,7 +24,7 @@ from engine.state import Arrays, prefixed, under
 from engine.turns import Turns
 from models import registry
 from models.calibration import Calibrator
-from models.protocol import LEARN, PEEK, SKIP, Model
+from models.protocol import LEARN, PEEK, Model
 from rules.columns import Frame, Layout
 
 F4: TypeAlias = NDArray[np.float32]
@@ -32,6 +32,7 @@ F8: TypeAlias = NDArray[np.float64]
 I1: TypeAlias = NDArray[np.int8]
 I8: TypeAlias = NDArray[np.int64]
 
+IS_FRAUD = np.array([0, 1, 1, 0], np.int8)  # of a fate, see models/kernels/calibrate.py
 DECIMALS = 6  # scores are rounded before anything reads them, so that a last bit never decides
 STRETCH = (
     4.0  # how many times its own size a contribution to a member may count in what is made of it
@@ -57,12 +58,12 @@ class _Seat:
 
 @dataclass(slots=True)
 class Heard:
-    """What the labels of a batch met.
+    """What the fates of a batch met: verdicts, and silence at maturity (engine/fates.py).
 
-    said       : (L, s) float64  the probability of fraud that each model gave the transaction, by its calibration just
-                 before the label; NaN: it had said nothing, or has none
-    label      : (L,) int8
-    decided_us, now_us : (L,) int64  core time of the decision, and of the label
+    said       : (c, s) float64  the probability of fraud that each model gave the transaction when it was decided, by
+                 its calibration just before the fate; NaN: it had said nothing, or has none
+    label      : (c,) int8       1 called fraud, 0 not
+    decided_us, now_us : (c,) int64  core time of the decision, and of the fate
     """
 
     said: F8
@@ -81,9 +82,11 @@ class Scoring:
     champion : whose calibrated score is `model.score`
     frozen   : models that learn nothing, and whose calibration does not move
     kept     : (n, s) float32  raw scores of the last batch, in the order of `names`; NaN where a row has none
-    heard    : what its labels met
+    lessons  : its labels (L,) int8, and at what core time (L,) int64 they were learned
+    heard    : what its fates met
     """
 
+    lessons: tuple[I1, I8]
     heard: Heard
 
     def __init__(self, file: ModelsFile, layout: Layout, *, learns: bool = True) -> None:
@@ -144,16 +147,18 @@ class Scoring:
         """Score and learn, row by row in order; write the `model.*` columns; return the columns for the record."""
         turns = Turns(frame.n, lesson)
         kept = self.kept = np.full((frame.n, len(self.names)), np.nan, np.float32)
+        self.lessons = turns.label[turns.learn], turns.now_us
+        fates = lesson.fates
         self.heard = Heard(
-            np.full((len(turns.learn), len(self.names)), np.nan),
-            turns.label[turns.learn],
-            turns.decided_us,
-            turns.now_us,
+            np.full((len(fates.row), len(self.names)), np.nan),
+            IS_FRAUD[fates.label],
+            fates.decided_us,
+            fates.now_us,
         )
         self._parts = {}
         scores: dict[str, F8] = {}
         still = turns.still if self.frozen else turns.action
-        sequence = Sequence(frame.n, turns.at, lesson.fates)
+        sequence = Sequence(frame.n, fates)
         for k, seat in enumerate(self._seats.values()):
             x = turns.scores(kept, seat.picks) if seat.combines else turns.x[:, seat.picks]
             x = np.ascontiguousarray(x)
@@ -195,31 +200,30 @@ class Scoring:
             return
         if not seat.calibrator.log_odds and seat.name not in self.frozen:
             self._calibrate(k, told, turns, sequence, whole=True)
-        elif len(turns.learn) or len(sequence.fates.row):
+        elif len(sequence.fates.row):
             self._calibrate(k, told, turns, sequence, whole=False)
 
     def _calibrate(self, k: int, told: F8, turns: Turns, sequence: Sequence, *, whole: bool) -> F8:
         """Probabilities (n,) of the rows; the calibration learns what became of others on the way.
 
-        `heard` gets what it says just before each label of the transaction as it was decided.
+        `heard` gets what it says just before each fate of the transaction as it was decided.
 
         told  : (n,) raw scores; a row without one (NaN) has no probability
-        whole : False if only lessons and labels are wanted
+        whole : False if only fates are wanted
         """
         seat = self._seats[self.names[k]]
         assert seat.calibrator is not None
-        n_heard, n_fates = len(turns.learn), len(sequence.fates.row)
-        is_frozen = seat.name in self.frozen
-        past = turns.decided(self.kept)[:, k]
+        n_fates, is_frozen = len(sequence.fates.row), seat.name in self.frozen
         fates = sequence.fates.decided(self.kept)[:, k]
-        raw = np.concatenate([past, fates, told if whole else told[:0]]).astype(np.float64)
+        raw = np.concatenate([fates, told if whole else told[:0]]).astype(np.float64)
         action = np.full(len(raw), PEEK, np.int8)
-        action[n_heard : n_heard + n_fates] = SKIP if is_frozen else LEARN
         label = np.zeros(len(raw), np.int8)
-        label[n_heard : n_heard + n_fates] = sequence.fates.label
-        if whole and not is_frozen:
-            action[n_heard + n_fates :] = turns.of_rows(turns.action)
-        order = sequence.whole if whole else sequence.lessons
+        label[:n_fates] = sequence.fates.label
+        if not is_frozen:
+            action[:n_fates] = LEARN
+            if whole:
+                action[n_fates:] = turns.of_rows(turns.action)
+        order = sequence.whole if whole else None
         out = np.full(len(raw), np.nan)
         if order is None:
             seat.calibrator.process(raw, action, label, out)
@@ -227,8 +231,8 @@ class Scoring:
             sorted_out = np.full(len(raw), np.nan)
             seat.calibrator.process(raw[order], action[order], label[order], sorted_out)
             out[order] = sorted_out
-        self.heard.said[:, k] = out[:n_heard]
-        return out[n_heard + n_fates :]
+        self.heard.said[:, k] = out[:n_fates]
+        return out[n_fates:]
 
     def explain(self, row: int) -> list[tuple[str, float]]:
         """Contributions to the champion's raw score of one row of the last batch, the strongest first."""
@@ -278,6 +282,10 @@ class Scoring:
             seat.model = before.model
             if seat.calibrator is not None and before.calibrator is not None:
                 seat.calibrator = before.calibrator
+
+    def learns_from_labels(self, name: str) -> bool:
+        """Whether a model learns label by label."""
+        return self._seats[name].model.supervised
 
     def take_over(self, name: str, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Go on with a model as a fit has made it; the calibration goes on too, and follows."""

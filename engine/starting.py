@@ -205,6 +205,7 @@ def open_engine(
         raise
     keeper.begin(_newest(disk, root))
     metrics.show(runner.core)
+    metrics.show_models(lambda: runner.core)
     metrics.show_fits(fits_desk, lambda: runner.core.refits.ages_s(runner.core.core_us))
     metrics.show_snapshots(keeper)
     if ledger is not None:

@@ -23,7 +23,7 @@ class Turns:
     at    : (L,) int64      row of the batch at which, or before which, each is learned; ascending
     past  : (L, s) float32  what their transactions scored when they were decided; NaN none
     here  : (L,) int64      row of the batch at which they are decided, -1: earlier
-    decided_us, now_us : (L,) int64  core time of the decision, and at which the label is learned
+    now_us : (L,) int64     core time at which the label is learned
     """
 
     def __init__(self, n: int, lesson: Lesson) -> None:
@@ -35,7 +35,7 @@ class Turns:
             self.action, self.label = lesson.action, lesson.verdict
             self.learn, self.past, self.here = taught.row, taught.score, taught.here
             self.at = taught.row
-            self.decided_us, self.now_us = taught.decided_us, taught.now_us
+            self.now_us = taught.now_us
         else:
             self._interleave(lesson)
         self.unlabelled = self.action
@@ -59,7 +59,6 @@ class Turns:
         self.at = np.concatenate([taught.row, assumed.row])[lessons]
         self.past = np.concatenate([taught.score, assumed.score])[lessons]
         self.here = np.concatenate([taught.here, assumed.here])[lessons]
-        self.decided_us = np.concatenate([taught.decided_us, assumed.decided_us])[lessons]
         self.now_us = np.concatenate([taught.now_us, assumed.now_us])[lessons]
 
     @property

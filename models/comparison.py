@@ -1,4 +1,4 @@
-"""Models side by side on transactions whose label is in: what they had said, and what was so."""
+"""Models side by side on transactions whose fate is known: what they had said, and what became of them."""
 
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -13,7 +13,7 @@ from models.state import copied, put_back
 B1: TypeAlias = NDArray[np.bool_]
 I8: TypeAlias = NDArray[np.int64]
 
-DAYS: Final = 35  # of labels that are kept
+DAYS: Final = 35  # that are kept
 ALERT_SHARE: Final = 0.01  # of transactions, for `precision`
 DAY_US: Final = 86_400_000_000
 COARSE: Final = 8  # bins of log odds to one line of a calibration table: two units
@@ -21,7 +21,7 @@ COARSE: Final = 8  # bins of log odds to one line of a calibration table: two un
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What a model had said of labelled transactions, against their labels; None where there is nothing to tell.
+    """What a model had said of transactions, against what became of them; None where there is nothing to tell.
 
     log_loss  : mean, in nats; of a model that knows only the share of frauds it would be `plain_loss`
     roc_auc, average_precision : within bins of a quarter unit of log odds all rows count as equal
@@ -29,7 +29,7 @@ class Figures:
     calibration : (probability said from, to, rows, share of frauds among them), by two units of log odds
     """
 
-    labels: int
+    known: int
     frauds: int
     log_loss: float | None
     plain_loss: float | None
@@ -41,9 +41,9 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One model against another on the same labels: `apart` is the mean of its log loss minus that of the other."""
+    """One model against another on the same transactions: `apart` is its mean log loss minus that of the other."""
 
-    labels: int
+    known: int
     frauds: int
     first: Figures
     second: Figures
@@ -52,10 +52,10 @@ class Trial:
 
 
 class Comparison:
-    """Keep, of the last `DAYS` days with labels, how often each model had said what, by label.
+    """Keep, of the last `DAYS` days, how often each model had said what, by what became of it.
 
     Everything is counted in whole numbers, so order and batches change nothing. Memory 36 KB a model. A day is the day
-    on which the label came. It says nothing of transactions whose label never comes.
+    on which the fate was known: of a verdict, or of silence at maturity.
 
     >>> import numpy as np
     >>> both = Comparison(2)
@@ -77,7 +77,7 @@ class Comparison:
         }
 
     def observe(self, said: F8, label: I1, now_us: I8, is_tried: B1) -> None:
-        """Add labels (n,): what models had said (n, m), core time, which never falls, and which count for the trial."""
+        """Add fates (n,): what models had said (n, m), core time, which never falls, and which count for the trial."""
         s = self._state
         day = now_us // DAY_US
         for today in np.unique(day).tolist():
@@ -107,7 +107,7 @@ class Comparison:
         self._state["trial"][:] = first, second
 
     def figures(self, k: int) -> Figures:
-        """What model `k` is worth on the labels of the last days."""
+        """What model `k` is worth, by the fates of the last days."""
         s = self._state
         held = s["day"] >= max(0, int(s["day"].max()) - DAYS + 1)
         return figures_of(
