@@ -392,6 +392,7 @@ class Decider:
             self._proposals,
             self._lists,
             self.ratings,
+            self._governing,
         )
 
     def _plan(self, index: int, rule: Rule) -> Plan:
@@ -418,7 +419,6 @@ class Decider:
         """Queue the rows that need a look; return the undecided patterns of the others."""
         inputs = work.inputs
         truth, kind = inputs.judgement.truth, inputs.kind
-            self._governing,
         transactions = kind == TRANSACTION
         peak = truth.max(axis=0, initial=0)
         judged = transactions | (kind == ACTIVITY)
