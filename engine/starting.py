@@ -171,7 +171,7 @@ def open_engine(
             if ledger is not None and may_reconfigure and found.core.warming.unfilled:
                 _refill(out, found, clock, ledger, notes)
             out.open(found.lengths)
-        fits_desk = _open_desk(disk, root, found.core, clock, fitters, waits=not source.is_live)
+        fits_desk = _open_desk(out, found.core, clock, fitters, waits=not source.is_live)
         reloader = None
         if helps is not None and ledger is not None:
             beside = None if fills is None else fills(disk)
@@ -214,7 +214,7 @@ def open_engine(
 
 
 def _open_desk(
-    disk: Disk, root: Path, core: Core, clock: Clock, fitters: Fitters | None, *, waits: bool
+    out: OutputFolder, core: Core, clock: Clock, fitters: Fitters | None, *, waits: bool
 ) -> Desk:
     """Have models fitted from here on; `ConfigError` if nothing is installed that can."""
     if core.refits.names and fitters is None and find_spec("sklearn") is None:
@@ -224,7 +224,9 @@ def _open_desk(
             why="without it the model would never have a score",
             fix="pip install 'weir-fraud[adapters]', or take the model out",
         )
-    desk = Desk(FitRecords(disk, root), fitters or Processes(), clock, waits=waits)
+    with out.guarded():
+        records = FitRecords(out.disk, out.root)
+    desk = Desk(records, fitters or Processes(), clock, waits=waits, guarded=out.guarded)
     core.refits.connect(desk)
     return desk
 

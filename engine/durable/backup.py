@@ -1,9 +1,9 @@
 """`weir backup` and `weir restore`: a copy of an output folder that can be gone on with, and the proof that it can.
 
 A backup may be taken while the engine runs. Files are copied in an order in which each speaks only of what is copied
-after it, cut at the length it had: snapshots, seals, delivery log, streams, list of keys, journal, configurations. So
-the copy is what a kill between two instants would have left, and starting from it goes on like starting after that
-kill. What is encrypted is copied as it stands: no key is needed, and the copy is as safe as the folder.
+after it, cut at the length it had: snapshots, seals, delivery log, streams, list of keys, journal, configurations, fits
+of models. So the copy is what a kill between two instants would have left, and starting from it goes on like starting
+after that kill. What is encrypted is copied as it stands: no key is needed, and the copy is as safe as the folder.
 
 A restore checks every byte against the backup's list. With `--drill` it also decides records again from the restored
 journal and compares every line: some (from the newest snapshot on) or all. What was done, how long it took and what it
@@ -26,10 +26,11 @@ from engine.durable.comparing import Comparison
 from engine.durable.delivery import FILE as DELIVERY_FILE
 from engine.durable.disk import BLOCK_BYTES, Disk, RealDisk
 from engine.durable.epochs import FILE as KEYS_FILE
-from engine.durable.output import CONTROL, JOURNAL, STREAMS, OutputFolder
+from engine.durable.output import CONTROL, JOURNAL, MODELS, STREAMS, OutputFolder
 from engine.durable.rederive import Rederivation
 from engine.durable.seals import NAME as SEALS_FILE
 from engine.durable.seals import check_streams, read_seals
+from engine.fits.records import NAME as FITS_FILE
 from engine.outcomes import rfc3339
 from engine.progress import Progress
 from engine.starting import key_of
@@ -175,6 +176,10 @@ def _files(disk: Disk, root: Path) -> Iterator[tuple[str, int]]:
     for config in disk.names(root / config_store.FOLDER):
         if not config.startswith("."):
             yield from _below(disk, root, f"{config_store.FOLDER}/{config}")
+    yield f"{MODELS}/{FITS_FILE}", disk.size(root / MODELS / FITS_FILE)
+    for name in disk.names(root / MODELS):
+        if not name.startswith(".") and name != FITS_FILE:
+            yield f"{MODELS}/{name}", disk.size(root / MODELS / name)
 
 
 def _below(disk: Disk, root: Path, folder: str) -> Iterator[tuple[str, int]]:

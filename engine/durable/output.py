@@ -7,6 +7,7 @@
     delivery.ndjson      when each batch came and left, by the wall clock      (engine/durable/delivery.py)
     snapshots/           state of the core, newest last                        (engine/durable/snapshots.py)
     config/              every configuration that was active                   (engine/durable/config_store.py)
+    models/              every fit of a model that is fitted anew              (engine/fits/records.py)
     control/             commands dropped in by people                         (engine/control.py)
     encryption.ndjson    how streams are encrypted, if they are               (engine/durable/epochs.py)
     outbox.json          which commands core banking has answered          (engine/sinks/)
@@ -41,7 +42,8 @@ STREAMS: Final = (
 )
 JOURNAL: Final = "journal"
 CONTROL: Final = "control"
-FOLDERS: Final = (JOURNAL, snapshots.FOLDER, CONTROL, config_store.FOLDER)
+MODELS: Final = "models"
+FOLDERS: Final = (JOURNAL, snapshots.FOLDER, CONTROL, config_store.FOLDER, MODELS)
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG})
 FILES: Final = (
     "delivery.ndjson",

@@ -8,7 +8,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final, Protocol
@@ -65,6 +66,7 @@ class Desk:
     """Fits of one engine.
 
     waits : a recording, which has the time; else what is not ready when it is asked for is answered so
+    guarded : around what writes, to say what happened where the disk cannot be written
     last_..., n_... : of each model, for metrics
     close_s : time for which decisions waited while the last set was handed over
     """
@@ -73,6 +75,7 @@ class Desk:
     fitters: Fitters
     clock: Clock
     waits: bool
+    guarded: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
     last_seconds: dict[str, float] = field(default_factory=dict)
     last_rows: dict[str, int] = field(default_factory=dict)
     last_frauds: dict[str, int] = field(default_factory=dict)
@@ -101,7 +104,9 @@ class Desk:
     def take(self, model: str, closed_us: int, attempt: int) -> Fitted | NotFitted:
         answer = self.records.known(model, closed_us, attempt)
         if answer is None:
-            answer = self._answer(model, closed_us, attempt)
+            answer, raw = self._answer(model, closed_us, attempt)
+            with self.guarded():
+                self.records.add(answer, raw)
         counts = self.n_fitted if answer.sha256 else self.n_skipped
         counts[model] = counts.get(model, 0) + 1
         self._look_at(answer)
@@ -119,8 +124,8 @@ class Desk:
             job.fitter.stop()
         self._jobs.clear()
 
-    def _answer(self, model: str, closed_us: int, attempt: int) -> Answer:
-        """Put on record what became of a set."""
+    def _answer(self, model: str, closed_us: int, attempt: int) -> tuple[Answer, bytes | None]:
+        """What became of a set, and the file of its arrays if there is one."""
         job = self._jobs.get(model)
         assert job is not None, model
         assert job.training.closed_us == closed_us, (job.training.closed_us, closed_us)
@@ -129,17 +134,13 @@ class Desk:
         left_s = SECONDS_MAX - (self.clock.monotonic_ns() - job.began_ns) / 1e9
         fit = job.fitter.result(max(0.0, left_s) if self.waits else 0.0)
         if fit is None and left_s > 0.0 and not self.waits:
-            answer = Answer(**about, skipped=NOT_READY, may_come=True)
-            self.records.add(answer)
-            return answer
+            return Answer(**about, skipped=NOT_READY, may_come=True), None
         del self._jobs[model]
         if fit is None:
             job.fitter.stop()
             fit = Fit(failed=f"it did not end within {SECONDS_MAX:,.0f} s")
         if fit.arrays is None:
-            answer = Answer(**about, skipped=f"the fit failed: {fit.failed}")
-            self.records.add(answer)
-            return answer
+            return Answer(**about, skipped=f"the fit failed: {fit.failed}"), None
         raw = packed(fit.arrays)
         label = job.training.label
         answer = Answer(
@@ -150,8 +151,7 @@ class Desk:
             seconds=fit.seconds,
             software=fit.software,
         )
-        self.records.add(answer, raw)
-        return answer
+        return answer, raw
 
 
 class Processes:

@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 
 from config.errors import StateError
 from engine.durable.disk import Disk
+from engine.durable.output import MODELS
 from engine.outcomes import rfc3339
 from engine.ports import Fitted, NotFitted, TrainingSet
 
-FOLDER: Final = "models"
 NAME: Final = "fits.ndjson"
 SUFFIX: Final = ".npz"
 Reader: TypeAlias = Callable[
@@ -56,7 +56,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class RecordedFits:
     """The port for whoever derives again: fits nothing, and gives the answers that were given."""
 
-    def __init__(self, read: Reader, where: str) -> None:
+    def __init__(self, read: Reader, where: str = MODELS) -> None:
         """`read` gives files of the folder; `where` names it in errors."""
         self._read, self._where = read, where
         self._answers: dict[tuple[str, int, int], Answer] = {}
@@ -64,7 +64,7 @@ class RecordedFits:
     @classmethod
     def of(cls, disk: Disk, root: Path) -> "RecordedFits":
         """The answers of the output folder `root`."""
-        folder = root / FOLDER
+        folder = root / MODELS
 
         def read(name: str) -> bytes | None:
             return disk.read(folder / name) if disk.size(folder / name) >= 0 else None
@@ -123,7 +123,7 @@ class FitRecords(RecordedFits):
     """The same for the engine that gives the answers."""
 
     def __init__(self, disk: Disk, root: Path) -> None:
-        self._disk, self._folder = disk, root / FOLDER
+        self._disk, self._folder = disk, root / MODELS
         found = RecordedFits.of(disk, root)
         super().__init__(found._read, found._where)  # noqa: SLF001
         self._all = self.answers()
@@ -143,7 +143,6 @@ class FitRecords(RecordedFits):
 
     def add(self, answer: Answer, raw: bytes | None = None) -> None:
         """Put an answer on record, with the file of its arrays; it is durable when this returns."""
-        self._disk.make_folder(self._folder)
         if raw is not None:
             self._put(f"{answer.sha256}{SUFFIX}", raw)
         self._all.append(answer)

@@ -5,6 +5,8 @@
     streams         every byte inside the seals, and none outside; delivery log and list of keys likewise
     snapshots/      each file by the sha256 that a note has; none beside, and none of the newest missing
     config/         each by its own hash; each that was ever active is there, and nothing beside
+    models/         arrays by their own hash, each named in fits.ndjson; what they decided is for the other half. Where
+                    they are encrypted, only that they are there
     summary.json    by the sha256 of its last note
     access.ndjson   by its own chain (replay/audit/access.py)
 
@@ -27,12 +29,14 @@ from config import settings
 from config.errors import InputError, StateError, WeirError
 from engine.durable import config_store, epochs, seals, snapshots
 from engine.durable.disk import Disk, sha256_of
-from engine.durable.encrypted_disk import beneath
+from engine.durable.encrypted_disk import beneath, is_encrypted
 from engine.durable.journal import JournalReader, read_journal
 from engine.durable.journal.segments import place_of
-from engine.durable.output import FILES, FOLDERS, JOURNAL, STREAMS, stream_path
+from engine.durable.output import FILES, FOLDERS, JOURNAL, MODELS, STREAMS, stream_path
 from engine.durable.sealing import GRID
 from engine.durable.seals import Chain, Seal
+from engine.fits.records import NAME as FITS
+from engine.fits.records import SUFFIX, RecordedFits
 from engine.setup import OVERRIDES_FILE
 from replay.audit import access
 from replay.audit.findings import Findings
@@ -93,6 +97,7 @@ def check(
     _check_ends(disk, root, checked, findings)
     _check_snapshots(disk, root, checked, findings)
     _check_configs(disk, root, checked, findings)
+    _check_fits(disk, root, checked, findings)
     _check_summary(disk, root, checked.chain, findings)
     try:
         access.read(root)
@@ -329,6 +334,27 @@ def _check_configs(disk: Disk, root: Path, checked: Checked, findings: Findings)
             findings.add(f"{config_store.FOLDER}/{name}/{file}", what)
         if not flaws:
             checked.configs.append(name)
+
+
+def _check_fits(disk: Disk, root: Path, checked: Checked, findings: Findings) -> None:
+    """Arrays of fits against the record of them, which the outcomes that name them are held against elsewhere."""
+    there = disk.names(root / MODELS)
+    if is_encrypted(disk, root):
+        return
+    try:
+        answers = RecordedFits.of(disk, root).answers()
+    except StateError as error:
+        findings.add(_inside(root, error.where), error.what)
+        return
+    named = {f"{answer.sha256}{SUFFIX}" for answer in answers if answer.sha256}
+    for name in sorted(named.union(there) - {FITS}):
+        if name not in there:
+            findings.add(f"{MODELS}/{name}", "the arrays of a fit are missing")
+        elif name not in named:
+            if not checked.is_live:
+                checked.uncovered.append(f"{MODELS}/{name}")
+        elif sha256_of(disk, root / MODELS / name) != name.removesuffix(SUFFIX):
+            findings.add(f"{MODELS}/{name}", "the arrays of a fit were changed")
 
 
 def _files_below(disk: Disk, folder: Path) -> Iterator[Path]:

@@ -10,9 +10,10 @@ from config.errors import ConfigError, StateError
 from config.models import ModelEntry, ModelsFile, RefitEntry
 from engine.clock import ManualClock
 from engine.durable.disk import RealDisk
+from engine.durable.output import MODELS
 from engine.fits import desk as desks
 from engine.fits.desk import Desk, Fit, Processes
-from engine.fits.records import FOLDER, NAME, FitRecords, RecordedFits, packed, unpacked
+from engine.fits.records import NAME, FitRecords, RecordedFits, packed, unpacked
 from engine.fits.schedule import FOREVER, Refits
 from engine.outcomes import Streams
 from engine.ports import Fitted, NotFitted, TrainingSet
@@ -309,6 +310,7 @@ ARRAYS = {"b": np.arange(3.0), "a": np.zeros((2, 2), np.int32)}
 
 def desk_of(root, *fits, waits=True):
     disk = RealDisk()
+    (root / MODELS).mkdir(exist_ok=True)
     return Desk(FitRecords(disk, root), Fitters(*fits), ManualClock(START), waits=waits)
 
 
@@ -316,9 +318,9 @@ def test_an_answer_is_on_record_before_it_is_given(tmp_path):
     desk = desk_of(tmp_path, Fit(ARRAYS, seconds=2.5, software="x 1"))
     desk.close(training_of())
     given = desk.take("boosted", START, 0)
-    raw = (tmp_path / FOLDER / f"{given.sha256}.npz").read_bytes()
+    raw = (tmp_path / MODELS / f"{given.sha256}.npz").read_bytes()
     assert sha256(raw).hexdigest() == given.sha256
-    (line,) = (tmp_path / FOLDER / NAME).read_text().splitlines()
+    (line,) = (tmp_path / MODELS / NAME).read_text().splitlines()
     told = json.loads(line)
     assert told["sha256"] == given.sha256
     assert (told["rows"], told["frauds"], told["seconds"]) == (400, 100, 2.5)
@@ -380,7 +382,7 @@ def test_arrays_that_were_changed_are_not_taken(tmp_path):
     desk = desk_of(tmp_path, Fit(ARRAYS))
     desk.close(training_of())
     given = desk.take("boosted", START, 0)
-    path = tmp_path / FOLDER / f"{given.sha256}.npz"
+    path = tmp_path / MODELS / f"{given.sha256}.npz"
     path.write_bytes(packed({**ARRAYS, "b": np.arange(3.0) + 1.0}))
     with pytest.raises(StateError, match="were changed"):
         RecordedFits.of(RealDisk(), tmp_path).take("boosted", START, 0)
@@ -399,9 +401,9 @@ def test_what_a_kill_has_left_is_tidied(tmp_path):
     desk.close(training_of())
     given = desk.take("boosted", START, 0)
     for name in ("00.npz", ".fits.ndjson.new"):
-        (tmp_path / FOLDER / name).write_bytes(b"x")
+        (tmp_path / MODELS / name).write_bytes(b"x")
     FitRecords(RealDisk(), tmp_path)
-    names = {path.name for path in (tmp_path / FOLDER).iterdir()}
+    names = {path.name for path in (tmp_path / MODELS).iterdir()}
     assert names == {NAME, f"{given.sha256}.npz"}
 
 
