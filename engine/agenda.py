@@ -44,6 +44,10 @@ class Agenda:
         while self._heap and self._heap[0][0] <= now_us:
             yield heapq.heappop(self._heap)
 
+    def adopt(self, other: "Agenda") -> None:
+        """Go on from the very entries of `other`, which must not be used any more."""
+        self._heap = other._heap  # noqa: SLF001
+
     def entries(self) -> list[Entry]:
         """Everything, in order: the same list however it came to be."""
         return sorted(self._heap)

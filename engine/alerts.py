@@ -177,6 +177,10 @@ class AlertBook:
         self.open = {alert.id: alert for alert in alerts}
         self.suppressions = {s.id: s for s in suppressions}
 
+    def adopt(self, other: "AlertBook") -> None:
+        """Go on from everything that `other` holds, which must not be used any more."""
+        self.groups, self.open, self.suppressions = other.groups, other.open, other.suppressions
+
 
 def operational_alert(
     out: Streams,

@@ -185,7 +185,7 @@ def hand_over(old: Core, new: Core, ahead: Ahead | None = None) -> Carried:
     new.decoder.load(old.decoder.save())
     missing = _carry_remembered(old, new, sorted(set(new.attributes.names) - set(same)))
     models, notes = _carry_models(old, new)
-    new.decider.load(old.decider.save(), ahead.actions)
+    new.decider.adopt(old.decider, ahead.actions)
     new.proposals.adopt(old.proposals)
     new.proposals.activated(
         new.config, old.seq, needs_approval=setup.configuration.settings.approval == REQUIRED

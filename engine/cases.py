@@ -173,6 +173,10 @@ class CaseBook:
         for case in cases:
             self._enter(case)
 
+    def adopt(self, other: "CaseBook") -> None:
+        """Go on from everything that `other` holds, which must not be used any more."""
+        self._by_id, self._of, self.owed = other._by_id, other._of, other.owed  # noqa: SLF001
+
     def _find(self, case_id: str) -> Case:
         case = self._by_id.get(case_id)
         if case is None:

@@ -110,6 +110,10 @@ class HeldBook:
         for one in held:
             self._enter(one)
 
+    def adopt(self, other: "HeldBook") -> None:
+        """Go on from everything that `other` holds, which must not be used any more."""
+        self._by_seq, self._of = other._by_seq, other._of  # noqa: SLF001
+
     def _enter(self, held: Held) -> None:
         self._by_seq[held.seq] = held
         self._of[held.account, held.transaction_id] = held.seq

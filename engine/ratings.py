@@ -363,6 +363,21 @@ class Ratings:
             self._enter(at, customer)
         self._restrictions = {id_: (customer, points, day) for id_, customer, points, day in kept}
 
+    def follows(self, other: "Ratings") -> bool:
+        """Whether the codes of customers mean the same in both."""
+        ours, theirs = self._dictionary, other._dictionary  # noqa: SLF001
+        return (ours is None) == (theirs is None) and (
+            ours is None or theirs is None or ours.texts is theirs.texts
+        )
+
+    def adopt(self, other: "Ratings") -> None:
+        """Go on from the very state of `other`, over the same dictionary; it must not be used any more."""
+        for name in (
+            *("_day", "_texts", "_places", "_codes", "_points", "_trend", "_restrictions"),
+            *("_of_code", "_without_code"),
+        ):
+            setattr(self, name, getattr(other, name))
+
 
 def day_text(day: int) -> str:
     """A UTC day since 1970 as text.

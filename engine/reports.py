@@ -73,6 +73,10 @@ class ReportBook:
         for report in reported:
             self._days.setdefault(report.day, {})[report.id] = report.revision
 
+    def adopt(self, other: "ReportBook") -> None:
+        """Go on from everything that `other` holds, which must not be used any more."""
+        self._days = other._days  # noqa: SLF001
+
     def _forget(self, now: date) -> None:
         """Drop days that nothing can be added to any more; looked at when a report is written, however rows are cut."""
         oldest = (now - KEPT_DAYS * _DAY).isoformat()

@@ -290,10 +290,16 @@ class Bench:
         return self.decided
 
     def restart(self):
-        """Go on with a fresh decider that loads what this one saves."""
+        """Go on with a fresh decider that loads what this one saves, and hands it over as in a reload."""
         saved = self.decider.save()
+        loaded = self.make()
+        loaded.load(saved)
         self.decider = self.make()
-        self.decider.load(saved)
+        self.decider.adopt(loaded, {})
+        handed = self.decider.save()
+        assert {k: v.tobytes() for k, v in handed.items()} == {
+            k: v.tobytes() for k, v in saved.items()
+        }
         return self
 
     def lines(self, stream):

@@ -12,6 +12,7 @@ import pytest
 from config.settings import BANK
 from engine.carry import carry, hand_over
 from engine.core import Compiled, Core
+from engine.decision import Decider
 from engine.reload.parcel import Receiver, Sender, for_running
 from engine.setup import read_setup
 from rules.tree import NUMBER, Node, Span, Type
@@ -125,3 +126,22 @@ def test_tests_of_rules_stay_at_home(setup):
     found = sent(Core(for_running(setup)))
     assert not any(rule.tests for rule in found.setup.pack.rules)
     assert found.setup.sha256 == setup.sha256
+
+
+def test_what_was_done_is_handed_over_as_if_it_had_been_saved_and_loaded(setup, lines, monkeypatch):
+    """Alerts, cases, restrictions, ratings: the same bytes at once and after more of the stream."""
+    half = len(lines) // 2
+    cores = [Core(setup), Core(setup)]
+    for core in cores:
+        decide(core, lines[:half])
+    saved = cores[0].decider.save()
+    assert cores[0].decider.cases
+    handed, _ = carry(cores[0], setup)
+    now = handed.decider.save()
+    assert {k: v.tobytes() for k, v in now.items()} == {k: v.tobytes() for k, v in saved.items()}
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            Decider, "adopt", lambda self, other, actions: self.load(other.save(), actions)
+        )
+        loaded, _ = carry(cores[1], setup)
+    assert decide(handed, lines[half:]) == decide(loaded, lines[half:])
