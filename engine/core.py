@@ -38,6 +38,7 @@ from engine.commands import STREAM
 from engine.control import PREFIX
 from engine.decision import NO_DECISION, Decided, DecideInputs, Decider
 from engine.decode import Decoder
+from engine.drifting import Drifting
 from engine.entities import Attributes, Dictionaries
 from engine.exchange import Exchange
 from engine.fits.schedule import Refits
@@ -59,6 +60,7 @@ from engine.state import Arrays, prefixed, under
 from engine.warming import Warming
 from engine.windows.plan import Rows, Windows
 from engine.windows.shape import Shape
+from models.protocol import SCORE
 from rules.columns import Frame, Layout
 from rules.ruleset import Judgement, Ruleset
 from rules.titles import shown_number
@@ -160,7 +162,7 @@ class Core:
             self.ruleset = Ruleset.compile(pack, schema, self.layout, setup.derived)
         known = _Columns(schema, pack.currency)
         Decider.add_columns(pack, known, self.layout, settings.decisions)
-        for name in setup.configuration.models.inputs:
+        for name in setup.configuration.models.reads:
             if name in known.columns:
                 self.layout.add(name, known.type_of(name))
         if compiled is not None:
@@ -254,6 +256,13 @@ class Core:
             people=setup.configuration.people,
             governing=self.governing,
         )
+        self.drifting = Drifting(
+            setup.configuration.models.drift,
+            self.scoring.inputs,
+            self.scoring.names,
+            settings.warm_after_us,
+            self._in_words,
+        )
         self._reads_rating = RATING in self.layout
         self.seq = 0
 
@@ -281,6 +290,7 @@ class Core:
         """
         batch = self.decoder.decode(lines, positions, self.seq)
         lap("decode")
+        self.drifting.look_ahead(batch.event_time_us[batch.kind != DEAD])
         cuts = sorted({*self.lists.cuts(batch), *self.governing.cuts(batch)})
         if not cuts and not self._is_due_in(batch):
             return self._apply(batch, arrival_us, lap, forced)
@@ -295,7 +305,7 @@ class Core:
     @property
     def _next_due_us(self) -> int:
         """Core time at which the core changes what rows from there on are judged by: ratings, a fit, the champion."""
-        models_us = min(self.refits.next_us, self.governing.next_us)
+        models_us = min(self.refits.next_us, self.governing.next_us, self.drifting.next_us)
         return min(models_us, self.decider.ratings.next_us) if self._reads_rating else models_us
 
     def _is_due_in(self, batch: Batch) -> bool:
@@ -333,6 +343,9 @@ class Core:
         lesson = self.labels.read(batch, admitted, inputs, core_before_us)
         scores = self.scoring.process(frame, lesson)
         self.governing.hear(self.scoring.heard, self.scoring.lessons)
+        applied = np.flatnonzero(lesson.action == SCORE)
+        self.drifting.observe(inputs, self.scoring.kept, applied, admitted.core_us)
+        self.drifting.hear(lesson.fates, self.scoring.heard.said)
         for name, value in (forced or {}).items():
             if name in self.layout:
                 frame.column(name)[:] = value
@@ -360,6 +373,8 @@ class Core:
         if batch.n:
             self.refits.step(int(admitted.core_us[0]), batch.seq0, out)
             self.governing.step(int(admitted.core_us[0]), batch.seq0, out)
+            champion = self.scoring.champion
+            self.drifting.step(int(admitted.core_us[0]), batch.seq0, champion, out)
             last_us = int(admitted.core_us[-1])
             assert last_us < self.refits.next_us or last_us == NEVER, (
                 "a batch is cut where it is due"
@@ -488,6 +503,7 @@ class Core:
             judgement=judgement,
             models=scores,
             explain=self.scoring.explain,
+            normal=self.scoring.normal,
             config=self.config,
             unscorable=unscorable,
             duplicates=duplicates,
@@ -584,6 +600,11 @@ class Core:
         code = int(frame.code[place.row, row])
         return self.dictionaries[place.dictionary].texts[code] if code >= 0 else "missing"
 
+    def _in_words(self, name: str, value: float) -> str:
+        """A value of a model input, for people."""
+        place = self.layout[name]
+        return shown_number(value, place.type, "", self.setup.pack.timezone)
+
     def warm_up(self) -> None:
         """Load or compile every kernel now, so that no message waits for it; state stays as it is."""
         before = self.save()
@@ -600,6 +621,7 @@ class Core:
         state |= prefixed("models", self.scoring.save())
         state |= prefixed("refits", self.refits.save())
         state |= prefixed("governing", self.governing.save())
+        state |= prefixed("drifting", self.drifting.save())
         state |= prefixed("maturity", self.maturity.save())
         state |= prefixed("decide", self.decider.save())
         state |= prefixed("proposals", self.proposals.save())
@@ -637,6 +659,7 @@ class Core:
         self.scoring.load(under(state, "models"))
         self.refits.load(under(state, "refits"))
         self.governing.load(under(state, "governing"))
+        self.drifting.load(under(state, "drifting"))
         self.maturity.load(under(state, "maturity"))
         self.decider.load(under(state, "decide"))
         self.proposals.load(under(state, "proposals"))

@@ -25,6 +25,7 @@ from prometheus_client.registry import Collector
 
 from config.errors import InputError
 from engine.clock import Clock, SystemClock
+from engine.drifting import Drifting
 from engine.governing import Governing
 from engine.maturity import Maturity
 from engine.scoring import Scoring
@@ -188,6 +189,38 @@ CATALOGUE: Final[tuple[Definition, ...]] = (
         "Mean log loss on them of the model's calibrated scores as they were decided.",
         "model",
         MODELS_TEXT,
+    ),
+    Definition(
+        "weir_drift_input",
+        GAUGE,
+        "index",
+        "Stability index of a model input on the last day, against the most similar of 1 to 3 weeks before.",
+        "input",
+        "the inputs of models.yaml",
+    ),
+    Definition(
+        "weir_drift_score",
+        GAUGE,
+        "index",
+        "The same of the raw scores of a model.",
+        "model",
+        "the models of models.yaml",
+    ),
+    Definition(
+        "weir_calibration_off",
+        GAUGE,
+        "times",
+        "Frauds that the probabilities of a model said, by those that came, when it was last judged; 1 is honest.",
+        "model",
+        "the models of models.yaml but shadows",
+    ),
+    Definition(
+        "weir_calibration_error",
+        GAUGE,
+        "share",
+        "Sum over ranges of probability of |said - was|, by the frauds there were, of late; over 0.3 needs a look.",
+        "model",
+        "the models of models.yaml but shadows",
     ),
     Definition(
         "weir_model_precision",
@@ -686,6 +719,8 @@ class Governed(Protocol):
 
     @property
     def governing(self) -> Governing: ...
+    @property
+    def drifting(self) -> Drifting: ...
 
     @property
     def maturity(self) -> Maturity: ...
@@ -843,7 +878,7 @@ class Metrics:
         return {name: values for name, values in sorted(found.items()) if values}
 
     def show_models(self, core: Callable[[], "Governed"]) -> None:
-        """Show which model decides, what each is worth, and which decisions have a verdict: of the core at that time."""
+        """Show which model decides, what each is worth, and which decisions have a verdict: of the core of then."""
 
         def of_each(read: Callable[["Governed", str], bool]) -> Mapping[str, float]:
             now = core()
@@ -862,6 +897,16 @@ class Metrics:
         self.mirror("weir_model_known", lambda: figure(lambda found: found.known))
         self.mirror("weir_model_log_loss", lambda: figure(lambda found: found.log_loss))
         self.mirror("weir_model_precision", lambda: figure(lambda found: found.precision))
+        for metric, what in (
+            ("weir_drift_input", "input"),
+            ("weir_drift_score", "score"),
+            ("weir_calibration_off", "calibration"),
+        ):
+            self.mirror(metric, _drift(core, what))
+        self.mirror(
+            "weir_calibration_error",
+            lambda: core().scoring.calibration_errors(),  # noqa: PLW0108  of the core at that time
+        )
         self.mirror("weir_verdict_share", lambda: _told(core().maturity.shares(core().core_us)))
         self.mirror(
             "weir_verdict_share_by_age", lambda: _told(core().maturity.by_age(core().core_us))
@@ -1000,6 +1045,10 @@ class Metrics:
                 buckets.append(("+Inf" if bound == float("inf") else f"{bound:g}", float(under)))
             family.add_metric([label] if labels else [], buckets, spread.total)
         return family
+
+
+def _drift(core: Callable[[], "Governed"], what: str) -> Callable[[], Mapping[str, float]]:
+    return lambda: core().drifting.figures()[what]
 
 
 class _Glance:

@@ -19,6 +19,7 @@ from config.errors import ConfigError
 from config.models import SHADOW, ModelsFile
 from engine.fates import Sequence
 from engine.labels import Lesson
+from engine.normal import LANGUAGES, Normals
 from engine.outcomes import CHAMPION
 from engine.state import Arrays, prefixed, under
 from engine.turns import Turns
@@ -114,6 +115,8 @@ class Scoring:
                 place.row if place is not None else -1,
                 None if entry.role == SHADOW else registry.calibrator(model),
             )
+        self._normals = Normals(file, layout)
+        self._frame: Frame | None = None  # of the last batch
         self._parts: dict[
             str, F8
         ] = {}  # of the last batch: what the champion and its members were made of
@@ -125,6 +128,11 @@ class Scoring:
     def calibrated(self) -> tuple[str, ...]:
         """Models with a calibration of their own: those that may be the champion."""
         return tuple(name for name, seat in self._seats.items() if seat.calibrator is not None)
+
+    def calibration_errors(self) -> dict[str, float]:
+        """How far each calibration was from the truth of late (models/calibration.py), where that is known."""
+        found = {n: s.calibrator.error for n, s in self._seats.items() if s.calibrator is not None}
+        return {name: error for name, error in found.items() if not np.isnan(error)}
 
     def crown(self, name: str) -> None:
         """Make one of `calibrated` the champion from the next batch on."""
@@ -155,7 +163,7 @@ class Scoring:
             fates.decided_us,
             fates.now_us,
         )
-        self._parts = {}
+        self._parts, self._frame = {}, frame
         scores: dict[str, F8] = {}
         still = turns.still if self.frozen else turns.action
         sequence = Sequence(frame.n, fates)
@@ -245,6 +253,17 @@ class Scoring:
         return sorted(
             (pair for pair in named if pair[1]), key=lambda pair: (-abs(pair[1]), pair[0])
         )
+
+    def normal(
+        self, row: int, names: Iterable[str]
+    ) -> list[tuple[str, str, float, dict[str, str]]]:
+        """What is normal for some inputs in one row of the last batch: input, feature, times it, and in words."""
+        if self._frame is None:
+            return []
+        return [
+            (*told, {language: self._normals.words(told, language) for language in LANGUAGES})
+            for told in self._normals.of(self._frame, row, tuple(names))
+        ]
 
     def _contributions(self, name: str, row: int) -> F8:
         """What each input (f,) of all models added to the raw score of one: bias + sum = score."""
