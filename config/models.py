@@ -14,7 +14,7 @@ from config.bounds import check_count, check_duration
 from config.durations import duration_us
 from config.errors import ConfigError
 
-Parameter: TypeAlias = int | float | bool
+Parameter: TypeAlias = int | float | bool | str  # texts are for estimators of other libraries
 
 CHALLENGER: Final = "challenger"
 SHADOW: Final = "shadow"
@@ -62,7 +62,7 @@ class RefitEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
             "genuine_max",
             self.genuine_max,
             (1_000, 2_000_000),
-            why="copying them holds decisions up for a moment: 10 ms for 100,000 with 20 inputs",
+            why="copying them holds decisions up for a moment: about 30 ms for 100,000 with 20 inputs",
             fix="leave it at 100000",
         )
         check_count(
@@ -163,6 +163,14 @@ class DriftEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         return duration_us(self.every)
 
 
+class BaselineEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is normal for an input: a feature of the same type, and its words for people."""
+
+    feature: str
+    en: str = ""
+    zh: str = ""
+
+
 class ModelEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One model: what kind, what it reads, and the parameters of its kind (models/registry.py).
 
@@ -170,6 +178,7 @@ class ModelEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     of     : other models, whose raw scores it combines; exactly one of the two
     role   : challenger (calibrated, compared, may be promoted) or shadow (scored and recorded; no live rule reads it)
     refit  : of a kind that is fitted from time to time instead of learning label by label
+    class  : of `kind: river` or `scikit_learn`: the estimator; `params` are then those of its constructor
     """
 
     kind: str
@@ -178,8 +187,12 @@ class ModelEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     params: dict[str, Parameter] = {}
     role: str = CHALLENGER
     refit: RefitEntry | None = None
+    class_: str = msgspec.field(default="", name="class")
 
     def __post_init__(self) -> None:
+        # a type that may be a text takes every scalar for one
+        told = {name: _number_or_text(value) for name, value in self.params.items()}
+        msgspec.structs.force_setattr(self, "params", told)
         if self.of and self.inputs:
             raise ConfigError(
                 "`of` and `inputs` exclude each other",
@@ -221,12 +234,31 @@ class ModelEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
             )
 
 
+def _number_or_text(value: Parameter) -> Parameter:
+    """A text that is a number, true or false as that.
+
+    >>> [_number_or_text(text) for text in ("3", "0.5", "true", "log_loss")]
+    [3, 0.5, True, 'log_loss']
+    """
+    if not isinstance(value, str):
+        return value
+    if value in ("true", "false"):
+        return value == "true"
+    for kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            continue
+    return value
+
+
 class ModelsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The models of a configuration. `champion` is the one rules read as `model.score`, calibrated.
 
     maturity : the age at which a transaction without a verdict is no longer waited for
     drift    : how inputs, scores and calibration are watched
     rollback : when a promotion is undone by itself
+    baselines : what is normal for an input, so that a reason can say how many times that it is
     """
 
     models: dict[str, ModelEntry]
@@ -235,6 +267,7 @@ class ModelsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     maturity: str = "7d"
     drift: DriftEntry = DriftEntry()
     rollback: RollbackEntry = RollbackEntry()
+    baselines: dict[str, BaselineEntry] = {}
 
     def __post_init__(self) -> None:
         for name in self.models:
@@ -272,6 +305,14 @@ class ModelsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
             why="before that most verdicts are not in, and silence says nothing",
             fix="make it as long as nearly all verdicts take",
         )
+        unread = [name for name in self.baselines if name not in self.inputs]
+        if unread:
+            near = get_close_matches(unread[0], self.inputs, n=1)
+            raise ConfigError(
+                f"`baselines` names `{unread[0]}`, which no model reads",
+                why="a baseline puts words to a reason, and reasons are inputs",
+                fix=f"did you mean `{near[0]}`?" if near else "name an input of a model",
+            )
         self._check_members()
 
     def _check_members(self) -> None:
@@ -311,6 +352,11 @@ class ModelsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     def inputs(self) -> tuple[str, ...]:
         """The columns that any model reads, each once, in the order of the file."""
         return tuple(dict.fromkeys(name for entry in self.models.values() for name in entry.inputs))
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Every column that is read: inputs, and what is normal for them."""
+        return tuple(dict.fromkeys([*self.inputs, *(b.feature for b in self.baselines.values())]))
 
     @property
     def order(self) -> tuple[str, ...]:

@@ -239,7 +239,7 @@ class Refits:
             rule.params,
             rule.seed,
             closed_us,
-            arrays["input"][rows[:, None], rule.picks],
+            arrays["input"].take(rows, axis=0).take(rule.picks, axis=1),  # at once: twice the time
             is_fraud.astype(np.int8),
             np.where(is_fraud, 1.0, n_genuine / max(1, n_taken)),
         )
