@@ -185,7 +185,7 @@ def document(
         fields        [{name, value, source, attribute, set_by_seq}]
         features      [{name, value, declaration, words, keys, window, events, n_events, n_more, ...}]
         lists         [{list, value, field, origin, row}]: rows that matched
-        models        champion, scores, kinds, inputs [{name, value, contribution}]
+        models        champion, scores, kinds, inputs [{name, value, contribution, normal {feature, times, en, zh}}]
         restrictions  [{id, entity, level, started_at, expires_at, rule, demanded}]: in force at that moment
         rating        of the customer: customer, rating, class, points by kind (as they are after the record), trend
                       of 30 days, the oldest first; None where nobody holds anything against them
@@ -545,7 +545,38 @@ def _later(again: Rederivation, root: Path, seq: int, outcome: Outcome, veil: Ve
             told = {k: v for k, v in fields.items() if k not in known and v}
             what = ", ".join(f"{k} {v}" for k, v in told.items() if isinstance(v, str))
             found.append({"seq": fields.get("seq"), "kind": "resolution", "what": what})
-    return found
+    return found + _of_restrictions(root, line["commands"], veil)
+
+
+def _of_restrictions(root: Path, commands: Iterable[str], veil: Veil) -> list[Json]:
+    """What ended or touched the restrictions that `commands` imposed: ends, withdrawals, alarms, what people said."""
+    wanted, ids, found = set(commands), dict[str, Mapping[str, str]](), list[Json]()
+    for text in raw(root, "commands") if wanted else ():
+        told = _fields(text)
+        id_ = told.get("restriction_id") or ""
+        if told.get("command_id") in wanted and id_:
+            ids[id_] = told["entity"]
+        elif id_ in ids:
+            verb = "withdrawn" if told.get("withdrawn") else told["verb"]
+            by = told.get("withdrawn_by") or ", ".join(told.get("released_by", ()))
+            what = f"{told['level']} {id_}: {verb}" + (f" by {by}" if by else "")
+            found.append({"seq": told["seq"], "kind": "restriction", "what": what})
+    for stream, kind in (("alerts", "alarm"), ("resolutions", "resolution")):
+        for text in raw(root, stream) if ids else ():
+            told = _fields(text)
+            id_ = told.get("restriction_id") or ""
+            if id_ not in ids:
+                continue
+            words = ("kind", "outcome", "by", "reason", "legal_basis", "order", "verdict")
+            parts = [f"{k} {_listed(told[k])}" for k in words if told.get(k)]
+            what = str(told.get("title") or ", ".join(parts))
+            what = veil.inside(what, ids[id_])
+            found.append({"seq": told["seq"], "kind": kind, "what": f"{id_}: {what}"})
+    return sorted(found, key=lambda told: int(told["seq"]))
+
+
+def _listed(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _fields(line: bytes) -> dict[str, Any]:

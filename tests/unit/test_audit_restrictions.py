@@ -2,6 +2,7 @@
 
 import pytest
 
+from replay.audit.explain import _of_restrictions
 from replay.audit.inputs import Inputs, Order
 from replay.audit.records import Seqs
 from replay.audit.restrictions import COLUMNS, report
@@ -93,7 +94,7 @@ def test_a_release_names_both_people_and_what_each_of_them_said(folder):
 
 
 def test_an_order_that_was_refused_explains_nothing(folder):
-    assert rows(folder)["r-1"]["why"] is None
+    assert rows(folder)["r-1"]["why"] == "its time was over"
 
 
 def test_verdicts_are_those_of_the_labels_that_came_later(folder):
@@ -153,3 +154,91 @@ def test_a_release_that_is_stuck_or_unsigned_is_named(tmp_path):
     }
     [remark] = report(out, Seqs(), INPUTS).remarks
     assert remark.endswith("within 24 h: r-1")
+
+
+def told(seq, kind=None, **more):
+    about = {"seq": seq, "by": "b.wu", "reason": "looked", "core_time": "2026-03-02T12:00:00Z"}
+    return about | ({"kind": kind} if kind else {}) | more
+
+
+def test_everything_that_touched_a_restriction_is_named_in_order(tmp_path):
+    """Appeals, signatures, what became of the transaction, its alert and its case, orders of authorities, the switch."""
+    about = {"restriction_id": "r-1"}
+    out = write(
+        tmp_path,
+        decisions=[decision(0), decision(1)],
+        commands=[
+            restrict(0, "r-1"),
+            restrict(1, "r-2"),
+            restrict(1, "r-3", rule=None, author="leo", order="AZ 1"),
+            restrict(9, "r-1", verb="release", withdrawn=True, withdrawn_by="b.wu"),
+            restrict(20, "r-3", verb="release", released_by=["leo"]),
+        ],
+        alerts=[
+            {"seq": 0, "kind": "rule", "reason": "X", "alert_id": "a-0", "case_id": "k-0"},
+            {"seq": 1, "kind": "rule", "reason": "X", "alert_id": "a-1", "case_id": "k-1"},
+        ],
+        resolutions=[
+            told(10, "appeal", outcome="open", **about),
+            told(11, "appeal", outcome="refused", **about),
+            told(12, "countersignature", is_late=True, **about),
+            told(13, first_seq=0, outcome="approve", transaction_id="t-0"),
+            told(14, alert_id="a-0", outcome=None),
+            told(15, "case", case_id="k-1", outcome="closed", verdict="genuine"),
+            told(16, "command", command_id="c-r-1-restrict", outcome="withheld", **about),
+            told(20, "release", restriction_id="r-3", by=["leo"], order="AZ 9", outcome="released"),
+        ],
+    )
+    found = rows(out, Inputs())
+    assert found["r-1"]["how"] == "in force, withdrawn from core banking"
+    assert found["r-1"]["why"] == (
+        "withdrawn from core banking by b.wu; appeal by b.wu: looked; appeal refused by b.wu: looked; "
+        "signed for late by b.wu: looked; transaction approve by b.wu: looked; alert resolved by b.wu: looked; "
+        "command withheld by b.wu: looked"
+    )
+    assert found["r-2"]["why"] == "case closed as genuine by b.wu: looked"
+    assert found["r-3"]["why"] == "leo: looked (order AZ 9)", "a person's: no transaction led to it"
+
+
+def test_what_a_rule_did_and_somebody_released_as_a_whole_is_explained(tmp_path):
+    out = write(
+        tmp_path,
+        decisions=[decision(0)],
+        commands=[
+            restrict(0, "r-1"),
+            restrict(5, "r-1", HOUR, verb="release", released_by=["a.li", "b.wu"]),
+        ],
+    )
+    record = {"command": "release_rule", "rule": "CARD-001", "by": "b.wu", "reason": "gone wild"}
+    answers = [
+        {"ok": True, "dry_run": True, "count": 1, "restrictions": ["r-1"]},
+        {"ok": True, "released": 1, "restrictions": ["r-1"]},
+    ]
+    orders = [Order(4 + k, record, "x", answer) for k, answer in enumerate(answers)]
+    assert rows(out, Inputs(is_known=True, orders=orders))["r-1"]["why"] == "b.wu: gone wild"
+
+
+def test_explaining_a_transaction_tells_what_became_of_its_restriction(tmp_path):
+    about = {"restriction_id": "r-1"}
+    out = write(
+        tmp_path,
+        commands=[
+            restrict(0, "r-1"),
+            restrict(0, "r-9", entity={"card": "C9"}),
+            restrict(3, "r-1", verb="release", withdrawn=True, withdrawn_by="b.wu"),
+            restrict(8, "r-1", verb="expired"),
+            restrict(8, "r-9", verb="expired"),
+        ],
+        alerts=[{"seq": 5, "kind": "operational", "title": "release of card C1 is stuck", **about}],
+        resolutions=[told(4, "appeal", outcome="open", **about), told(4, "appeal", outcome="x")],
+    )
+    veil = type(
+        "Veil", (), {"inside": lambda _self, text, about: text.replace(about["card"], "*")}
+    )()
+    found = _of_restrictions(out, ["c-r-1-restrict", "c-of-a-notice"], veil)
+    assert [(line["seq"], line["kind"], line["what"]) for line in found] == [
+        (3, "restriction", "full_freeze r-1: withdrawn by b.wu"),
+        (4, "resolution", "r-1: kind appeal, outcome open, by b.wu, reason looked"),
+        (5, "alarm", "r-1: release of card * is stuck"),
+        (8, "restriction", "full_freeze r-1: expired"),
+    ]
