@@ -27,7 +27,14 @@ from config.decisions import DecisionSettings
 from config.durations import duration_text, duration_us
 from config.errors import ConfigError
 from config.memory import Expected, size_bytes
-from config.models import DriftEntry, ModelEntry, ModelsFile, RefitEntry, RollbackEntry
+from config.models import (
+    BaselineEntry,
+    DriftEntry,
+    ModelEntry,
+    ModelsFile,
+    RefitEntry,
+    RollbackEntry,
+)
 from config.outlets import RedisSettings, SinkSettings
 from config.packs import with_extended
 from config.people import NOBODY, PEOPLE_FILE, People
@@ -297,9 +304,9 @@ KEYS = tuple(
     name
     for kind in (
         *(Settings, Expected, DecisionSettings, EncryptionSettings, SinkSettings, RedisSettings),
-        *(ModelsFile, ModelEntry, RefitEntry, RollbackEntry, DriftEntry),
+        *(ModelsFile, ModelEntry, RefitEntry, RollbackEntry, DriftEntry, BaselineEntry),
     )
-    for name in kind.__struct_fields__
+    for name in kind.__struct_encode_fields__
 )
 
 

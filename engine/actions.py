@@ -39,7 +39,9 @@ from rules.calendar import zone
 from rules.columns import Layout, Place
 from rules.definitions import Action, Pack, Rule
 
-TOP_REASONS = "model.top_reasons"  # in titles: names of the strongest contributions ...
+TOP_REASONS = (
+    "model.top_reasons"  # in titles: the strongest contributions, with what is normal for them, ...
+)
 TOP = 3  # ... that many
 
 
@@ -474,7 +476,9 @@ class Actions:
             return ""
         extra = {}
         if any(not isinstance(hole, str) and hole[0].value == TOP_REASONS for hole in title.parts):
-            extra[TOP_REASONS] = ", ".join(name for name, _ in inputs.explain(row)[:TOP])
+            names = [name for name, _ in inputs.explain(row)[:TOP]]
+            words = {name: f" ({said['en']})" for name, _, _, said in inputs.normal(row, names)}
+            extra[TOP_REASONS] = ", ".join(name + words.get(name, "") for name in names)
         return self._ruleset.text(title, inputs.frame, row, self._dictionaries, extra)
 
     # Values of one row

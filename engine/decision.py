@@ -681,6 +681,7 @@ class Decider:
             verdict.reasons.add(reasons.LATE)
         severity = max(asked, verdict.implied, demanded)
         told = dict.fromkeys(plan.rule.reason for plan, _ in verdict.fired)
+        added = inputs.explain(row) if severity > APPROVE or verdict.fired else ()
         parts = DecisionParts(
             severity,
             score,
@@ -690,12 +691,13 @@ class Decider:
             verdict.suppressed,
             verdict.undecided,
             [*told, *_ordered(verdict.reasons)],
-            inputs.explain(row) if severity > APPROVE or verdict.fired else (),
+            added,
             in_force,
             verdict.alerts,
             verdict.commands,
             bool(inputs.late[row]),
             self._hold_back(work, row, severity, verdict.asking),
+            inputs.normal(row, [name for name, _ in added]),
         )
         names = model_order(inputs.models)
         scores = [(name, float(inputs.models[name][row])) for name in names]

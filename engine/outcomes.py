@@ -193,6 +193,7 @@ class DecisionParts:
     commands: Sequence[str] = ()
     late: bool = False
     answer: Mapping[str, Any] = field(default_factory=dict)  # challenge, hold or decline, in detail
+    normal: Sequence[tuple[str, str, float, Mapping[str, str]]] = ()  # of inputs; no key without one
 
     def head(self) -> str:
         """From `decision` up to the models."""
@@ -206,10 +207,17 @@ class DecisionParts:
             f'"fired":[{",".join(self.fired)}],"shadow":[{",".join(self.shadow)}],'
             f'"excepted":[{_pairs(self.excepted)}],"suppressed":[{_pairs(self.suppressed)}],'
             f'"undecided":[{_pairs(self.undecided)}],"reasons":[{_texts(self.reasons)}],'
-            f'"contributions":[{contributions}],"restrictions":[{_texts(self.restrictions)}],'
+            f'"contributions":[{contributions}],{_normal(self.normal)}"restrictions":[{_texts(self.restrictions)}],'
             f'"alerts":[{_texts(self.alerts)}],"commands":[{_texts(self.commands)}],'
             f'"late":{"true" if self.late else "false"},{answer}"config":{quoted(config)}}}\n'
         )
+
+
+def _normal(normal: Sequence[tuple[str, str, float, Mapping[str, str]]]) -> str:
+    if not normal:
+        return ""
+    told = ",".join(f"[{quoted(i)},{quoted(f)},{score_text(t)}]" for i, f, t, _ in normal)
+    return f'"normal":[{told}],'
 
 
 def fired_text(rule: str, version: int, reason: str, score: float) -> str:

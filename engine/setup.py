@@ -178,7 +178,10 @@ def models_for(file: ModelsFile, known: Collection[str]) -> tuple[ModelsFile, tu
                 f"model `{name}` goes without {', '.join(lost)}: the packs given do not declare them"
             )
         entries[name] = msgspec.structs.replace(entry, inputs=inputs)
-    return msgspec.structs.replace(file, models=entries), tuple(notes)
+    left = {i for entry in entries.values() for i in entry.inputs}
+    baselines = {i: b for i, b in file.baselines.items() if i in left and b.feature in known}
+    file = msgspec.structs.replace(file, models=entries, baselines=baselines)
+    return file, tuple(notes)
 
 
 def refuse_shadows(file: ModelsFile, pack: Pack) -> None:

@@ -76,6 +76,10 @@ class Match(NamedTuple):
     outcome: str
 
 
+# input, the feature that says what is normal, how many times it, and that in words by language
+Normal: TypeAlias = tuple[str, str, float, Mapping[str, str]]
+
+
 @dataclass(slots=True)
 class DecideInputs:
     """Everything the stage reads of one batch of n rows.
@@ -90,6 +94,7 @@ class DecideInputs:
     judgement      : of the rules that are not `off`, in the order of the pack
     models         : name -> (n,) scores rounded to 6 decimals, NaN none; the calibrated champion as `champion`
     explain        : row -> contributions to the champion's score, strongest first
+    normal         : row, inputs -> what is normal for those of them that have a baseline (engine/normal.py)
     warming        : ids of rules that read a feature without its full history: they run in shadow
     unscorable     : row -> type ("" unknown) of dead rows that must be answered
     duplicates     : row -> (seq of the first, its decision; -1: it stands in this batch; NO_DECISION: it has none)
@@ -111,6 +116,7 @@ class DecideInputs:
     models: Mapping[str, F8]
     explain: Callable[[int], Sequence[tuple[str, float]]]
     config: str
+    normal: Callable[[int, Sequence[str]], Sequence[Normal]] = lambda _row, _names: ()
     warming: frozenset[str] = frozenset()
     unscorable: Mapping[int, str] = field(default_factory=dict)
     duplicates: Mapping[int, tuple[int, int]] = field(default_factory=dict)

@@ -384,6 +384,7 @@ class Evidence:
         }
         added = dict(scoring.explain(0)) if CHAMPION in scores else {}
         inputs: list[Json] = []
+        normal = {told[0]: told[1:] for told in scoring.normal(0, scoring.inputs)}
         for name in scoring.inputs:
             kind = self.core.layout[name].type if name in self.core.layout else Type(NUMBER)
             inputs.append(
@@ -393,6 +394,9 @@ class Evidence:
                     "contribution": added.get(name, 0.0),
                 }
             )
+            if name in normal:
+                feature, times, words = normal[name]
+                inputs[-1]["normal"] = {"feature": feature, "times": times, **words}
         inputs.sort(key=lambda i: (-abs(i["contribution"]), i["name"]))
         kinds = {n: e.kind for n, e in self.setup.configuration.models.models.items()}
         return {

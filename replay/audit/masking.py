@@ -325,7 +325,7 @@ def kept_fields(setup: Setup) -> dict[str, str]:
                 column = columns[str(node.value)]
                 if column.personal and column.kind not in CODED:
                     found.setdefault(column.name, owner)
-    for name in setup.configuration.models.inputs:
+    for name in setup.configuration.models.reads:
         if name in columns and columns[name].personal:
             found.setdefault(name, "a model")
     for rule in setup.pack.rules:

@@ -314,10 +314,17 @@ def _models(answer: Json) -> str:
     added = [i for i in models["inputs"] if i["contribution"]]
     inputs = _table(
         ("input of the champion", "value", "moved its raw score by"),
-        [(_text(i["name"]), _text(i["value"]), f"{i['contribution']:+.6f}") for i in added],
+        [(_text(i["name"]), _beside(i), f"{i['contribution']:+.6f}") for i in added],
         (2,),
     )
     return _heading("Models", scores + inputs)
+
+
+def _beside(found: Json) -> str:
+    """The value of an input, and what is normal for it."""
+    normal = found.get("normal")
+    value = _text(found["value"])
+    return f"{value} ({_text(normal['en'])}, {_text(normal['zh'])})" if normal else value
 
 
 def _fields(answer: Json) -> str:

@@ -261,10 +261,16 @@ def _models(answer: Json) -> Iterator[str]:
     if added:
         yield "  what moved the champion's raw score most:"
         yield from aligned(
-            [(f"{i['contribution']:+.4f}", i["name"], i["value"]) for i in added[:12]], "    "
+            [(f"{i['contribution']:+.4f}", i["name"], _beside(i)) for i in added[:12]], "    "
         )
     if len(added) > 12:
         yield f"    and {len(added) - 12} more inputs: --format json has them"
+
+
+def _beside(found: Json) -> str:
+    """The value of an input, and what is normal for it."""
+    normal = found.get("normal")
+    return f"{found['value']} ({normal['en']})" if normal else str(found["value"])
 
 
 def _fields(answer: Json) -> Iterator[str]:

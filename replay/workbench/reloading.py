@@ -36,7 +36,7 @@ class Linter:
 
     def __call__(self, setup: Setup, loaded: Loaded) -> tuple[list[str], int]:
         """Errors as of today, a line each, and how many warnings."""
-        now_us, used = SystemClock().now_us(), setup.configuration.models.inputs
+        now_us, used = SystemClock().now_us(), setup.configuration.models.reads
         found = check.lint(loaded, setup.schema, now_us, used=used, memory=self._memory)
         errors = [f"{f.place} {f.code} {f.message}" for f in found if f.is_error]
         return errors, sum(f.severity == "warn" for f in found)
