@@ -12,7 +12,7 @@ report {kind: large_cash, to: pboc, due: 5 working days, by: [customer], title: 
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import date
 from typing import Final
@@ -38,6 +38,11 @@ SCOPES: Final[dict[str, tuple[str, str]]] = {
 ONLINE: Final = ("online", "web", "mobile", "app", "api")
 FREEZE_MAX_US: Final = 72 * 3_600_000_000
 DUE_MAX_US: Final = 3_650 * 86_400_000_000
+FOR_MAX: Final[Mapping[str, tuple[str, int]]] = {  # as written, microseconds
+    "challenge": ("7d", 7 * 86_400_000_000),
+    "hold": ("30d", 30 * 86_400_000_000),
+    "list_add": ("3650d", DUE_MAX_US),
+}
 _HARD: Final = frozenset({"no_debit", "no_credit", "full_freeze"})
 _WORKING_DAYS: Final = re.compile(r"([0-9]{1,3}) working days?")
 _SPAN: Final = re.compile(r"(?:[0-9]+(?:ms|s|m|h|d|w))+")
@@ -106,13 +111,20 @@ class Actions:
         )
 
     def _challenge(self, key: marks.TextNode, r: Reader) -> Action:
-        method = r.text("method")
-        return Action(
-            "challenge", place(key), method=method, for_us=r.duration("for"), asked="challenge"
-        )
+        method, for_us = r.text("method"), self._for(key, r)
+        return Action("challenge", place(key), method=method, for_us=for_us, asked="challenge")
+
+    def _for(self, key: marks.TextNode, r: Reader) -> int:
+        """How long an action lasts: what nobody decides must have an end that somebody lives to see."""
+        for_us = r.duration("for")
+        node = r.map.get("for") if r.map is not None else None
+        most, most_us = FOR_MAX[key.value]
+        if node is not None and for_us > most_us:
+            self.findings.at("WR025", node, f"a {key.value} lasts at most {most}", f"write {most}")
+        return for_us
 
     def _hold(self, key: marks.TextNode, r: Reader) -> Action:
-        for_us = r.duration("for")
+        for_us = self._for(key, r)
         then = r.word("then")
         cap = r.whole("max_per_hour", 0, low=1)
         return Action("hold", place(key), for_us=for_us, then=then, max_per_hour=cap, asked="hold")
@@ -135,7 +147,7 @@ class Actions:
             self.findings.at("WR103", name_node, f"unknown list @{name}", hint)
         node = r.scalar("value")
         value = self._value(node, name) if node is not None else None
-        for_us = r.duration("for")
+        for_us = self._for(key, r)
         cap = r.whole("max_per_hour", 0, low=1)
         return Action(
             "list_add",

@@ -391,7 +391,7 @@ CHALLENGE: Final = Shape(
     "Ask the customer to confirm; decides challenge at least.",
     (
         Key("method", "text", "How.", "push", required=True),
-        Key("for", "duration", "How long the answer may take.", "10m"),
+        Key("for", "duration", "How long the answer may take, at most 7d.", "10m"),
     ),
     short="method",
 )
@@ -400,7 +400,7 @@ HOLD: Final = Shape(
     "hold",
     "Hold the transaction; decides hold at least.",
     (
-        Key("for", "duration", "How long.", "24h", required=True),
+        Key("for", "duration", "How long, at most 30d.", "24h", required=True),
         Key(
             "then",
             "word",
@@ -486,7 +486,7 @@ LIST_ADD: Final = Shape(
     (
         Key("list", "list", "Which list.", "watched_devices", required=True),
         Key("value", "expression", "The field whose value is put there.", "device", required=True),
-        Key("for", "duration", "For how long.", "30d", required=True),
+        Key("for", "duration", "For how long, at most 3650d.", "30d", required=True),
         Key("max_per_hour", "whole number", "How many an hour there may be.", "50", required=True),
     ),
 )
