@@ -1,5 +1,6 @@
 """A configuration read as a whole: whose lateness holds, what the hash covers, how errors in packs are told."""
 
+import re
 import shutil
 
 import pytest
@@ -39,7 +40,7 @@ def test_batch_rows_are_no_part_of_the_hash_and_what_changes_outcomes_is(bank):
     plain = read_setup(bank).sha256
     assert read_setup(bank, rows_max=7).sha256 == plain
     assert read_setup(bank, lateness="1h").sha256 != plain
-    edit(bank / "models.yaml", "models:", "# a remark\nmodels:")
+    edit(bank / "models.yaml", "\nmodels:", "\n# a remark\nmodels:")
     assert read_setup(bank).sha256 != plain
 
 
@@ -72,7 +73,9 @@ def test_the_pack_that_has_the_error_is_named(bank, tmp_path):
 def test_a_model_that_reads_what_is_not_there_is_refused(bank):
     path = bank / "models.yaml"
     setup = read_setup(bank)
-    edit(path, setup.configuration.models.inputs[0], "no_such_feature")
+    head, key, entries = path.read_text().partition("\nmodels:\n")
+    known = setup.configuration.models.inputs[0]
+    path.write_text(head + key + re.sub(rf"\b{known}\b", "no_such_feature", entries))
     with pytest.raises(
         ConfigError, match="model input `no_such_feature` is neither a feature nor a field"
     ):
