@@ -122,7 +122,12 @@ class Drifting:
         }
 
     def save(self) -> Arrays:
-        own = {"when": self._when, "sums": self._sums, "was_off": self._was_off, "off": self.off}
+        own: Arrays = {
+            "when": self._when,
+            "sums": self._sums,
+            "was_off": self._was_off,
+            "off": self.off,
+        }
         saved = {name: array.copy() for name, array in own.items()}
         if self._when[0] == NEVER:
             saved["when"][1] = FOREVER  # what `look_ahead` says is of one batch

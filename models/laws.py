@@ -262,6 +262,13 @@ def what_is_odd_is_named(make: Make) -> None:
         assert int(np.argmax(model.explain(row))) == j, "the explanation names another input"
 
 
+def nothing_is_explained(make: Make) -> None:
+    """What is not known is not made up: no input is blamed for anything."""
+    x, _, _ = traffic(20, 50)
+    model = taught(make)
+    assert not any(model.explain(row).any() for row in x), "an input is blamed without a reason"
+
+
 def inputs_are_left_alone(make: Make) -> None:
     """`process` changes none of its inputs."""
     x, action, label = traffic(16, 300)
@@ -271,6 +278,28 @@ def inputs_are_left_alone(make: Make) -> None:
         same_bits(x, before[0]) and same_bits(action, before[1]) and same_bits(label, before[2])
     )
     assert is_same, "an input was changed"
+
+
+def no_member_sinks_it(make: Make) -> None:
+    """A combination goes on telling frauds where one member is absent, stuck, useless, wild or turned around.
+
+    From the middle of the stream on; a supervised one has heard of a quarter of it by the time it is judged.
+    """
+    rng = np.random.default_rng(18)
+    n, half, judged = 12_000, 6_000, slice(9_000, 12_000)
+    label = (rng.random(n) < 0.05).astype(np.int8)
+    score = rng.normal(2.5 * label[:, None], 1.0, (n, N_FEATURES)) * [1.0, 0.01, 40.0, 1.0]
+    wild = rng.normal(0.0, 1.0, half) * 10.0 ** rng.integers(-9, 30, half)
+    for j in range(N_FEATURES):
+        usual = score[half:, j]
+        stuck = np.full(half, 2.0 * usual.max())
+        for broken in (np.full(half, np.nan), stuck, rng.permutation(usual), wild, -usual):
+            x = score.copy()
+            x[half:, j] = broken
+            model = make()
+            model.learn(x[: judged.start], label[: judged.start])
+            quality = roc_auc(label[judged], model.score(x[judged]))
+            assert quality > 0.9, f"a broken member takes the AUC to {quality:.2f}"
 
 
 LAWS: tuple[Callable[[Make], None], ...] = (
@@ -291,6 +320,15 @@ LAWS: tuple[Callable[[Make], None], ...] = (
     what_is_odd_is_named,
     inputs_are_left_alone,
 )
+
+# Of an estimator of another library, which cannot say why: it gives no reasons instead of wrong ones.
+FOREIGN_LAWS: tuple[Callable[[Make], None], ...] = (
+    nothing_is_explained,
+    *(law for law in LAWS if law not in (explanations_add_up, what_is_odd_is_named)),
+)
+
+# Of a model that is made of others, beside LAWS.
+COMBINING_LAWS: tuple[Callable[[Make], None], ...] = (no_member_sinks_it,)
 
 # Of a model that is fitted as a whole (`refit`); `make` gives one that has been fitted. It learns from no row; and
 # trees that have told frauds by one input never look at another, so which one they blame is not for a law to say.

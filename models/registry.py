@@ -47,6 +47,7 @@ class Kind:
         return self.fit is not None
 
 
+_LEARNS = Kind(Logistic, {})  # what any foreign estimator is, to `demand_shape`
 # A new kind is a module of its own and a line here; tests/contract/test_models.py then holds it to every law.
 KINDS: dict[str, Kind] = {
     "blend": Kind(Blend, blend.PARAMETERS, combines=True),
@@ -58,27 +59,40 @@ KINDS: dict[str, Kind] = {
     "logistic": Kind(Logistic, logistic.PARAMETERS),
     "streaming_trees": Kind(StreamingTrees, streaming_trees.PARAMETERS, draws=True),
 }
+# Estimators of other libraries, named by `class`; imported when a configuration names one.
+FOREIGN = ("river", "scikit_learn")
 FEATURES_MAX = (
     512  # the logistic model's covariance then takes 77 MB, and one label in thirty 20 ms
 )
 
 
 def build(
-    kind: str, names: Sequence[str], params: Mapping[str, Any], seed: int, where: str = ""
+    kind: str,
+    names: Sequence[str],
+    params: Mapping[str, Any],
+    seed: int,
+    where: str = "",
+    class_: str = "",
 ) -> Model:
     """Build an empty model of `kind` over the inputs or members `names`; `ConfigError` (at `where`) if it does not fit.
 
     >>> build("half_space_trees", ["amount", "count_1h"], {"trees": 10}, seed=1).supervised
     False
     """
-    if kind not in KINDS:
-        raise ConfigError(f"unknown kind of model `{kind}`", where, fix=_suggest(kind, KINDS))
+    if kind not in (*KINDS, *FOREIGN):
+        raise _unknown(kind, where)
     if not 1 <= len(names) <= FEATURES_MAX:
         raise ConfigError(
             f"a model needs 1 to {FEATURES_MAX} inputs, was given {len(names)}",
             where,
             why="time and memory grow with their number, in some models with its square",
             fix="name the features that tell fraud from genuine",
+        )
+    if kind in FOREIGN:
+        return _foreign(kind, names, params, seed, where, class_)
+    if class_:
+        raise ConfigError(
+            f"`{kind}` takes no `class`", where, fix=f"take it out, or write kind: {FOREIGN[0]}"
         )
     known = KINDS[kind]
     _check_groups(kind, names, where)
@@ -89,9 +103,9 @@ def build(
 
 def demand_shape(kind: str, *, combines: bool, refits: bool, where: str = "") -> None:
     """Raise `ConfigError` (at `where`) unless a model of `kind` combines others, and is refitted, as it is said to."""
-    known = KINDS.get(kind)
-    if known is None:
-        raise ConfigError(f"unknown kind of model `{kind}`", where, fix=_suggest(kind, KINDS))
+    if kind not in (*KINDS, *FOREIGN):
+        raise _unknown(kind, where)
+    known = KINDS.get(kind, _LEARNS)
     if known.combines != combines:
         right, wrong = ("of", "inputs") if known.combines else ("inputs", "of")
         raise ConfigError(
@@ -109,6 +123,30 @@ def demand_shape(kind: str, *, combines: bool, refits: bool, where: str = "") ->
             if known.refits
             else "take it out",
         )
+
+
+def _foreign(
+    kind: str, names: Sequence[str], params: Mapping[str, Any], seed: int, where: str, class_: str
+) -> Model:
+    if not class_:
+        raise ConfigError(
+            f"`{kind}` needs `class`",
+            where,
+            why="it says which estimator of the library",
+            fix="write it as in the library's documentation, such as linear_model.LogisticRegression",
+        )
+    if kind == "river":
+        from models.adapters.river import River
+
+        return River(len(names), class_, params, seed=seed, where=where)
+    from models.adapters.scikit_learn import ScikitLearn
+
+    return ScikitLearn(len(names), class_, params, seed=seed, where=where)
+
+
+def _unknown(kind: str, where: str) -> ConfigError:
+    known = dict.fromkeys((*KINDS, *FOREIGN))
+    return ConfigError(f"unknown kind of model `{kind}`", where, fix=_suggest(kind, known))
 
 
 def calibrator(model: Model, params: Mapping[str, Any] | None = None) -> Calibrator:

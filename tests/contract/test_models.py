@@ -28,6 +28,13 @@ def test_every_model_obeys(kind, law):
     law(lambda: registry.build(kind, NAMES, MODELS[kind], seed=3))
 
 
+@pytest.mark.parametrize("law", laws.COMBINING_LAWS, ids=lambda law: law.__name__)
+@pytest.mark.parametrize("kind", [k for k in MODELS if registry.KINDS[k].combines])
+def test_every_combination_obeys(kind, law):
+    """Beside the laws for all."""
+    law(lambda: registry.build(kind, NAMES, MODELS[kind], seed=3))
+
+
 class AgainstOneNormal:
     """Every input as a value whose centre is 3,000 and whose spread is 1,700: what the laws' rows are made of.
 
@@ -69,6 +76,23 @@ def test_deviation_obeys(law):
     law(lambda: AgainstOneNormal(registry.build("deviation", names, {}, seed=3)))
 
 
+FOREIGN = {
+    "river": {
+        "linear_model.LogisticRegression": {"l2": 0.001},
+        "anomaly.HalfSpaceTrees": {"n_trees": 10, "window_size": 100},
+    },
+    "scikit_learn": {"naive_bayes.GaussianNB": {}},
+}
+ESTIMATORS = [(kind, name) for kind, classes in FOREIGN.items() for name in classes]
+
+
+@pytest.mark.parametrize("law", laws.FOREIGN_LAWS, ids=lambda law: law.__name__)
+@pytest.mark.parametrize(("kind", "class_"), ESTIMATORS)
+def test_every_adapter_obeys(kind, class_, law):
+    """One or two estimators of each library."""
+    law(lambda: registry.build(kind, NAMES, FOREIGN[kind][class_], seed=3, class_=class_))
+
+
 @functools.cache
 def state_of_a_fit(kind):
     x, _, label = laws.traffic(19, 1_500)
@@ -91,4 +115,5 @@ def test_every_refitted_model_obeys(kind, law):
 def test_every_kind_is_held_to_the_laws():
     """A kind that is missing here has no proof."""
     assert MODELS.keys() | REFITTED.keys() | {"deviation"} == registry.KINDS.keys()
+    assert FOREIGN.keys() == set(registry.FOREIGN)
     assert REFITTED.keys() == {name for name, kind in registry.KINDS.items() if kind.refits}
