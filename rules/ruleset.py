@@ -24,6 +24,7 @@ from rules.code_tables import Tables
 from rules.columns import Frame, Layout, Place, conversion, is_given
 from rules.compile import EVENT_TIME, Builder, Context, Program
 from rules.definitions import Aggregate, Feature, ListRow, Pack, Rule, Template
+from rules.lists import Listed
 from rules.texts import BATCH_LOCAL, OWN, DictionaryLike
 from rules.titles import MISSING, shown_number, shown_text
 from rules.tree import GEO, MONEY, NUMBER, TEXT, Node, Type
@@ -185,6 +186,11 @@ class Ruleset:
                   because models may read them too
         """
         return cls(pack, schema, layout, derived or {})
+
+    @property
+    def contents(self) -> Sequence[Listed]:
+        """What each list of the pack holds."""
+        return tuple(self._tables.lists.values())
 
     # While the engine runs
 

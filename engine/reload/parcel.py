@@ -19,10 +19,11 @@ from typing import Any, Final
 
 from engine.core import Compiled
 from engine.setup import Setup
-from rules.definitions import Action, ExceptionClause, Feature, Rule, Template
+from rules.definitions import Action, ExceptionClause, Feature, ListDefinition, Rule, Template
 from rules.tree import Node
 
 PROTOCOL: Final = 5
+TEXTS_MAX, ROWS_MAX = 5_000, 1_000  # of a list in one piece
 _LOCAL: Final = "<locals>"  # in the qualified name of a function that a function made
 # Modules whose frozen dataclasses hold nothing that holds on to them: they are made anew from their fields, which is
 # four times as fast as filling in an empty one.
@@ -99,13 +100,39 @@ class Sender:
         """Every piece; the last one is `compiled` itself."""
         pack = compiled.setup.pack
         parts: list[object] = [compiled.setup.schema, *pack.features.values(), *pack.rules]
-        parts += [*compiled.ruleset.strata, compiled.layout, pack, compiled.setup]
+        parts += [part for of in pack.lists.values() for part in _of_list(of)]
+        parts += [
+            *compiled.ruleset.contents,
+            *compiled.ruleset.strata,
+            compiled.layout,
+            pack,
+            compiled.setup,
+        ]
         parts += [compiled.meanings, compiled.scoring, compiled.ruleset]
         for part in (*parts, compiled):
             self._file.seek(0)
             self._file.truncate()
             self._pickler.dump(part)
             yield self._file.getvalue()
+
+
+def _of_list(of: ListDefinition) -> Iterator[object]:
+    """The content of a long list, some of it at a time."""
+    if len(of.values) <= TEXTS_MAX:
+        return
+    values = [*of.values]
+    for first in range(0, len(values), TEXTS_MAX):
+        yield frozenset(values[first : first + TEXTS_MAX])
+    for first in range(0, len(of.rows), ROWS_MAX):
+        yield of.rows[first : first + ROWS_MAX]
+    if "by_value" in vars(of):
+        found = [*of.by_value.values()]
+        for first in range(0, len(found), TEXTS_MAX):
+            yield found[first : first + TEXTS_MAX]
+        yield of.by_value
+    yield of.values
+    yield of.rows
+    yield of
 
 
 class Receiver:
@@ -164,8 +191,8 @@ class _Pickler(pickle.Pickler):
 
 def _plain_fields(kind: type) -> tuple[str, ...]:
     """What a plain dataclass is made from, in order; nothing for any other type."""
-    if kind.__module__ not in _PLAIN or not is_dataclass(kind):
-        return ()
+    if kind.__module__ not in _PLAIN or not is_dataclass(kind) or "__slots__" not in vars(kind):
+        return ()  # without slots it may know more than its fields, such as a list its rows by value
     is_frozen = kind.__dataclass_params__.frozen  # type: ignore[attr-defined]
     known = fields(kind)
     is_made = all((f.init and not f.kw_only) or f.name == "_hash" for f in known)

@@ -15,6 +15,7 @@ from engine.core import Compiled, Core
 from engine.decision import Decider
 from engine.reload.parcel import Receiver, Sender, for_running
 from engine.setup import read_setup
+from rules.definitions import ListRow
 from rules.tree import NUMBER, Node, Span, Type
 from tests import banking
 
@@ -145,3 +146,25 @@ def test_what_was_done_is_handed_over_as_if_it_had_been_saved_and_loaded(setup, 
         )
         loaded, _ = carry(cores[1], setup)
     assert decide(handed, lines[half:]) == decide(loaded, lines[half:])
+
+
+def test_what_a_list_holds_comes_in_parts_and_is_not_looked_through_again(setup):
+    """Rows by value were found by whoever compiled; messages would wait while it is done once more."""
+    rows = tuple(ListRow(f"D{k}", 1, None, (f"R{k}",)) for k in range(12_000))
+    name = next(iter(setup.pack.lists))
+    one = setup.pack.lists[name]
+    listed = replace(
+        one, rows=rows, values=frozenset(r.value for r in rows), columns=("ref",), is_dated=True
+    )
+    pack = replace(setup.pack, lists={**setup.pack.lists, name: listed})
+    core = Core(for_running(replace(setup, pack=pack)))
+    assert "by_value" in vars(listed)
+    pieces = list(Sender().pieces(core.compiled()))
+    receiver = Receiver()
+    for piece in pieces:
+        found = receiver.take(piece)
+    came = found.setup.pack.lists[name]
+    assert came == listed
+    assert vars(came)["by_value"] == listed.by_value
+    said = [sum(1 for _ in pickletools.genops(piece)) for piece in pieces]
+    assert max(said) < sum(said) / 4
