@@ -92,9 +92,48 @@ def add_commands(commands: Parsers) -> None:
     demo.set_defaults(command=_demo)
 
     _add_generate(commands)
+    _add_models(commands)
     audit_cli.add_commands(commands)
     desk_cli.add_commands(commands)
     workbench_cli.add_commands(commands)
+
+
+def _add_models(commands: Parsers) -> None:
+    text = "the models of a configuration: how good they are"
+    group = commands.add_parser("models", help=text, description=text)
+    verbs: Parsers = group.add_subparsers(metavar="VERB", required=True)
+    evaluate = verbs.add_parser(
+        "evaluate",
+        help="how good every model is, over a recording with labels",
+        description="Replay a recording with labels and measure every model: ranking, recall at so many alerts, week "
+        "by week, calibration. Each transaction is scored before its label arrives.",
+    )
+    evaluate.add_argument(
+        "inputs", nargs="+", type=Path, metavar="INPUT", help="NDJSON, CSV (.gz, .zst) or Parquet"
+    )
+    evaluate.add_argument(
+        "--config", type=Path, default=BANK, metavar="DIR", help="shipped: config/bank"
+    )
+    evaluate.add_argument(
+        "--feed", default="", metavar="NAME", help="how the input names things: feeds/NAME.yaml"
+    )
+    evaluate.add_argument(
+        "--out", type=Path, metavar="DIR", help="keep the run here; else it is thrown away"
+    )
+    evaluate.add_argument(
+        "--label-delay",
+        default="",
+        metavar="7d",
+        help="when a label of the recording arrives; as the feed says",
+    )
+    evaluate.add_argument(
+        "--from-day",
+        type=int,
+        metavar="N",
+        help="first day that counts, from 0: models need a while; 37 of the handbook, else 0",
+    )
+    evaluate.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    evaluate.set_defaults(command=_evaluate)
 
 
 def _add_generate(commands: Parsers) -> None:
@@ -171,6 +210,12 @@ def _replay(arguments: argparse.Namespace) -> int:
         )
         return 1
     return 0
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from replay import evaluating
+
+    return evaluating.run(arguments)
 
 
 def _demo(arguments: argparse.Namespace) -> int:

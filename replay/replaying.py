@@ -102,14 +102,14 @@ def replay(arguments: Namespace) -> tuple[dict[str, Any], str]:
         )
         summary["evaluation"] = evaluation.as_dict()
         table = evaluation.table()
-        if truth := _truth_beside(arguments.inputs):
+        if truth := truth_beside(arguments.inputs):
             story = read_story(arguments.out, truth, disk=disk)
             summary["story"] = story.as_dict()
             table += f"\n\n{demo.table(story)}"
     return summary, table
 
 
-def _truth_beside(inputs: Sequence[Path]) -> Truth | None:
+def truth_beside(inputs: Sequence[Path]) -> Truth | None:
     """What `weir generate` wrote beside the recordings, if they are generated ones."""
     paths = [truth_path(path) for path in inputs]
     if not all(path.is_file() for path in paths):
