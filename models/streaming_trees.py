@@ -59,7 +59,7 @@ class StreamingTrees:
         trees: int = 64,
         depth: int = 4,
         memory: int = 32_768,
-        period: int = 1_024,
+        period: int = 2_048,
         rate: float = 0.15,
         ridge: float = 5.0,
         leaf_rows: int = 20,
