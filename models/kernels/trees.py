@@ -19,6 +19,7 @@ I1: TypeAlias = NDArray[np.int8]
 I4: TypeAlias = NDArray[np.int32]
 I8: TypeAlias = NDArray[np.int64]
 
+FIRST = 64  # rows of the first window: what is scored before it is scored blindly
 SMALL = 10  # a path ends below a node with less than a tenth of the tree's mass
 
 
@@ -117,7 +118,7 @@ def score_then_count(
     feature : (trees, inner) int32    place in the cube that each inner node looks at: an input, or f + an input for its
                                logarithm; children of node k are 2 k + 1 and 2 k + 2
     split   : (trees, inner) float64  a row goes to the second child if its place in the cube is not below
-    window  : int              rows after which the counted window joins the mass
+    window  : int              rows after which the counted window joins the mass; the first has 64 at most
     fade    : int              windows after which mass has faded to a third
     scale   : int              mass of one row
     reach   : float            deviations from the mean to a face of the cube
@@ -127,7 +128,7 @@ def score_then_count(
     worth   : (trees, inner + leaves) int64  state: what `turn` worked out
     leaf    : (trees, leaves) int32   state: leaf counts of the window being counted
     seen    : (3,) int64       state: rows in that window, windows so far, mass of all trees
-    out     : (n,) float64     written for actions 1, 2 and 3 (0 while no window is full), elsewhere left alone
+    out     : (n,) float64     written for actions 1, 2 and 3 (0 before the first window is full), elsewhere left alone
     part    : (n, f) float64   written for actions 1 and 3: what each input adds to `out`, compared with a row whose
                                every split halves the mass; (0, f) if nobody asks
 
@@ -179,5 +180,5 @@ def score_then_count(
             leaf[t, node[t] - inner] += 1
         observe(both, rows, moments)
         seen[0] += 1
-        if seen[0] == window:
+        if seen[0] == window or (seen[1] == 0 and seen[0] == FIRST):
             turn(leaf, fade, scale, mass, worth, seen)
