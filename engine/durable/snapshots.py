@@ -29,6 +29,9 @@ from engine.durable.encrypted_disk import beneath
 from engine.versions import software
 
 FOLDER: Final = "snapshots"
+PICKLED: Final = (
+    "/estimator"  # ends the names of arrays that hold pickles of other libraries (models/adapters)
+)
 STATE, MANIFEST = "state.npz", "manifest.json"
 FORMAT: Final = 2  # of the manifest; 2 added the hash of the state
 SYNC_BYTES: Final = (
@@ -83,6 +86,9 @@ def write(disk: Disk, root: Path, snapshot: Snapshot) -> dict[str, str]:
         "software": software(),
         "sha256": {STATE: state.sha256()},
     }
+    pickled = sorted(name for name in snapshot.arrays if name.endswith(PICKLED))
+    if pickled:
+        manifest["pickled"] = pickled
     text = json.dumps(manifest, indent=1, sort_keys=True).encode() + b"\n"
     file = disk.create(temporary / MANIFEST)
     file.write(text)

@@ -27,8 +27,9 @@ class ScikitLearn(Foreign):
 
     A classifier's raw score is the log odds of `predict_proba`, or its `decision_function` where it has none; that of
     an outlier detector is `-score_samples`. It learns each label (or row) with `partial_fit`, or nothing where it comes
-    fitted: `fitted` then holds the bytes of a pickle, which may name estimators of scikit-learn and arrays, no other code.
-    Fitted inputs are as the person who fitted them had them: `scale` is none there unless said otherwise.
+    fitted: `fitted` then holds the bytes of a pickle, which may name estimators of scikit-learn and
+    arrays, no other code. Fitted inputs are as the person who fitted them had them: `scale` is none there unless said
+    otherwise.
 
     Some 50 to 500 us a row, most of it checks of arguments; see RESULTS.md. Until it has learned something, the score
     is the prior's.

@@ -1,5 +1,6 @@
 """Estimators of other libraries: only theirs, nothing else is imported or called, and they go on after a restart."""
 
+import json
 import os
 import pickle
 import sys
@@ -11,6 +12,9 @@ from sklearn.linear_model import LogisticRegression
 
 from config.errors import ConfigError, StateError
 from config.settings import read_models
+from engine.durable import snapshots
+from engine.durable.disk import RealDisk
+from engine.durable.snapshots import Snapshot
 from models import laws, registry
 from models.adapters import foreign
 from models.adapters.scikit_learn import ScikitLearn
@@ -203,3 +207,16 @@ def test_models_yaml_names_an_estimator_with_its_parameters(tmp_path):
     assert (given["loss"], given["alpha"], given["max_iter"]) == ("log_loss", 0.01, 7)
     assert given["fit_intercept"] is False
     assert given["random_state"] == 5
+
+
+def test_a_manifest_says_which_arrays_are_pickles(tmp_path):
+    disk = RealDisk()
+    arrays = {"core": np.zeros(1), "models/model.odd/estimator": np.zeros(3, np.uint8)}
+    for seq, given in ((1, arrays), (2, {"core": np.zeros(1)})):
+        snapshot = Snapshot(seq, seq, "", True, "", {}, {}, given)
+        snapshots.write(disk, tmp_path, snapshot)
+    told = [
+        json.loads(path.read_text(encoding="utf-8")).get("pickled")
+        for path in sorted(tmp_path.rglob("manifest.json"))
+    ]
+    assert told == [["models/model.odd/estimator"], None]
