@@ -15,6 +15,8 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from config.models import Parameter
+
 I8: TypeAlias = NDArray[np.int64]
 
 
@@ -113,7 +115,7 @@ class TrainingSet:
 
     model: str
     kind: str
-    params: Mapping[str, float]
+    params: Mapping[str, Parameter]
     seed: int
     closed_us: int
     x: NDArray[np.float32]

@@ -2,11 +2,14 @@
 
 import json
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 import numpy as np
 
 from engine.fits.desk import Fit
+from engine.fits.records import packed
 from engine.outcomes import rfc3339
+from engine.ports import Fitted, NotFitted
 from models.boosted import Boosted
 from tests.auditing import START, small_bank
 
@@ -83,6 +86,34 @@ class Stump:
 
     def stop(self):
         self.is_stopped = True
+
+
+class Chance:
+    """Fits by stumps; one set in four cannot be fitted, and a live engine has to ask for some twice or three times."""
+
+    def __init__(self, rng=None):
+        self.rng = rng
+
+    def start(self, training):
+        day = training.closed_us // (24 * HOUR)
+        after = 0 if self.rng is None else int(self.rng.integers(0, 3))
+        return Stump(training, after, fails=day % 4 == 1)
+
+
+class Unrecorded:
+    """The port of a core that nothing happens to: fits when it is asked, and keeps no record."""
+
+    def __init__(self):
+        self.sets = {}
+
+    def close(self, training):
+        self.sets[training.model, training.closed_us] = training
+
+    def take(self, model, closed_us, attempt):
+        fit = Chance().start(self.sets[model, closed_us]).result(1.0)
+        if fit.failed:
+            return NotFitted(f"the fit failed: {fit.failed}")
+        return Fitted(sha256(packed(fit.arrays)).hexdigest(), fit.arrays)
 
 
 @dataclass

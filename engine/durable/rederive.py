@@ -57,6 +57,7 @@ class Rederivation:
     position  : where the source stood then
     snapshot  : what it started from; None: from nothing
     skipped   : what was wrong with newer snapshots
+    fits      : the fits of models, as they are on record
 
     known gives configurations that need not be read again, by their `sha256:...`; vouched the sha256 of manifests of
     snapshots that may be used, by seq (None: any that is not broken).
@@ -77,7 +78,7 @@ class Rederivation:
         self.disk, self._root, self._key = unlocked(disk, root, key), root, key
         self.journal = read_journal(disk, root / JOURNAL, key)
         self._setups = dict(known or {})
-        self._fits = RecordedFits.of(self.disk, root)
+        self.fits = RecordedFits.of(self.disk, root)
         self._vouched = vouched
         self.position = ""
         self.snapshot: Snapshot | None = None
@@ -103,7 +104,7 @@ class Rederivation:
             )
         self.setup = self.setup_of(self.opening_config)
         self.core = Core(self.setup)
-        self.core.refits.connect(self._fits)
+        self.core.refits.connect(self.fits)
         self.snapshot, self.position = None, ""
 
     @property
@@ -162,7 +163,7 @@ class Rederivation:
                 self._check_vouched(found.seq)
                 setup = self.setup_of(found.config)
                 core = Core(setup)
-                core.refits.connect(self._fits)
+                core.refits.connect(self.fits)
                 core.load(found.arrays)
             except StateError as error:
                 self.skipped.append(error)

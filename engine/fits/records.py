@@ -60,6 +60,7 @@ class RecordedFits:
         """`read` gives files of the folder; `where` names it in errors."""
         self._read, self._where = read, where
         self._answers: dict[tuple[str, int, int], Answer] = {}
+        self._given: dict[tuple[str, int, int], Answer] = {}
 
     @classmethod
     def of(cls, disk: Disk, root: Path) -> "RecordedFits":
@@ -86,7 +87,17 @@ class RecordedFits:
                 why="what was decided after it rests on it, and a new fit would not prove what decided then",
                 fix="restore the folder from a backup",
             )
+        self._given[key] = answer
         return self.given(answer)
+
+    def files_given(self) -> dict[str, bytes]:
+        """The files of a folder that gives the answers given since the last time, and no others."""
+        given, self._given = self._given, {}
+        files = {NAME: b"".join(msgspec.json.encode(each) + b"\n" for each in given.values())}
+        for answer in given.values():
+            if answer.sha256:
+                files[f"{answer.sha256}{SUFFIX}"] = self._read(f"{answer.sha256}{SUFFIX}") or b""
+        return files if given else {}
 
     def answers(self) -> list[Answer]:
         """Every answer on record, in order."""

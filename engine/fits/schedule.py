@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.errors import ConfigError
-from config.models import ModelsFile, RefitEntry
+from config.models import ModelsFile, Parameter, RefitEntry
 from config.reasons import MODEL_NOT_REFITTED, MODEL_REFITTED
 from engine.admission import NEVER
 from engine.alerts import operational_alert
@@ -66,7 +66,7 @@ class _Rule:
     """What models.yaml says of one model."""
 
     kind: str
-    params: Mapping[str, float]
+    params: Mapping[str, Parameter]
     seed: int
     refit: RefitEntry
     picks: I8  # its inputs among those that are remembered

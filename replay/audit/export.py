@@ -3,6 +3,7 @@
     manifest.json        what it is: format, records, configuration, root, which fields were kept in the clear, hashes
     config/HASH/         the configuration, lists of people masked
     state.npz            the state of the core before the first record; not there if that is the beginning
+    models/              fits that became active among the records; not there if none did
     records.ndjson       the records: seq, position, arrival, line
     expected.ndjson      the decisions
     proof/seals.ndjson   the whole chain of seals, as it stands in the folder
@@ -40,9 +41,11 @@ from config import settings
 from config.errors import InputError, StateError
 from engine.core import Core, Outcome
 from engine.durable.disk import Disk
+from engine.durable.output import MODELS
 from engine.durable.rederive import Rederivation
 from engine.durable.seals import NAME as SEALS
 from engine.durable.seals import Chain, Seal, parse, read_seals
+from engine.fits.records import RecordedFits, packed
 from engine.ports import LEAF_BYTES, SALT_BYTES, Messages, Recorded, leaves_of
 from engine.setup import OVERRIDES_FILE, Setup, read_stored, stored_overrides
 from replay.audit.masking import Masking
@@ -89,6 +92,7 @@ class Content:
     state: Arrays
     records: list[bytes]
     expected: list[bytes]
+    fits: Mapping[str, bytes]  # name inside models/ -> bytes
     chain: bytes
     leaves: list[bytes]
 
@@ -110,6 +114,8 @@ def export(again: Rederivation, disk: Disk, root: Path, span: Span, key: bytes |
         twin_setup = read_stored(Path(folder) / config_hash)
         twin = Core(twin_setup)
         twin.config = core.config
+        again.fits.files_given()
+        twin.refits.connect(again.fits)
         is_case = span.end == span.first + 1
         wanted = _texts(core, opening, recorded) if is_case and opening else None
         state = masking.state(opening, wanted) if masking is not None and opening else opening
@@ -138,7 +144,8 @@ def export(again: Rederivation, disk: Disk, root: Path, span: Span, key: bytes |
     }
     leaves = list(_leaves(again, seals, with_salts=masking is None))
     chain_bytes = disk.read(root / SEALS) if disk.size(root / SEALS) >= 0 else b""
-    return Content(manifest, files, config_hash, state, lines, expected, chain_bytes, leaves)
+    fits = again.fits.files_given()
+    return Content(manifest, files, config_hash, state, lines, expected, fits, chain_bytes, leaves)
 
 
 def write(content: Content, path: Path) -> Json:
@@ -147,9 +154,10 @@ def write(content: Content, path: Path) -> Json:
         f"config/{content.config_hash}/{n}": b for n, b in sorted(content.config.items())
     }
     if content.state:
-        files[STATE] = _npz(content.state)
+        files[STATE] = packed(content.state)
     files[RECORDS] = _joined(content.records)
     files[EXPECTED] = _joined(content.expected)
+    files |= {f"{MODELS}/{name}": data for name, data in sorted(content.fits.items())}
     files[CHAIN] = content.chain
     files[LEAVES] = _joined(content.leaves)
     files["README.txt"] = README.format(weir=content.manifest["weir"], name=path.name).encode()
@@ -199,6 +207,9 @@ def execute(path: Path) -> tuple[Json, list[str]]:
         )
         core = Core(read_stored(Path(folder) / "config" / hash_))
         core.config = manifest["configuration"]
+        in_models = {n.removeprefix(f"{MODELS}/"): n for n in names if n.startswith(f"{MODELS}/")}
+        read = lambda name: bundle.read(in_models[name]) if name in in_models else None  # noqa: E731
+        core.refits.connect(RecordedFits(read))
         if STATE in names:
             with np.load(io.BytesIO(bundle.read(STATE)), allow_pickle=False) as arrays:
                 core.load({name: arrays[name] for name in arrays.files})
@@ -495,14 +506,3 @@ def _check_lines(lines: Mapping[int, str], seal: Seal, leaves: bytes, salts: byt
 
 def _joined(lines: Sequence[bytes]) -> bytes:
     return b"".join(line + b"\n" for line in lines)
-
-
-def _npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """Arrays as np.load reads them, the same bytes for the same arrays."""
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as file:
-        for name in sorted(arrays):
-            one = io.BytesIO()
-            np.lib.format.write_array(one, np.asanyarray(arrays[name]), allow_pickle=False)
-            file.writestr(zipfile.ZipInfo(f"{name}.npy"), one.getvalue())
-    return out.getvalue()

@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from engine import cli
 from engine.clock import ManualClock
 from engine.durable import backup, snapshot_helper
 from engine.durable.disk import RealDisk
@@ -273,6 +275,27 @@ def test_a_snapshot_of_the_process_beside_holds_the_same_fit(out, bank):
 def _middle(out):
     taken = alerts(DISK, out, "MODEL_REFITTED")
     return taken[1]["seq"] + 10
+
+
+@pytest.mark.parametrize("arguments", [[], ["--reveal"]])
+def test_a_bundle_of_a_day_holds_the_fits_that_became_active_in_it(
+    out, tmp_path, capsys, monkeypatch, arguments
+):
+    monkeypatch.setenv("WEIR_PSEUDONYM_KEY", "a secret of sixteen or more")
+    day = alerts(DISK, out, "MODEL_REFITTED")[1]["core_time"][:10]
+    bundle = tmp_path / "day.zip"
+    chosen = ["--day", day, "--to", str(bundle), *arguments]
+    assert cli.main(["audit", "export", str(out), *chosen]) == 0
+    with zipfile.ZipFile(bundle) as file:
+        names = {name for name in file.namelist() if name.startswith("models/")}
+        told = json.loads(file.read("manifest.json"))
+    span = range(told["first_seq"], told["first_seq"] + told["n"])
+    inside = [a["sha256"] for a in alerts(DISK, out, "MODEL_REFITTED") if a["seq"] in span]
+    assert inside
+    assert names == {"models/fits.ndjson", *(f"models/{each}.npz" for each in inside)}
+    shutil.rmtree(out)
+    assert cli.main(["audit", "replay", str(bundle)]) == 0
+    capsys.readouterr()
 
 
 def test_a_backup_takes_the_fits_along(out, tmp_path):

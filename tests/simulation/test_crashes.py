@@ -11,9 +11,12 @@ import pytest
 
 from engine.core import Core
 from engine.durable import snapshots
+from engine.durable.encrypted_disk import unlocked
 from engine.durable.output import STREAMS, stream_path
 from engine.durable.rederive import Rederivation
+from engine.fits.records import RecordedFits
 from replay.audit import verify
+from tests.fitting import Unrecorded
 from tests.simulation import weather
 from tests.simulation.weather import GRID, ROOT, World
 
@@ -46,9 +49,15 @@ def records(world):
     return found
 
 
+def answers(world):
+    """What became of the sets that were fitted beside: of a live engine, that depends on when it asked."""
+    return RecordedFits.of(unlocked(world.disk, ROOT, world.key), ROOT)
+
+
 def calm(world):
     """Outcomes of one core that nothing happened to, over what the journal holds; without reloads only."""
     core, whole = Core(world.setups[0]), dict.fromkeys(STREAMS, b"")
+    core.refits.connect(answers(world) if world.is_live else Unrecorded())
     kept = records(world)
     for k in range(0, len(kept), 50):
         part = kept[k : k + 50]
@@ -109,11 +118,13 @@ def check_commands(world, kept):
 
 def test_the_weather_is_bad(configurations):
     """Simulations in which nothing breaks prove nothing."""
-    ends = []
+    ends, fits = [], []
     for seed in range(12):
         world = World(1_000 + seed, configurations)
         world.run()
         ends += world.lives
+        fits += [a.skipped or "fitted" for a in answers(world).answers()]
+    assert {"fitted", "the fit failed: there was no reason"} <= set(fits), fits
     assert {"killed", "power", "full", "stopped", "done"} <= set(ends), ends
 
 

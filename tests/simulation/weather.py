@@ -1,8 +1,8 @@
 """A small world that breaks on purpose, everything in it drawn from one integer.
 
 Traffic, batch cuts, crashes in the middle of any change of the disk, torn writes, power failures that forget what was
-not synced, full disks, repeated and late deliveries, other configurations, jumping clocks, commands of people. The
-engine under it is the real one, on the disk of tests/simulation/disk.py and without threads.
+not synced, full disks, repeated and late deliveries, other configurations, jumping clocks, commands of people, models
+that are fitted beside, late or not at all. The engine under it is the real one, on the disk of tests/simulation/disk.py and without threads.
 """
 
 import copy
@@ -27,7 +27,8 @@ from engine.ports import Messages
 from engine.progress import Progress
 from engine.setup import read_setup
 from engine.starting import open_engine
-from tests.auditing import START, small_bank
+from tests.auditing import MODELS, START, small_bank
+from tests.fitting import Chance
 from tests.simulation.disk import Crash, SimDisk
 
 ROOT = Path("out")
@@ -35,6 +36,12 @@ GRID = 32  # between two seals; 4,096 outside
 MINUTE_US = 60_000_000
 HOUR_US = 60 * MINUTE_US
 KEY = bytes(range(32))
+
+
+FITTED = (
+    "  beside: {{kind: boosted, inputs: [fast_1h, amount], params: {{trees: 4, leaves: {leaves}}},\n"
+    "           refit: {{every: 12h, train: 20d, delay: 1h, frauds_min: 1}}}}\nmaturity: 1h\n"
+)
 
 
 def shorten_the_grid(monkeypatch):
@@ -63,6 +70,8 @@ def setups(folder):
     rules.write_text(changed)
     rules = third / "packs" / "one" / "rules.yaml"
     rules.write_text(text[: text.index("  - id: TOLD-003")])
+    for path, leaves in ((first, 3), (second, 4), (third, 3)):
+        (path / "models.yaml").write_text(MODELS + FITTED.format(leaves=leaves))
     found = []
     for path in (first, second, third):
         setup = read_setup(path)
@@ -211,6 +220,7 @@ class World:
         if self.is_calm:
             self.is_live = self.reloads = self.has_commands = False
         self.setup = self.setups[0]
+        self.fitters = Chance(np.random.default_rng([self.seed, 2]))
 
     def drop_command(self):
         """A person moves a command into control/, on a disk that keeps it."""
@@ -262,6 +272,7 @@ class World:
                 rows_max=int(rng.choice([1, 7, 64])),
                 helps=self.helps,
                 fills=self.fills,
+                fitters=self.fitters,
             )
             try:
                 engine.runner.run(Progress(None, "msg", quiet=True), NeverStop(rounds))
