@@ -144,7 +144,12 @@ class Reader:
                 self.findings.at("WR022", self.key(key), f'"{key}:" is empty')
                 return None
             return node
-        self.findings.at("WR027", node, f'"{key}" is a text, not a {_shape(node)}')
+        hint = ""
+        if isinstance(node, marks.ListNode):
+            hint = f'write "{key}: |", then one condition a line, each but the first with and before it'
+            if key != "when":
+                hint = "write one text, without the dash"
+        self.findings.at("WR027", node, f'"{key}" is a text, not a {_shape(node)}', hint)
         return None
 
     def text(self, key: str, default: str = "", *, wanted: bool | None = None) -> str:
@@ -244,7 +249,10 @@ class Reader:
             return []
         if isinstance(node, marks.ListNode):
             return node.items
-        self.findings.at("WR027", node, f'"{key}" is a list: each item begins with "- "')
+        hint = ""
+        if isinstance(node, marks.MapNode) and (first := next(iter(node.keys.values()), None)):
+            hint = f'write "- {first.value}: ...", and what belongs to it two blanks further in'
+        self.findings.at("WR027", node, f'"{key}" is a list: each item begins with "- "', hint)
         return []
 
     def entries(self, key: str, *, names: bool = True) -> list[tuple[marks.TextNode, marks.Node]]:

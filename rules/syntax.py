@@ -177,7 +177,8 @@ _TOKEN: Final = re.compile(
   | (?P<int>[0-9][0-9_]*)
   | (?P<string>"[^"\n]*"|'[^'\n]*'
       |[\u201c\u201d\u201e][^\u201c\u201d\u201e"\n]*[\u201c\u201d"]
-      |[\u2018\u2019\u201a][^\u2018\u2019\u201a'\n]*[\u2018\u2019'])
+      |[\u2018\u2019\u201a][^\u2018\u2019\u201a'\n]*[\u2018\u2019']
+      |[\u300c\u300e\uff02][^\u300c-\u300f\uff02\n]*[\u300d\u300f\uff02])
   | (?P<open>["'\u201c\u201d\u201e\u2018\u2019\u201a][^\n]*)
   | (?P<list>@[A-Za-z0-9_]+)
   | (?P<param>\$[A-Za-z0-9_]+)
@@ -264,6 +265,7 @@ def _token(kind: str, word: str, span: Span, text: str, problems: list[Problem])
     return Token(kind, word, span)
 
 
+_COMPARED: Final = ("==", "!=", "<", "<=", ">", ">=")
 _OTHER: Final = {
     **spellings.SIGNS,
     ";": "remove it; conditions are joined by and, or",
@@ -491,6 +493,8 @@ class _Parser:
                 if token.text != "where"
                 else "only an aggregate has a where"
             )
+            if before.kind == token.kind == "word" and self.ahead().text in _COMPARED:
+                hint += f"; a name has no blank: {written}_{word}"
             self.report("WR111", token.span, f"{self.shown(token)} cannot follow here", hint)
         else:
             self.report("WR111", token.span, f"{self.shown(token)} cannot follow here")

@@ -101,3 +101,34 @@ def test_a_memory_forgets_what_followed_from_other_features_fields_or_tables():
     assert memory.logic(("payment",)) is logic
     memory.begin(ANOTHER, {"f": again}, {})
     assert memory.logic(("payment",)) is not logic
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "hint"),
+    [
+        ("      and night\n", "      and channel == \u300cweb\u300d\n", "WR115", 'write "web"'),
+        ("      and night\n", "      and channel == \uff02web\uff02\n", "WR115", 'write "web"'),
+        (
+            "      and night\n",
+            '      and night and merchant country == "DE"\n',
+            "WR111",
+            "join conditions by and, or; a name has no blank: merchant_country",
+        ),
+        (
+            "    when: |\n      outgoing\n",
+            "    when:\n      - outgoing\n    description: |\n      outgoing\n",
+            "WR027",
+            'write "when: |", then one condition a line, each but the first with and before it',
+        ),
+        (
+            "  - id: NIGHT-001\n",
+            "    id: NIGHT-001\n",
+            "WR027",
+            'write "- id: ...", and what belongs to it two blanks further in',
+        ),
+    ],
+)
+def test_the_hint_says_what_was_probably_meant(tmp_path, old, new, code, hint):
+    assert BASE.count(old) == 1
+    folders = write(tmp_path, {"p/pack.yaml": HEAD, "p/rules.yaml": BASE.replace(old, new)})
+    assert hint in [f.hint for f in found(folders) if f.code == code]
