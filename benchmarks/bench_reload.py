@@ -245,11 +245,12 @@ def felt(out: Path, n: int, begin: float, saves: list[float], notes: list[dict])
 
     def gap_ms(first: float, last: float) -> float:
         """The longest time between two batches that were published."""
-        return float(np.diff(when[(when >= first) & (when <= last)]).max() * 1e3)
+        inside = when[(when >= first) & (when <= last)]
+        return float(np.diff(inside, prepend=first, append=last).max() * 1e3)
 
     def sync_ms(first: float, last: float) -> float:
         inside = (when >= first) & (when <= last)
-        return float((durable - decided)[inside].max() * 1e3)
+        return float((durable - decided)[inside].max(initial=0.0) * 1e3)
 
     changes = np.flatnonzero(configs[1:] != configs[:-1]) + 1
     rows = []
