@@ -241,6 +241,7 @@ class Core:
             setup.configuration.models,
             self.scoring,
             setup.configuration.people,
+            self.maturity,
             needs_approval=needs_approval,
             learns=settings.learning == ONLINE,
         )

@@ -26,6 +26,7 @@ from config.people import People
 from config.reasons import MODEL_FROZEN, MODEL_PROMOTED, MODEL_ROLLED_BACK
 from engine.alerts import operational_alert
 from engine.batch import COMMAND, Batch
+from engine.maturity import Maturity
 from engine.outcomes import Streams, rfc3339
 from engine.proposals import ENGINE, same_person
 from engine.remembered import FRAUD
@@ -132,6 +133,7 @@ class _State(msgspec.Struct, kw_only=True):
 class Governing:
     """Carry out what people order about models, and undo a promotion that does worse.
 
+    maturity       : what share of decisions has a verdict, for people who ask
     needs_approval : whether a promotion takes two people
     learns         : whether settings let models learn at all
     """
@@ -141,11 +143,13 @@ class Governing:
         file: ModelsFile,
         scoring: Scoring,
         people: People,
+        maturity: Maturity,
         *,
         needs_approval: bool,
         learns: bool,
     ) -> None:
         self._file, self._scoring, self._people = file, scoring, people
+        self._maturity = maturity
         self._needs_approval, self._learns = needs_approval, learns
         self._state = _State(champion=scoring.champion)
         self.comparison = Comparison(len(scoring.names))
@@ -246,7 +250,7 @@ class Governing:
         """Do what a decoded command says at core time `now_us`; `InputError` or msgspec's if it cannot be."""
         command = msgspec.convert(dict(record), Command)
         if isinstance(command, Models):
-            return self.overview() if not command.model else self.facts(self._meant(command.model))
+            return self.told(command.model, now_us)
         for name in ("by", "reason"):
             if not getattr(command, name).strip():
                 why = "who did it, and why, is part of the record"
@@ -387,6 +391,19 @@ class Governing:
 
     # For people
 
+    def told(self, model: str, now_us: int) -> Answer:
+        """What there is to know at core time `now_us` of all models, or of one; `InputError` if it is not there."""
+        told = self.facts(self._meant(model)) if model else self.overview()
+        if now_us < 0:
+            return told
+        by_age = {k: _rounded(v) for k, v in self._maturity.by_age(now_us).items()}
+        by_answer = {
+            answer: {name: _rounded(value) for name, value in each.items()}
+            for answer, each in self._maturity.by_answer(now_us).items()
+        }
+        verdicts = {"maturity": self._file.maturity, "by_age": by_age, "by_answer": by_answer}
+        return told | {"core_time": rfc3339(now_us), "verdicts": verdicts}
+
     def overview(self) -> Answer:
         """The champion, what waits and is watched, and one entry a model with its figures."""
         state = self._state
@@ -497,6 +514,10 @@ class Governing:
             state.probation = watched
         self._connect()
         return notes
+
+
+def _rounded(value: float | None) -> float | None:
+    return round(value, 6) if isinstance(value, float) else value
 
 
 def numbers_of(trial: Trial) -> dict[str, float]:

@@ -12,6 +12,7 @@ from typing import TypeAlias
 from config.settings import BANK
 from replay.audit import cli as audit_cli
 from replay.desk import cli as desk_cli
+from replay.desk import models as models_cli
 from replay.workbench import cli as workbench_cli
 
 RELOAD_HELPER = (
@@ -99,9 +100,10 @@ def add_commands(commands: Parsers) -> None:
 
 
 def _add_models(commands: Parsers) -> None:
-    text = "the models of a configuration: how good they are"
+    text = "which model decides, what each is worth, and how good they are on a recording"
     group = commands.add_parser("models", help=text, description=text)
     verbs: Parsers = group.add_subparsers(metavar="VERB", required=True)
+    models_cli.add_verbs(verbs)
     evaluate = verbs.add_parser(
         "evaluate",
         help="how good every model is, over a recording with labels",
