@@ -193,6 +193,8 @@ def execute(
         summary["windows"] = usage.as_summary(
             usage.usages(runner.core.windows), runner.core.core_us
         )
+        if fits := engine.fits.figures():
+            summary["fits"] = fits
         if ratings := runner.core.decider.ratings.table():
             summary["ratings"] = ratings
         if stop.is_set:

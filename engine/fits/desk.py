@@ -112,6 +112,19 @@ class Desk:
         self._look_at(answer)
         return self.records.given(answer)
 
+    def figures(self) -> dict[str, dict[str, float]]:
+        """Of each model, what its fits have cost and held, for the summary of a run."""
+        return {
+            model: {
+                "fitted": self.n_fitted.get(model, 0),
+                "skipped": self.n_skipped.get(model, 0),
+                "last_seconds": self.last_seconds.get(model, 0.0),
+                "last_rows": self.last_rows.get(model, 0),
+                "last_frauds": self.last_frauds.get(model, 0),
+            }
+            for model in sorted({*self.n_fitted, *self.n_skipped})
+        }
+
     def _look_at(self, answer: Answer) -> None:
         if answer.sha256:
             self.last_seconds[answer.model] = answer.seconds

@@ -1,6 +1,8 @@
 """When models are fitted anew and to what (engine/fits/schedule.py), and who answers (desk.py, records.py)."""
 
 import json
+import subprocess
+import sys
 from hashlib import sha256
 
 import numpy as np
@@ -352,6 +354,22 @@ def test_a_live_engine_goes_on_without_what_is_not_ready(tmp_path):
     assert after.take("boosted", START, 0) == NotFitted(desks.NOT_READY, may_come=True)
     assert isinstance(after.take("boosted", START, 1), Fitted)
     assert after.n_skipped == {"boosted": 1}
+
+
+def test_what_fits_have_cost_is_summed_up(tmp_path):
+    desk = desk_of(tmp_path, Fit(ARRAYS, seconds=2.5), Fit(failed="no"))
+    assert desk.figures() == {}
+    for day in range(2):
+        desk.close(training_of(START + day * DAY))
+        desk.take("boosted", START + day * DAY, 0)
+    figures = {"fitted": 1, "skipped": 1, "last_seconds": 2.5, "last_rows": 400, "last_frauds": 100}
+    assert desk.figures() == {"boosted": figures}
+
+
+def test_an_engine_does_not_load_the_library_that_fits():
+    """It takes a second, and a machine that only verifies need not have it."""
+    code = "import engine.app, models.registry, sys; sys.exit('sklearn' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_a_failed_fit_is_an_answer(tmp_path):
