@@ -56,6 +56,29 @@ QUALITY = (
     Column("average_precision", "average precision", "{:.3f}"),
     Column("card_precision_100", "CP@100", "{:.3f}"),
 )
+DETECTORS = (
+    Column("half_space_trees", "half-space trees", "{:.3f}"),
+    Column("isolation_forest", "isolation forest", "{:.3f}"),
+    Column("consensus", "consensus", "{:.3f}"),
+)
+BANK_VIEW = (
+    Column("bank_roc_auc", "all: AUC ROC", "{:.3f}"),
+    Column("bank_average_precision", "average precision", "{:.3f}"),
+    Column("recall_0.1", "recall at 0.1 %", "{:.1%}"),
+    Column("recall_0.5", "0.5 %", "{:.1%}"),
+    Column("recall_1", "1 %", "{:.1%}"),
+)
+APART = (
+    Column("roc_auc", "AUC ROC"),
+    Column("average_precision", "average precision"),
+    Column("card_precision_100", "CP@100"),
+)
+RECALL = (
+    Column("frauds", "frauds", "{:,}"),
+    Column("recall_0.1", "recall at 0.1 %", "{:.1%}"),
+    Column("recall_0.5", "0.5 %", "{:.1%}"),
+    Column("recall_1", "1 %", "{:.1%}"),
+)
 PACKS = ("core", "fraud-cn", "aml-cn")
 LAUNDERING = (
     Column("attempts", "attempts"),
@@ -353,6 +376,48 @@ SECTIONS = {
                 Column("batch_64_us", "batches of 64, us", "{:.2f}"),
                 Column("river_us", "river, us", "{:.1f}"),
             )
+        },
+    ),
+    "detectors": Section(
+        "Detectors without labels",
+        "AUC ROC on labelled anomalies that nobody here planted: one pass, scored before learned, the same default "
+        "parameters everywhere. Shuffled, mean of all orders; the consensus is that of the two before it. river's "
+        "half-space trees see a sample of 20,000 rows, ours beside them the same rows. Published are half-space trees "
+        "(HST), online isolation forest (oIFOR), robust random cut forest (RRCF), LODA and isolation forest ASD "
+        "(Leveni et al., ICML 2024). In their own order the anomalies come in bursts, and a detector with a short "
+        "memory takes them for the normal. Then the Numenta Anomaly Benchmark, standard profile, published scoring and "
+        "one threshold for all series; the deviation from the own week is the third member. Windowed Gaussian is NAB's "
+        "own, made anew to check the scorer. Least and most are of the seeds. Parameters were chosen on the shuffled "
+        "sets, the columns of NAB on NAB: it shows that they fit, not what another series would give.",
+        {
+            "rows": (
+                Column("set", "shuffled"),
+                Column("rows", "rows", "{:,}"),
+                Column("anomalies", "anomalies", "{:,}"),
+                *DETECTORS,
+                Column("river_sample", "river, sample", "{:.3f}"),
+                Column("ours_sample", "ours, sample", "{:.3f}"),
+                Column("published_hst", "HST", "{:.3f}"),
+                Column("published_oifor", "oIFOR", "{:.3f}"),
+                Column("published_rrcf", "RRCF", "{:.3f}"),
+                Column("published_loda", "LODA", "{:.3f}"),
+                Column("published_ifasd", "IF ASD", "{:.3f}"),
+            ),
+            "in_order": (
+                Column("set", "in its own order"),
+                *DETECTORS,
+                Column("river", "river", "{:.3f}"),
+            ),
+            "nab": (
+                Column("detector", "NAB"),
+                Column("score", "score", "{:.1f}"),
+                Column("least", "least", "{:.1f}"),
+                Column("most", "most", "{:.1f}"),
+            ),
+            "nab_published": (
+                Column("detector", "NAB, published"),
+                Column("score", "score", "{:.1f}"),
+            ),
         },
     ),
     "durability": Section(
@@ -716,6 +781,22 @@ def of_models(result):
         ]
 
 
+def of_detectors(result):
+    for row in result["in_order"][:1]:
+        yield [
+            f"{row['set']}, anomalies in bursts, without labels: AUC",
+            f"**{row['consensus']:.3f}**",
+            f"river's half-space trees: {row['river']:.3f}",
+        ]
+    ours = {row["detector"]: row["score"] for row in result["nab"]}
+    theirs = {row["detector"]: row["score"] for row in result["nab_published"]}
+    yield [
+        "Numenta Anomaly Benchmark, standard profile",
+        f"**{few(ours['consensus'])}**",
+        f"Random Cut Forest: {theirs['Random Cut Forest']}, HTM: {theirs['Numenta HTM']}",
+    ]
+
+
 def of_decode(result):
     row = result["rows"][0]
     yield [
@@ -750,6 +831,7 @@ HEADLINES = {
     "windows": of_windows,
     "scale": of_scale,
     "models": of_models,
+    "detectors": of_detectors,
     "durability": of_durability,
     "decode": of_decode,
     "generate": of_generate,
