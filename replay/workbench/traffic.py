@@ -223,6 +223,12 @@ def prepared(setup: Setup, pack: Pack, segment: str = "") -> tuple[Setup, Core]:
         return alone, core
     known = {*setup.schema.columns, *pack.features}
     models, notes = models_for(setup.configuration.models, known)
+    refitted = [f"`{name}`" for name, entry in models.models.items() if entry.refit is not None]
+    if refitted:
+        told = (
+            f"{', '.join(refitted)}: nothing is fitted in a backtest, so rules find no score of it"
+        )
+        notes = (*notes, told)
     configuration = replace(setup.configuration, models=models)
     whole = replace(setup, configuration=configuration, pack=pack, derived=derived, notes=notes)
     return whole, Core(whole)

@@ -26,6 +26,7 @@ from engine.runner import StopRequest
 from engine.setup import read_setup
 from engine.starting import open_engine
 from replay.audit import verify
+from replay.workbench.traffic import prepared
 from tests.fitting import Stumps, fitting_bank, fitting_traffic
 from tests.simulation.disk import Crash, SimDisk
 
@@ -362,6 +363,17 @@ def test_frozen_models_are_not_fitted(folder, lines, tmp_path):
     fitters = Stumps()
     run(DISK, tmp_path / "out", read_setup(tmp_path / "bank"), Sent(lines), fitters)
     assert fitters.started == []
+
+
+def test_a_backtest_says_that_it_fits_nothing(tmp_path):
+    folder = fitting_bank(tmp_path / "bank")
+    rules = folder / "packs" / "one" / "rules.yaml"
+    text = rules.read_text()
+    rules.write_text(text.replace("fast_1h >= 4", "fast_1h >= 4 and model.score >= 0.5"))
+    setup = read_setup(folder)
+    whole, core = prepared(setup, setup.pack)
+    assert any("`boosted`: nothing is fitted in a backtest" in note for note in whole.notes)
+    assert core.refits.names == ("boosted",)
 
 
 # the real thing
