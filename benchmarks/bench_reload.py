@@ -241,7 +241,9 @@ def felt(out: Path, n: int, begin: float, saves: list[float], notes: list[dict])
     ms = (at - dues) * 1e3
 
     def p999(first: float, last: float) -> float:
-        return float(np.percentile(ms[(dues >= first) & (dues <= last)], 99.9))
+        inside = ms[(dues >= first) & (dues <= last)]
+        assert len(inside), f"the feed fell behind: this machine is too busy for {RATE:,} tx/s"
+        return float(np.percentile(inside, 99.9))
 
     def gap_ms(first: float, last: float) -> float:
         """The longest time between two batches that were published."""
