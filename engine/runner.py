@@ -177,6 +177,9 @@ class Runner:
     # seconds of each batch, read to written
     _took_s: "array[float]" = field(default_factory=lambda: array("d"))
     _progress: Progress = field(default_factory=lambda: Progress(None, "msg", quiet=True))
+    _seen_ns: int = 0  # when messages, commands and answers were taken, or looked for, last
+    _control_ns: int = 0
+    _outlets_ns: int = 0
 
     @property
     def lag_records(self) -> int:
@@ -207,35 +210,49 @@ class Runner:
         Raises `StateError` when something cannot be made durable (a full disk); nothing has left then that the journal
         does not hold, and the next start goes on.
         """
+        self.begin(progress)
+        while not stop.is_set and self.step():
+            pass
+        self.end(stop)
+
+    def begin(self, progress: Progress) -> None:
+        """Before the first `step`."""
         self._progress = progress
         assert self.outlets is None or self.source.is_live, "a replay sends nothing"
-        last_seen_ns = last_control_ns = last_outlets_ns = self.clock.monotonic_ns()
+        self._seen_ns = self._control_ns = self._outlets_ns = self.clock.monotonic_ns()
         self._pay(progress)
-        while not stop.is_set:
-            messages = self._poll(progress)
-            now_ns = self.clock.monotonic_ns()
-            if messages is None:
-                break
-            if len(messages):
-                last_seen_ns = now_ns
-                self.position = messages.positions[-1]
-                self._take(messages, progress)
-            else:  # nothing more has arrived: what is decided leaves now
-                self._finish(progress)
-                if self.source.is_live and now_ns - last_seen_ns >= TICK_AFTER_US * 1_000:
-                    last_seen_ns = now_ns
-                    self._take(self._tick(), progress)
-            if self.control and now_ns - last_control_ns >= CONTROL_EVERY_US * 1_000:
-                last_control_ns = now_ns
-                self._take_commands(progress)
-            if self.outlets and now_ns - last_outlets_ns >= OUTLETS_EVERY_US * 1_000:
-                last_outlets_ns = now_ns
-                self._take_answers(self.outlets, progress)
-            self._keep(progress, now_ns)
-            if self.reloader is not None:
-                self.reloader.step(self)
-                if self.reloader.needs_restart:
-                    break
+
+    def step(self) -> bool:
+        """Take what has arrived, and look after everything else once; whether there can be more."""
+        progress = self._progress
+        messages = self._poll(progress)
+        now_ns = self.clock.monotonic_ns()
+        if messages is None:
+            return False
+        if len(messages):
+            self._seen_ns = now_ns
+            self.position = messages.positions[-1]
+            self._take(messages, progress)
+        else:  # nothing more has arrived: what is decided leaves now
+            self._finish(progress)
+            if self.source.is_live and now_ns - self._seen_ns >= TICK_AFTER_US * 1_000:
+                self._seen_ns = now_ns
+                self._take(self._tick(), progress)
+        if self.control and now_ns - self._control_ns >= CONTROL_EVERY_US * 1_000:
+            self._control_ns = now_ns
+            self._take_commands(progress)
+        if self.outlets and now_ns - self._outlets_ns >= OUTLETS_EVERY_US * 1_000:
+            self._outlets_ns = now_ns
+            self._take_answers(self.outlets, progress)
+        self._keep(progress, now_ns)
+        if self.reloader is not None:
+            self.reloader.step(self)
+            return not self.reloader.needs_restart
+        return True
+
+    def end(self, stop: StopRequest | None = None) -> None:
+        """After the last `step`: everything leaves, and a snapshot stays; `stop` ends the waiting for answers."""
+        progress = self._progress
         while self.control and self._take_commands(progress):
             pass
         self._finish(progress)
@@ -256,9 +273,7 @@ class Runner:
         self._finish(self._progress)
         return answer_of(outcome, 0)
 
-    def go_over(
-        self, core: Core, about: Mapping[str, Any], ahead: Ahead | None = None
-    ) -> Carried:
+    def go_over(self, core: Core, about: Mapping[str, Any], ahead: Ahead | None = None) -> Carried:
         """Go on with `core`, which is empty and has the shapes of the present one, after a configuration record.
 
         about : what the record says beside the configuration and what became of its parts (engine/carry.py)
@@ -474,10 +489,10 @@ class Runner:
         self._finish(progress)
         outlets.done()
 
-    def _drain(self, outlets: Outlets, progress: Progress, stop: StopRequest) -> None:
+    def _drain(self, outlets: Outlets, progress: Progress, stop: StopRequest | None) -> None:
         """Wait a while for answers to the last commands; what has none by then is delivered after the next start."""
         until_ns = self.clock.monotonic_ns() + DRAIN_US * 1_000
-        while not stop.is_set and self.clock.monotonic_ns() < until_ns:
+        while not (stop and stop.is_set) and self.clock.monotonic_ns() < until_ns:
             self._take_answers(outlets, progress)
             if outlets.is_idle:
                 break
