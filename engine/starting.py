@@ -248,7 +248,10 @@ def needs_a_proposal(root: Path, active: Setup, given: Setup) -> str:
 
 def _check_kind(out: OutputFolder, durability: str) -> None:
     """A folder has a journal from its first record on, or never."""
-    has_journal = bool(out.disk.names(out.root / JOURNAL))
+    has_chain = (
+        out.disk.size(out.root / SEALS_FILE) >= 0
+    )  # first of a folder that another goes on in
+    has_journal = has_chain or bool(out.disk.names(out.root / JOURNAL))
     if not out.is_used() or has_journal == (durability != NONE):
         return
     raise StateError(
@@ -319,17 +322,19 @@ def _open_ledger(
     sealer = Sealer(disk, root, is_synced=durability == SYNC, root_copy=copy)
     opened.append(sealer)
     covered = sealer.lengths.get(DELIVERY, 0)
-    delivery = Delivery(disk, root, sealed_bytes=covered)
+    delivery = Delivery(disk, root, sealed_bytes=covered, first_seq=sealer.kept_from)
     opened.append(delivery)
     sealer.cover({DELIVERY: disk.read(root / DELIVERY_FILE, covered)})
     told = max(reached(disk, root), delivery.seq_end)
     _check_chain(root, sealer, told)
     _drop_unnamed(disk, root)
     newest = snapshots.numbers(disk, root)[-1:]
+    begun = sealer.beginning.fields if sealer.beginning is not None else {}
     journal = open_journal(
         disk,
         root / JOURNAL,
-        opening_config=setup.sha256,
+        opening_config=begun.get("config", setup.sha256),
+        opening_position=begun.get("position", ""),
         durability=durability,
         key=key_of(settings),
         threaded=threaded,

@@ -23,10 +23,12 @@ FILE: Final = "delivery.ndjson"
 class Delivery:
     """The log, opened for going on."""
 
-    def __init__(self, disk: Disk, root: Path, *, sealed_bytes: int = 0) -> None:
-        """Cut a torn last line away; `StateError` if less is there than was sealed."""
+    def __init__(
+        self, disk: Disk, root: Path, *, sealed_bytes: int = 0, first_seq: int = 0
+    ) -> None:
+        """Cut a torn last line away; `StateError` if less is there than was sealed. `first_seq`: of the folder."""
         path = root / FILE
-        self.seq_end = 0  # one past the last record noted
+        self.seq_end = first_seq  # one past the last record noted
         size = disk.size(path)
         if max(size, 0) < sealed_bytes:
             raise StateError(
@@ -39,7 +41,7 @@ class Delivery:
             whole = _whole(disk, path, sealed_bytes, size)
             if whole < size:
                 disk.truncate(path, whole)
-            self.seq_end = _seq_end(disk, path, whole)
+            self.seq_end = max(first_seq, _seq_end(disk, path, whole))
         self._file: DiskFile = disk.append(path)
 
     def note(

@@ -10,7 +10,9 @@ A seal covers a run of input records and every byte that was written to the stre
 
 Between the seals stand notes, with `previous` and `hash` likewise: {"snapshot": seq, "sha256": {file: ..}},
 {"file": name, "sha256": ..}, {"retired": [first, last segment], "kept_from": seq}, {"erased": [seqs], "frames":
-[[seq0, n, sha256 of the frame as it stands]]}, {"recovered": what a start after a crash did}.
+[[seq0, n, sha256 of the frame as it stands]]}, {"recovered": what a start after a crash did}, and as the first line of
+a folder that goes on where another one stood (engine/durable/beginning.py) {"begun": first seq, "after": root of the
+other, "config": active there, "position": of the source there}.
 
 A line is canonical JSON: keys sorted, no spaces. Its hash is sha256 of the line without `hash`; "previous" of the first
 line is 64 zeros. The root is the hash of the last line: whoever keeps it elsewhere (`root_copy`) can tell a folder
@@ -43,7 +45,7 @@ from engine.ports import Link, leaves_of
 
 NAME: Final = "seals.ndjson"
 NO_ROOT: Final = "0" * 64
-NOTES: Final = ("snapshot", "file", "retired", "erased", "recovered")
+NOTES: Final = ("begun", "snapshot", "file", "retired", "erased", "recovered")
 TAIL_BYTES: Final = 1 << 18
 FIX: Final = (
     "restore the folder from a backup; `weir audit verify` lists everything that is damaged"
@@ -122,7 +124,18 @@ class Chain:
     def seq_end(self) -> int:
         """One past the last record that is sealed."""
         seals = self.seals
-        return seals[-1].seq_end if seals else 0
+        return seals[-1].seq_end if seals else self.begun
+
+    @property
+    def begun(self) -> int:
+        """The first seq of the folder, where the chain is read from its beginning: 0 unless it goes on from another."""
+        return 0 if self.beginning is None else _begun(self.beginning)
+
+    @property
+    def beginning(self) -> Note | None:
+        """What its first line says of the folder that it goes on from, where the chain is read from its beginning."""
+        first = self.lines[0] if self.lines else None
+        return first if isinstance(first, Note) and first.kind == "begun" else None
 
     @property
     def kept_from(self) -> int:
@@ -130,9 +143,15 @@ class Chain:
         return max((_kept_from(line) for line in self.lines), default=0)
 
 
+def _begun(line: Line) -> int:
+    return int(line.fields["begun"]) if isinstance(line, Note) and line.kind == "begun" else 0
+
+
 def _kept_from(line: Line) -> int:
     if isinstance(line, Seal):
         return line.kept_from
+    if line.kind == "begun":
+        return _begun(line)
     return int(line.fields.get("kept_from", 0)) if line.kind == "retired" else 0
 
 
@@ -155,6 +174,7 @@ def parse(data: bytes, where: str, *, byte: int = 0, line: int = 1, previous: st
     """Read lines that begin at `byte`; `previous` is the hash before them ("": the first one is believed)."""
     lines: list[Line] = []
     last_seal: Seal | None = None
+    begun = 0
     previous = previous or (NO_ROOT if byte == 0 else "")
     at = 0
     while (stop := data.find(b"\n", at)) >= 0:
@@ -165,9 +185,13 @@ def parse(data: bytes, where: str, *, byte: int = 0, line: int = 1, previous: st
         if isinstance(found, Seal):
             if last_seal is not None:
                 _check_follows(last_seal, found, place)
-            elif byte == 0 and (found.number != 0 or found.seq0 != 0):
+            elif byte == 0 and (found.number != 0 or found.seq0 != begun):
                 raise _broken(place, f"the first seal is number {found.number} of seq {found.seq0}")
             last_seal = found
+        elif found.kind == "begun":
+            if byte + at:
+                raise _broken(place, "a folder begins once, with its first line")
+            begun = _begun(found)
         lines.append(found)
         previous = found.hash
         at, line = stop + 1, line + 1
@@ -276,6 +300,9 @@ class Sealer:
         self.root = chain.root
         self.last = chain.seals[-1] if chain.seals else None
         self.kept_from = chain.kept_from
+        self.beginning = (
+            chain.beginning
+        )  # of a chain that is read as a whole, as one without seals is
         if root_copy is not None:
             self._check_copy(root_copy, chain)
         self._begin()
@@ -289,7 +316,7 @@ class Sealer:
     def _begin(self) -> None:
         """Nothing is covered yet behind the last seal."""
         last = self.last
-        self.seq_end = last.seq_end if last else 0  # of what is sealed
+        self.seq_end = last.seq_end if last else self.kept_from  # of what is sealed
         self._number = last.number + 1 if last else 0
         self._n = 0
         self._digest = b""

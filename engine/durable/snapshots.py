@@ -14,10 +14,10 @@ import io
 import json
 import struct
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.lib import format as npy
@@ -27,6 +27,8 @@ from config.errors import StateError
 from engine.durable.disk import Disk, DiskFile, sha256_of
 from engine.durable.encrypted_disk import beneath
 from engine.versions import software
+
+Told = TypeVar("Told")
 
 FOLDER: Final = "snapshots"
 PICKLED: Final = (
@@ -111,12 +113,24 @@ def numbers(disk: Disk, root: Path) -> list[int]:
 
 def read(disk: Disk, root: Path, seq: int) -> Snapshot:
     """Read one snapshot; `StateError` if it is damaged or of another format."""
+    return _told(disk, root, seq, _read)
+
+
+def position(disk: Disk, root: Path, seq: int) -> str:
+    """Where the source stood at one snapshot, without its state; `StateError` as for `read`."""
+    return _told(disk, root, seq, lambda _disk, _folder, manifest: str(manifest["position"]))
+
+
+def _told(
+    disk: Disk, root: Path, seq: int, take: Callable[[Disk, Path, Mapping[str, Any]], Told]
+) -> Told:
+    """What `take` finds in a snapshot whose format is ours."""
     folder = root / FOLDER / _name(seq)
     try:
         manifest = json.loads(disk.read(folder / MANIFEST))
         written_format = manifest["format"]
         if written_format == FORMAT:
-            return _read(disk, folder, manifest)
+            return take(disk, folder, manifest)
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise StateError(
             f"the snapshot cannot be read: {error}",

@@ -56,6 +56,8 @@ class SegmentedJournal:
         key: bytes | None,
         threaded: bool,
         segment_bytes: int,
+        first_seq: int,
+        opening_position: str,
         chance: Callable[[int], bytes],
     ) -> None:
         self.dropped: Tail | None = None  # what a crash had left, and opening cleared away
@@ -76,9 +78,10 @@ class SegmentedJournal:
         self._syncing_bytes = -1  # length that `begin_sync` covers; -1: none is under way
         self._is_ended = False
         self._previous = NOTHING
-        self._first_seq = 0  # of the segment that is being written
-        self._seq_end = 0
-        self._source_position = ""
+        self._first_seq = self._seq_end = (
+            first_seq  # of the segment that is being written, and its end
+        )
+        self._source_position = opening_position
         self._config = config
 
     def go_on(self) -> None:
@@ -86,6 +89,7 @@ class SegmentedJournal:
         reader = self._reader
         if not reader.segments:
             self._begin_segment()
+            self._refresh()
             return
         segment = reader.segments[-1]
         if segment.header.salt:
@@ -415,17 +419,20 @@ def open_journal(
     segment_bytes: int = SEGMENT_BYTES,
     must_reach_seq: int = 0,
     kept_from: int = 0,
+    opening_position: str = "",
     chance: Callable[[int], bytes] = random_bytes,
 ) -> SegmentedJournal:
     """Open a journal for writing, clearing away what a crash left behind (told as `dropped`); begin one if empty.
 
-    opening_config : the configuration of seq 0, for a journal that is begun
+    opening_config : the configuration of its first record, for a journal that is begun
     durability     : "sync", or "flush": durable means handed to the operating system
     key            : 32 bytes encrypt; a journal that was in the clear goes on encrypted in a new segment
     threaded       : sync in a thread between `begin_sync` and `wait`
     must_reach_seq : one past the highest seq that streams, delivery log, seals and snapshots speak of; a journal
                      that ends before it is not opened (engine/durable/journal/tail.py says why)
-    kept_from      : the oldest seq that must be there; 0 unless the seals say that segments were retired
+    kept_from      : the oldest seq that must be there; 0 unless the seals say that segments were retired, or that the
+                     folder goes on from another; a journal that is begun begins with it
+    opening_position : where the source stands before a journal that is begun
     chance         : gives n random bytes, for salts and nonces
 
     Every closed segment is checked at both ends, the last one as a whole; what stands between is checked when it is
@@ -439,7 +446,7 @@ def open_journal(
         if name.endswith(NEW):  # a rewrite that was not finished; the segment itself is as it was
             disk.remove(folder / name)
     reader = JournalReader(disk, folder, key=key, kept_from=kept_from)
-    _check_reach(reader, must_reach_seq)
+    _check_reach(reader, must_reach_seq, 0 if reader.segments else kept_from)
     journal = SegmentedJournal(
         disk,
         reader,
@@ -448,6 +455,8 @@ def open_journal(
         key=key,
         threaded=threaded,
         segment_bytes=segment_bytes,
+        first_seq=kept_from,
+        opening_position=opening_position,
         chance=chance,
     )
     journal.dropped = reader.tail
@@ -456,8 +465,8 @@ def open_journal(
     return journal
 
 
-def _check_reach(reader: JournalReader, must_reach_seq: int) -> None:
-    if reader.seq_end >= must_reach_seq:
+def _check_reach(reader: JournalReader, must_reach_seq: int, begins: int) -> None:
+    if max(reader.seq_end, begins) >= must_reach_seq:
         return
     tail = reader.tail
     path, byte = (reader.end[0], reader.end[1]) if reader.segments else (reader.folder, 0)
