@@ -23,6 +23,7 @@ import msgspec
 
 from config import marks
 from config.bounds import check_count, check_duration
+from config.cluster import ClusterSettings
 from config.decisions import DecisionSettings
 from config.durations import duration_text, duration_us
 from config.errors import ConfigError
@@ -102,6 +103,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     encryption: EncryptionSettings | None = None
     sink: SinkSettings | None = None  # where commands go under effect: enforce
     redis: RedisSettings | None = None  # where the restriction registry stands
+    cluster: ClusterSettings | None = None  # where workers find Kafka
 
     def __post_init__(self) -> None:
         if not self.packs:
@@ -304,6 +306,7 @@ KEYS = tuple(
     name
     for kind in (
         *(Settings, Expected, DecisionSettings, EncryptionSettings, SinkSettings, RedisSettings),
+        ClusterSettings,
         *(ModelsFile, ModelEntry, RefitEntry, RollbackEntry, DriftEntry, BaselineEntry),
     )
     for name in kind.__struct_encode_fields__

@@ -65,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"weir {version('weir-fraud')}")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     _add_run(commands)
+    _add_worker(commands)
     _add_backup(commands)
     replay_cli.add_commands(commands)
     doctor = commands.add_parser("doctor", help="check this installation and say what is wrong")
@@ -101,6 +102,21 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     run.set_defaults(command=_run)
 
 
+def _add_worker(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    worker = commands.add_parser(
+        "worker",
+        help="live, one of a cluster: messages from Kafka, outcomes to Kafka",
+        description="Decide the partitions of a Kafka topic that fall to this worker; settings stand under `cluster`.",
+    )
+    worker.add_argument(
+        "--out", required=True, type=Path, metavar="DIR", help="a folder that all workers see"
+    )
+    worker.add_argument(
+        "--config", type=Path, default=BANK, metavar="DIR", help="shipped: config/bank"
+    )
+    worker.set_defaults(command=_worker)
+
+
 def _add_backup(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     backup = commands.add_parser(
         "backup",
@@ -134,6 +150,12 @@ def _run(arguments: argparse.Namespace) -> int:
     from engine import live
 
     return live.run(arguments, replay_cli.RELOAD_HELPER)
+
+
+def _worker(arguments: argparse.Namespace) -> int:
+    from engine import worker
+
+    return worker.run(arguments)
 
 
 def _backup(arguments: argparse.Namespace) -> int:

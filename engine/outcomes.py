@@ -193,7 +193,9 @@ class DecisionParts:
     commands: Sequence[str] = ()
     late: bool = False
     answer: Mapping[str, Any] = field(default_factory=dict)  # challenge, hold or decline, in detail
-    normal: Sequence[tuple[str, str, float, Mapping[str, str]]] = ()  # of inputs; no key without one
+    normal: Sequence[
+        tuple[str, str, float, Mapping[str, str]]
+    ] = ()  # of inputs; no key without one
 
     def head(self) -> str:
         """From `decision` up to the models."""

@@ -105,9 +105,7 @@ class Scoring:
                 entry.kind, combines=bool(entry.of), refits=entry.refit is not None, where=where
             )
             reads, known = (entry.of, self.names) if entry.of else (entry.inputs, self.inputs)
-            model = registry.build(
-                entry.kind, reads, entry.params, file.seed, where, entry.class_
-            )
+            model = registry.build(entry.kind, reads, entry.params, file.seed, where, entry.class_)
             place = layout.places.get(f"model.{name}")
             self._seats[name] = _Seat(
                 name,

@@ -1,0 +1,132 @@
+"""The partitions of one worker, stepped in turn, in one thread beside the loop that speaks with the broker."""
+
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from queue import Empty, SimpleQueue
+from typing import TypeAlias, TypeVar
+
+from engine.cluster.lane import Lane
+from engine.cluster.partition import Partition
+from engine.cluster.ports import FencedError
+
+IDLE_S = 0.005  # between two looks at everything, where nothing arrives
+
+Result = TypeVar("Result")
+TakeOver: TypeAlias = Callable[[int, Lane], Partition]
+
+
+class Crew:
+    """Safe to call from the broker's thread; what takes time gives a future.
+
+    take_over : opens a partition
+    lost      : told of a partition that somebody else has taken, from the crew's thread
+    """
+
+    def __init__(self, topic: str, take_over: TakeOver, lost: Callable[[int], None]) -> None:
+        self._topic, self._take_over, self._lost = topic, take_over, lost
+        self.lanes: dict[int, Lane] = {}  # of the partitions that are open, for whoever fetches
+        self._partitions: dict[int, Partition] = {}  # touched by the crew's thread only
+        self._asked: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._wake = threading.Event()
+        self._is_over = False
+        self.failure: BaseException | None = None  # what ended the thread, if not `stop`
+        self._thread = threading.Thread(target=self._run, name="crew", daemon=True)
+        self._thread.start()
+
+    def take(self, partition: int) -> "Future[Lane]":
+        """Take a partition over; gives its lane once it is open. It is fed by `feed`, from `next_offset` on."""
+        return self._ask(lambda: self._open(partition))
+
+    def feed(self, partition: int, lane: Lane) -> None:
+        """From now on `lanes` has it: what is fetched begins where it stands."""
+        self.lanes[partition] = lane
+
+    def settle(self) -> "Future[None]":
+        """Done when everything that was taken is decided and visible."""
+        return self._ask(lambda: self._each(self._partitions, Partition.settle))
+
+    def hand_on(self, partitions: Iterable[int]) -> "Future[None]":
+        """Finish these partitions and leave snapshots for their next owners."""
+        gone = list(partitions)
+        return self._ask(lambda: self._each(gone, Partition.hand_on, keep=False))
+
+    def stop(self) -> "Future[None]":
+        """Hand on everything, and end the thread."""
+        return self._ask(self._stop)
+
+    # ------------------------------------------------------------ in the thread
+
+    def _run(self) -> None:
+        try:
+            while not self._is_over:
+                self._answer()
+                n_busy = sum(self._step(number) for number in list(self._partitions))
+                if not n_busy:
+                    self._wake.wait(IDLE_S)
+                    self._wake.clear()
+        except BaseException as error:  # whoever waits must hear of it
+            self.failure = error
+            raise
+
+    def _step(self, number: int) -> bool:
+        partition = self._partitions[number]
+        try:
+            if partition.step():
+                return True
+            partition.tick_if_silent()
+        except FencedError:
+            self._drop(number)
+            self._lost(number)
+        return False
+
+    def _open(self, number: int) -> Lane:
+        lane = Lane(self._topic, number, self._wake.set)
+        if number in self._partitions:  # of an assignment before this one
+            self._drop(number)
+        self._partitions[number] = self._take_over(number, lane)
+        return lane
+
+    def _each(
+        self, numbers: Iterable[int], do: Callable[[Partition], None], *, keep: bool = True
+    ) -> None:
+        for number in list(numbers):
+            partition = self._partitions.get(number)
+            if partition is None:
+                continue
+            try:
+                do(partition)
+            except FencedError:
+                self._drop(number)
+            if not keep:
+                self._partitions.pop(number, None)
+                self.lanes.pop(number, None)
+
+    def _drop(self, number: int) -> None:
+        self.lanes.pop(number, None)
+        self._partitions.pop(number).close()
+
+    def _stop(self) -> None:
+        self._each(self._partitions, Partition.hand_on, keep=False)
+        self._is_over = True
+
+    def _ask(self, do: Callable[[], Result]) -> "Future[Result]":
+        future: Future[Result] = Future()
+
+        def answer() -> None:
+            try:
+                future.set_result(do())
+            except BaseException as error:
+                future.set_exception(error)
+                raise
+
+        self._asked.put(answer)
+        self._wake.set()
+        return future
+
+    def _answer(self) -> None:
+        while True:
+            try:
+                self._asked.get_nowait()()
+            except Empty:
+                return

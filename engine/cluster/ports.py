@@ -1,0 +1,64 @@
+"""What a partition asks of a broker. tests/contract/test_cluster_ports.py holds every implementation to it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One message of the input topic. `written_us` is the broker's time, so every owner sees the same."""
+
+    offset: int
+    line: bytes
+    written_us: int
+    owed: str = ""  # the source of a label that a verdict gave; "" for what came from outside
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """A message that the partition writes into its own input: a tick, or a label that a verdict gave."""
+
+    line: bytes
+    owed: str = ""
+
+
+class FencedError(Exception):
+    """Somebody else publishes for this partition now: whatever is here is stale, and must be let go."""
+
+
+class Publisher(Protocol):
+    """Makes outcomes of one partition visible, each exactly once to whoever reads what is committed.
+
+    At most one publisher of a partition is not fenced: the one whose `begin` came last. Nothing that a fenced one says
+    becomes visible any more. Order: that of the calls.
+    """
+
+    def begin(self) -> int:
+        """Fence whoever was before; return the input offset from which on outcomes are not visible yet.
+
+        Blocks until what was under way has become visible or never will.
+        """
+        ...
+
+    def publish(
+        self, outcomes: Mapping[str, Sequence[bytes]], own: Sequence[Own], upto: int
+    ) -> None:
+        """Have lines of streams become visible, together with the fact that this holds for every offset below `upto`.
+
+        Does not wait. Raises `FencedError`, from this call or a later one, if somebody else has begun.
+        """
+        ...
+
+    @property
+    def backlog(self) -> int:
+        """Lines on their way."""
+        ...
+
+    def settle(self) -> None:
+        """Return when everything is visible; `FencedError` if it never will be."""
+        ...
+
+    def close(self) -> None:
+        """Let go; what is on its way may be lost, and is published by the next owner."""
+        ...

@@ -1,0 +1,45 @@
+"""`weir worker`: one of many engines on a Kafka topic; see engine/cluster/ and engine/brokers/kafka/."""
+
+import asyncio
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+from config.errors import ConfigError
+from engine.clock import SystemClock
+from engine.cluster.lane import Lane
+from engine.cluster.partition import Partition, take_over
+from engine.cluster.ports import Publisher
+from engine.setup import read_setup
+
+
+def run(arguments: Namespace) -> int:
+    """Work until SIGTERM or SIGINT."""
+    setup = read_setup(arguments.config, compares_locks=True)
+    settings = setup.configuration.settings.cluster
+    if settings is None:
+        raise ConfigError(
+            "`cluster` is not set",
+            str(arguments.config / "weir.yaml"),
+            why="a worker needs to know where Kafka is",
+            fix="write cluster: {brokers: 127.0.0.1:9092}",
+        )
+    try:
+        from engine.brokers.kafka.app import Worker
+        from engine.brokers.kafka.topics import prepare
+    except ImportError as error:
+        raise ConfigError(
+            f"what speaks with Kafka is not installed: {error}",
+            fix="pip install 'weir-fraud[kafka]'",
+        ) from None
+    n = asyncio.run(prepare(settings))
+    print(f"{settings.input}: {n} partitions", file=sys.stderr)
+    clock, root = SystemClock(), Path(arguments.out)
+
+    def own(number: int, lane: Lane, publisher: Publisher) -> Partition:
+        partition = take_over(root, number, lane, publisher, setup, clock)
+        print(f"partition {number} from offset {lane.next_offset}", file=sys.stderr)
+        return partition
+
+    root.mkdir(parents=True, exist_ok=True)
+    return Worker(settings, root, own).run()

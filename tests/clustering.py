@@ -1,0 +1,111 @@
+"""Clusters for tests: the ports of a broker in memory, a real one where this machine can run it, and what is right."""
+
+import threading
+
+import pytest
+
+from engine.app import Job, execute
+from engine.cluster.lane import Lane
+from engine.cluster.partition import STREAMS
+from engine.cluster.ports import FencedError, Record
+from engine.setup import read_setup
+
+WRITTEN_US = 2_000_000_000_000_000  # after every event of these tests
+
+
+class MemoryBroker:
+    """One input topic, outcomes, and who may publish them. What is published is visible at once, and whole."""
+
+    def __init__(self, n_partitions=1):
+        self.inputs = [[] for _ in range(n_partitions)]
+        self.visible = [{} for _ in range(n_partitions)]  # stream -> lines
+        self.upto = [0] * n_partitions
+        self.owner = [0] * n_partitions
+        self.lock = threading.RLock()
+
+    def write(self, line, partition=0, owed=""):
+        with self.lock:
+            records = self.inputs[partition]
+            records.append(Record(len(records), line, WRITTEN_US, owed))
+
+    def records(self, partition=0):
+        with self.lock:
+            return list(self.inputs[partition])
+
+    def lines(self, stream, partition=0):
+        with self.lock:
+            return list(self.visible[partition].get(stream, []))
+
+    def publisher(self, partition=0):
+        return MemoryPublisher(self, partition)
+
+
+class MemoryPublisher:
+    backlog = 0
+
+    def __init__(self, broker, partition):
+        self.broker, self.partition, self.number = broker, partition, 0
+
+    def begin(self):
+        with self.broker.lock:
+            self.broker.owner[self.partition] += 1
+            self.number = self.broker.owner[self.partition]
+            return self.broker.upto[self.partition]
+
+    def publish(self, outcomes, own, upto):
+        with self.broker.lock:
+            self.settle()
+            for stream, lines in outcomes.items():
+                self.broker.visible[self.partition].setdefault(stream, []).extend(lines)
+            self.broker.upto[self.partition] = upto
+            for message in own:
+                self.broker.write(message.line, self.partition, message.owed)
+
+    def settle(self):
+        with self.broker.lock:
+            if self.broker.owner[self.partition] != self.number:
+                raise FencedError
+
+    def close(self):
+        pass
+
+
+class Recorded:
+    """The records of a partition as a recording that ends."""
+
+    is_live = False
+
+    def __init__(self, records, topic, partition):
+        self.lane = Lane(topic, partition, lambda: None)
+        self.lane.put(records)
+
+    def poll(self, rows_max, wait_us):
+        messages = self.lane.poll(rows_max, wait_us)
+        return messages if len(messages) else None
+
+    def resume_after(self, position):
+        self.lane.resume_after(position)
+
+    def commit(self, position):
+        pass
+
+    def close(self):
+        pass
+
+
+def embedded(bank, records, out, topic="in", partition=0):
+    """What the embedded engine makes of the same records in the same order: lines by stream."""
+    setup = read_setup(bank)
+    execute(Job(setup, out, 64, inputs=("topic",), quiet=True), Recorded(records, topic, partition))
+    return {s: (out / f"{s}.ndjson").read_bytes().splitlines() for s in STREAMS}
+
+
+def missing_kafka():
+    try:
+        from engine.brokers.kafka.local import missing
+    except ImportError:
+        return "aiokafka is missing: pip install 'weir-fraud[kafka]'"
+    return missing()
+
+
+needs_kafka = pytest.mark.skipif(bool(missing_kafka()), reason=missing_kafka() or "there is one")

@@ -1,0 +1,139 @@
+"""Partitions that change hands, on a broker in memory: what becomes visible is what one embedded engine would say."""
+
+import numpy as np
+import pytest
+
+from engine.clock import SystemClock
+from engine.cluster.lane import Lane
+from engine.cluster.partition import STREAMS, take_over
+from engine.cluster.ports import FencedError
+from engine.durable import snapshots
+from engine.durable.disk import RealDisk
+from engine.setup import read_setup
+from replay.audit import verify
+from tests.auditing import small_bank, small_traffic
+from tests.clustering import MemoryBroker, embedded
+
+N = 600
+
+
+@pytest.fixture(scope="module")
+def bank(tmp_path_factory):
+    return small_bank(tmp_path_factory.mktemp("cluster") / "bank", durability="flush")
+
+
+@pytest.fixture
+def broker(tmp_path):
+    broker = MemoryBroker()
+    for line in small_traffic(tmp_path / "traffic.ndjson", N).read_bytes().splitlines():
+        broker.write(line)
+    return broker
+
+
+class Owner:
+    def __init__(self, broker, bank, root):
+        self.broker = broker
+        self.lane = Lane("in", 0, lambda: None)
+        setup = read_setup(bank)
+        publisher = broker.publisher()
+        self.partition = take_over(
+            root, 0, self.lane, publisher, setup, SystemClock(), helper=False
+        )
+
+    def work(self, until, rng=None):
+        """Take what is there, up to the offset `until`, in odd portions."""
+        records = self.broker.records()
+        while self.lane.next_offset < min(until, len(records)):
+            at = self.lane.next_offset
+            n = 50 if rng is None else int(rng.integers(1, 90))
+            self.lane.put(
+                records[max(0, at - 3) : min(at + n, until)]
+            )  # some again, as after a rebalance
+            while self.partition.step():
+                pass
+
+    def wake(self, until, rng):
+        """Go on as if nothing had happened."""
+        self.work(until, rng)
+        self.partition.settle()
+
+    def forget(self):
+        """Let go in the middle of things, as far as the disk is concerned."""
+        self.partition.close()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_owners_are_invisible(broker, bank, tmp_path, seed):
+    """Handed on, killed or only asleep, at random offsets: every outcome once, and in order."""
+    rng = np.random.default_rng(seed)
+    asleep = []
+    until = 0
+    while until < len(broker.records()):
+        owner = Owner(broker, bank, tmp_path / "out")
+        until += int(rng.integers(1, 250))
+        owner.work(until, rng)
+        match rng.integers(3):
+            case 0:
+                owner.partition.hand_on()
+            case 1:
+                owner.forget()
+            case 2:
+                asleep.append(owner)
+        if asleep and asleep[0] is not owner and rng.random() < 0.5:
+            with pytest.raises(FencedError):
+                asleep[0].wake(len(broker.records()), rng)
+    owner = Owner(broker, bank, tmp_path / "out")
+    owner.work(len(broker.records()))
+    owner.partition.hand_on()
+    for one in asleep:
+        one.partition.close()
+    expected = embedded(bank, broker.records(), tmp_path / "embedded")
+    assert expected["alerts"], "the traffic sets something off"
+    for stream in STREAMS:
+        assert broker.lines(stream) == expected[stream], stream
+
+
+def test_every_owner_can_be_verified(broker, bank, tmp_path):
+    """The folder of each owner proves what that owner did, beginning at the snapshot it took over."""
+    for until in (200, 420, N + 50):
+        owner = Owner(broker, bank, tmp_path / "out")
+        owner.work(until)
+        owner.partition.hand_on()
+    for number in (1, 2, 3):
+        report = verify.report(tmp_path / "out" / "p0000" / f"{number:06d}")
+        assert report.is_fine, report.as_text()
+    second = tmp_path / "out" / "p0000" / "000002"
+    chain = second / "seals.ndjson"
+    lines = chain.read_bytes().splitlines(keepends=True)
+    assert b'"begun":200' in lines[0]
+    chain.write_bytes(lines[0].replace(b'"begun":200', b'"begun":201') + b"".join(lines[1:]))
+    assert not verify.report(second).is_fine
+
+
+def test_a_snapshot_ahead_of_what_is_visible_is_passed_over(broker, bank, tmp_path):
+    """What its owner decided since, and never published, must become visible all the same."""
+    first = Owner(broker, bank, tmp_path / "out")
+    first.work(200)
+    broker.upto[0] = 150  # the last transactions were lost with their owner
+    told = {s: len(lines) for s, lines in broker.visible[0].items()}
+    first.partition.engine.runner.end()
+    first.partition.close()
+    folder = tmp_path / "out" / "p0000" / "000001"
+    assert max(snapshots.numbers(RealDisk(), folder)) == 200
+    second = Owner(broker, bank, tmp_path / "out")
+    assert second.lane.next_offset <= 150
+    second.work(200)
+    second.partition.hand_on()
+    assert len(broker.lines("decisions")) > told["decisions"]
+
+
+def test_silence_lets_time_go_on(bank, tmp_path):
+    """A tick comes through the topic, or the next owner could not derive what it made expire."""
+    broker = MemoryBroker()
+    owner = Owner(broker, bank, tmp_path / "out")
+    owner.partition._seen_ns -= 2_000_000_000
+    owner.partition.tick_if_silent()
+    owner.partition.tick_if_silent()
+    owner.partition.close()
+    [record] = broker.records()
+    assert record.line.startswith(b'{"kind":"tick"')

@@ -1,0 +1,226 @@
+"""Workers on a real Kafka broker: killed, stopped, halted, and without their broker; what readers see is exact."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+import zlib
+
+import pytest
+
+from config.cluster import ClusterSettings
+from engine.cluster.partition import STREAMS
+from engine.cluster.ports import Record
+from tests.auditing import small_bank, small_traffic
+from tests.clustering import embedded, needs_kafka
+
+pytestmark = needs_kafka
+
+PARTITIONS, N = 3, 900
+WAIT_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def kafka(tmp_path_factory):
+    from engine.brokers.kafka.local import LocalKafka
+
+    with LocalKafka(tmp_path_factory.mktemp("kafka")) as broker:
+        yield broker
+
+
+def clustered(folder, kafka, prefix):
+    """A bank whose workers find this broker, under topics of their own."""
+    bank = small_bank(folder, durability="flush")
+    path = bank / "weir.yaml"
+    section = f"brokers: '{kafka.address}', prefix: {prefix}, partitions: {PARTITIONS}"
+    path.write_text(path.read_text() + f"\ncluster: {{{section}}}\n")
+    return bank, ClusterSettings(brokers=kafka.address, prefix=prefix, partitions=PARTITIONS)
+
+
+class Workers:
+    """Processes of `weir worker`, by number."""
+
+    def __init__(self, bank, out):
+        self.bank, self.out, self.processes = bank, out, {}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for number in list(self.processes):
+            self.end(number, signal.SIGKILL)
+
+    def start(self, number):
+        command = [sys.executable, "-m", "engine.cli", "worker", "--config", str(self.bank)]
+        with self.log(number).open("ab") as log:
+            self.processes[number] = subprocess.Popen(
+                [*command, "--out", str(self.out)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "PYTHONFAULTHANDLER": "1"},
+            )
+
+    def log(self, number):
+        return self.out.parent / f"worker{number}.log"
+
+    def end(self, number, by):
+        process = self.processes.pop(number)
+        process.send_signal(by)
+        try:
+            return process.wait(WAIT_S)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)  # with where it stands
+            process.wait()
+            pytest.fail(f"worker {number} does not end\n{self.log(number).read_text()[-6000:]}")
+
+    def halt(self, number):
+        self.processes[number].send_signal(signal.SIGSTOP)
+
+    def wake(self, number):
+        self.processes[number].send_signal(signal.SIGCONT)
+
+    def logs(self):
+        return "\n".join(
+            self.log(number).read_text()[-2000:] for number in range(3) if self.log(number).exists()
+        )
+
+
+async def send(settings, lines):
+    """Publish `lines`, those of an account always into the same partition."""
+    from aiokafka import AIOKafkaProducer
+
+    async with AIOKafkaProducer(bootstrap_servers=settings.brokers) as producer:
+        for line in lines:
+            at = line.find(b'"account": "')
+            key = line[at + 12 : at + 15]
+            await producer.send(
+                settings.input, line, key=key, partition=zlib.crc32(key) % PARTITIONS
+            )
+
+
+async def read(settings, topic):
+    """Everything that is committed in a topic: records by partition."""
+    from aiokafka import AIOKafkaConsumer, TopicPartition
+
+    places = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.brokers,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+    )
+    found = {number: [] for number in range(PARTITIONS)}
+    async with consumer:
+        consumer.assign(places)
+        ends = await consumer.end_offsets(places)
+        while any([await consumer.position(place) < ends[place] for place in places]):
+            for place, records in (await consumer.getmany(timeout_ms=200)).items():
+                found[place.partition] += records
+    return found
+
+
+def visible(settings, stream):
+    records = asyncio.run(read(settings, settings.topic(stream)))
+    return {number: [record.value for record in some] for number, some in records.items()}
+
+
+def until_decided(settings, n, workers):
+    """Wait until readers see `n` decisions or more."""
+    end = time.monotonic() + WAIT_S
+    while sum(map(len, visible(settings, "decisions").values())) < n:
+        assert time.monotonic() < end, workers.logs()
+        time.sleep(0.3)
+
+
+def check(bank, settings, folder):
+    """Every stream of every partition is what one engine makes of the same records; returns the decisions seen."""
+    inputs = asyncio.run(read(settings, settings.input))
+    seen = {stream: visible(settings, stream) for stream in STREAMS}
+    for number, found in inputs.items():
+        records = [
+            Record(
+                r.offset, r.value, r.timestamp * 1_000, dict(r.headers).get("owed", b"").decode()
+            )
+            for r in found
+        ]
+        expected = embedded(bank, records, folder / f"embedded{number}", settings.input, number)
+        for stream in STREAMS:
+            assert seen[stream][number] == expected[stream][: len(seen[stream][number])], stream
+        assert len(seen["decisions"][number]) == len(expected["decisions"])
+    return seen["decisions"]
+
+
+def transactions(lines):
+    return len({line for line in lines if b'"amount"' in line})
+
+
+def test_nothing_is_lost_and_nothing_seen_twice(kafka, tmp_path):
+    """Three workers come, are killed, stopped and halted; readers of what is committed see each outcome once."""
+    bank, settings = clustered(tmp_path / "bank", kafka, "storm")
+    lines = small_traffic(tmp_path / "traffic.ndjson", N).read_bytes().splitlines()
+    parts = [lines[k::5] for k in range(5)]
+    parts = [lines[k * len(lines) // 5 : (k + 1) * len(lines) // 5] for k in range(5)]
+    with Workers(bank, tmp_path / "out") as workers:
+        workers.start(0)
+        workers.start(1)
+        until_decided(settings_ready(settings), 0, workers)
+        asyncio.run(send(settings, parts[0]))
+        until_decided(settings, 1, workers)
+        workers.end(0, signal.SIGKILL)
+        asyncio.run(send(settings, parts[1]))
+        workers.start(2)
+        until_decided(settings, transactions(parts[0]) // 2, workers)
+        assert workers.end(1, signal.SIGTERM) == 0, workers.logs()
+        asyncio.run(send(settings, parts[2]))
+        workers.start(0)
+        until_decided(settings, transactions(parts[0] + parts[1]), workers)
+        workers.halt(2)
+        asyncio.run(send(settings, parts[3]))
+        until_decided(settings, transactions(parts[0] + parts[1] + parts[2] + parts[3]), workers)
+        workers.wake(2)
+        asyncio.run(send(settings, parts[4]))
+        until_decided(settings, transactions(lines), workers)
+        for number in list(workers.processes):
+            workers.end(number, signal.SIGTERM)
+    decisions = check(bank, settings, tmp_path)
+    assert sum(map(len, decisions.values())) >= transactions(lines)
+
+
+def settings_ready(settings):
+    """The settings, once the topics are there."""
+    from engine.brokers.kafka.topics import prepare
+
+    asyncio.run(prepare(settings))
+    return settings
+
+
+def test_the_broker_comes_back(tmp_path):
+    """A broker that is killed and started again loses nothing, and workers go on by themselves."""
+    from engine.brokers.kafka.local import LocalKafka
+
+    with LocalKafka(tmp_path / "kafka") as kafka:
+        bank, settings = clustered(tmp_path / "bank", kafka, "back")
+        lines = small_traffic(tmp_path / "traffic.ndjson", 300).read_bytes().splitlines()
+        settings_ready(settings)
+        with Workers(bank, tmp_path / "out") as workers:
+            workers.start(0)
+            asyncio.run(send(settings, lines[:150]))
+            until_decided(settings, transactions(lines[:150]), workers)
+            kafka.kill()
+            time.sleep(1)
+            kafka.start()
+            asyncio.run(send(settings, lines[150:]))
+            until_decided(settings, transactions(lines), workers)
+            assert workers.end(0, signal.SIGTERM) == 0, workers.logs()
+        check(bank, settings, tmp_path)
+
+
+def test_where_kafka_is_must_be_said(tmp_path):
+    bank = small_bank(tmp_path / "bank")
+    command = [sys.executable, "-m", "engine.cli", "worker", "--config", str(bank), "--out", "o"]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ, check=False)
+    assert done.returncode == 2
+    assert "`cluster` is not set" in done.stderr
