@@ -119,13 +119,16 @@ def test_a_promotion_that_does_worse_is_undone_with_the_numbers(taught):
 
 def test_the_numbers_of_a_trial_are_those_of_the_transactions_decided_since(configure):  # noqa: F811
     """Not those whose label comes after the promotion, though they were decided before."""
-    models = TWO.replace("margin: 0.05", "margin: 10")
+    models = TWO.replace("frauds: 10", "frauds: 1000")
     core = Core(configure(models=models, rules=QUIET, settings=SETTINGS))
     apply(core, *traffic(0, 10))
-    give(core, "promote", "bad")
-    apply(core, *traffic(10, 14))
+    messages = traffic(10, 14)
+    apply(core, *messages[:40])  # of the first morning
+    assert give(core, "promote", "bad")["ok"]
+    apply(core, *messages[40:])
     found = core.governing.overview()["watched"]
-    told = [m for m in traffic(10, 14) if m.get("kind") == "label"]
+    since = {m["transaction_id"] for m in messages[39:] if "amount" in m}  # one at that very time
+    told = [m for m in messages if m.get("kind") == "label" and m["transaction_id"] in since]
     assert found["known"] == len(told)
     assert found["frauds"] == sum(m["label"] == "fraud" for m in told)
 
