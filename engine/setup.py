@@ -157,15 +157,34 @@ def models_for(file: ModelsFile, known: Collection[str]) -> tuple[ModelsFile, tu
     """The models as far as other packs declare what they read, and a note for each that lost an input.
 
     A pack tried in place of the configuration's own need not declare the features of its models; an input that is
-    not there would be missing in every row anyway.
+    not there would be missing in every row anyway. Where inputs come in groups, a group goes as a whole, and a model
+    that has none left goes too, also out of what combines it.
     """
+    from models.registry import (
+        KINDS,
+    )  # numba is slow to load, and most who read a setup run nothing
+
     entries, notes = {}, []
-    for name, entry in file.models.items():
+    gone: set[str] = set()
+    for name in file.order:
+        entry = file.models[name]
         if entry.of:
-            entries[name] = entry
+            members = tuple(member for member in entry.of if member not in gone)
+            if members:
+                entries[name] = msgspec.structs.replace(entry, of=members)
+            else:
+                gone.add(name)
             continue
-        inputs = tuple(i for i in entry.inputs if i in known)
+        size = len(KINDS[entry.kind].group) if entry.kind in KINDS else 1
+        groups = [entry.inputs[i : i + size] for i in range(0, len(entry.inputs), size)]
+        inputs = tuple(i for group in groups if all(i in known for i in group) for i in group)
         lost = [i for i in entry.inputs if i not in known]
+        if not inputs and size > 1:
+            gone.add(name)
+            notes.append(
+                f"model `{name}` is left out: the packs given do not declare {', '.join(lost)}"
+            )
+            continue
         if not inputs:
             raise ConfigError(
                 f"none of the inputs of model `{name}` is declared by the packs given",
@@ -178,6 +197,7 @@ def models_for(file: ModelsFile, known: Collection[str]) -> tuple[ModelsFile, tu
                 f"model `{name}` goes without {', '.join(lost)}: the packs given do not declare them"
             )
         entries[name] = msgspec.structs.replace(entry, inputs=inputs)
+    entries = {name: entries[name] for name in file.models if name in entries}
     left = {i for entry in entries.values() for i in entry.inputs}
     baselines = {i: b for i, b in file.baselines.items() if i in left and b.feature in known}
     file = msgspec.structs.replace(file, models=entries, baselines=baselines)

@@ -148,7 +148,12 @@ def test_a_pack_that_is_tried_need_not_declare_what_the_models_read(tmp_path):
         '    actions: [{alert: {queue: q, title: "Big"}}]\n'
     )
     setup = read_setup(BANK, pack_paths=[pack])
-    assert setup.configuration.models.models["fraud"].inputs == ("amount",)
+    models = setup.configuration.models.models
+    assert models["linear"].inputs == ("amount",)
     assert any("device_age" in note for note in setup.notes)
+    # amount, its centre and its spread are one thing: without the last two the model is nothing
+    assert "apart" not in models
+    assert models["anomaly"].of == ("rare", "lonely")
+    assert any("`apart` is left out" in note for note in setup.notes)
     Core(setup).warm_up()
     assert read_setup(BANK).notes == ()
