@@ -163,7 +163,10 @@ class Governing:
         return [
             row + 1
             for row, said in sorted(batch.objects.items())
-            if batch.kind[row] == COMMAND and said.get("command") in CUTTING and row + 1 < batch.n
+            if batch.kind[row] == COMMAND
+            and isinstance(name := said.get("command"), str)
+            and name in CUTTING
+            and row + 1 < batch.n
         ]
 
     @property
