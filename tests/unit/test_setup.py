@@ -74,7 +74,7 @@ def test_a_model_that_reads_what_is_not_there_is_refused(bank):
     path = bank / "models.yaml"
     setup = read_setup(bank)
     head, key, entries = path.read_text().partition("\nmodels:\n")
-    known = setup.configuration.models.inputs[0]
+    known = setup.configuration.models.inputs[1]  # a feature that nothing else in the file names
     path.write_text(head + key + re.sub(rf"\b{known}\b", "no_such_feature", entries))
     with pytest.raises(
         ConfigError, match="model input `no_such_feature` is neither a feature nor a field"
