@@ -128,7 +128,7 @@ SECTIONS = {
         "115; nothing was chosen on the test weeks. Refreshed is fitted anew every week by scikit-learn, all other "
         "models learn label by label. All: every transaction from day 37 on, no card left out; recall at so many % "
         "alerts. Differences are means over the test weeks, ± their deviation. river's models score and learn the same "
-        "rows a label at a time, in their defaults; where they get every fifth customer, so does the champion beside them.",
+        "rows a label at a time, in their defaults; where they get every fifth customer, so does the champion.",
         {
             "rows": (
                 Column("week", "test week"),
