@@ -26,7 +26,7 @@ PARAMETERS: Final = {
 class IsolationForest:
     """Score rows by how few random cuts separate them from a sample of what was seen; no labels needed.
 
-    High = anomalous; 0 for the first 16 rows, then in [0, 1]: 1 - mean path / longest path, linear in the path so that
+    High = anomalous; 0 for the first 64 rows, then in [0, 1]: 1 - mean path / longest path, linear in the path so that
     contributions add up. Inputs may have any unit; a missing input goes along with most of the others. Every other
     tree cuts between the logarithms of inputs.
 
@@ -42,7 +42,7 @@ class IsolationForest:
     >>> usual = np.random.default_rng(1).normal(100.0, 10.0, (300, 2))
     >>> model.learn(usual, np.zeros(300, np.int8))
     >>> [round(float(s), 2) for s in model.score(np.array([[100.0, 100.0], [900.0, 5.0]]))]
-    [0.24, 0.77]
+    [0.19, 0.78]
 
     Liu, Ting and Zhou 2008, "Isolation forest", doi:10.1109/ICDM.2008.17; the pool: Vitter 1985, algorithm R,
     doi:10.1145/3147.3165, with a memory as in Aggarwal 2006, "On biased reservoir sampling".

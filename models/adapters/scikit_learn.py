@@ -122,14 +122,16 @@ class ScikitLearn(Foreign):
         return float(self._ask(row.reshape(1, -1))[0])
 
     def _ask(self, rows: F8) -> F8:
-        """Raw scores of rows that were made ready."""
+        """Raw scores of rows that were made ready; the prior's where the estimator has no answer, as 0 / 0 is none."""
         if self.log_odds:
             fraud = self.estimator.classes_.tolist().index(1)
             said = self.estimator.predict_proba(rows)[:, fraud]
-            return np.array([as_log_odds(p) for p in said.tolist()])
-        if self.supervised:
-            return np.asarray(self.estimator.decision_function(rows), np.float64)
-        return -np.asarray(self.estimator.score_samples(rows), np.float64)
+            raw = np.array([as_log_odds(p) for p in said.tolist()])
+        elif self.supervised:
+            raw = np.asarray(self.estimator.decision_function(rows), np.float64)
+        else:
+            raw = -np.asarray(self.estimator.score_samples(rows), np.float64)
+        return np.where(np.isfinite(raw), raw, self.prior_score if self.log_odds else 0.0)
 
     def _learn(self, row: F8, label: int) -> None:
         if not self.is_fitted:

@@ -14,7 +14,7 @@ F8: TypeAlias = NDArray[np.float64]
 I1: TypeAlias = NDArray[np.int8]
 I8: TypeAlias = NDArray[np.int64]
 
-FIRST = 16  # scores of a member before it is heard
+FIRST = 32  # scores of a member before it is heard
 BEYOND = 20.0  # how far above all scores seen a score may count, in distances from the median to the highest
 
 
@@ -112,7 +112,7 @@ def agree(
     out    : (n,) float64    written for actions 1, 2 and 3; 0 where no member has a say
     part   : (n, m) float64  written for actions 1 and 3: what each member adds to `out`; (0, m) if nobody asks
 
-    A member has a say after 16 scores. Rows in order, so batch cuts change no bit. O(m log r) a row, and O(r) where a
+    A member has a say after 32 scores. Rows in order, so batch cuts change no bit. O(m log r) a row, and O(r) where a
     score enters: by chance r / memory of them, as in models/kernels/isolation.py. One small allocation a call.
     """
     n, m = x.shape

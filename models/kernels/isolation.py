@@ -20,7 +20,7 @@ I4: TypeAlias = NDArray[np.int32]
 I8: TypeAlias = NDArray[np.int64]
 
 ABSENT = 1e300  # stands for a missing value in the pool, and for a split that no value reaches
-FIRST = 16  # rows after which the first trees are grown
+FIRST = 64  # rows after which the first trees are grown
 
 
 @njit(cache=True, fastmath=False, error_model="numpy")
@@ -166,7 +166,7 @@ def score_then_sample(
     out     : (n,) float64    written for actions 1, 2 and 3 (0 before the first trees), elsewhere left alone
     part    : (n, f) float64  written for actions 1 and 3: what each input adds to `out`; (0, f) if nobody asks
 
-    All trees are grown when 16 rows were seen and whenever these have doubled, until the pool is full; from then on a
+    All trees are grown when 64 rows were seen and whenever these have doubled, until the pool is full; from then on a
     row replaces one of the pool with the chance that makes a row stay as long as `memory` more rows, on average.
     Every other tree splits between logarithms. What a step from a node to its child changes in the worth is due to the
     input that was split on. Rows in order, so batch cuts change no bit. O(trees * depth) a row, and O(sample * depth)

@@ -150,7 +150,7 @@ class NaiveIsolation:
         return node["depth"] + self.mean_path(len(node["rows"]))
 
     def score(self, row):
-        if self.rows < 16:
+        if self.rows < 64:
             return 0.0
         mean = sum(self.path(tree, row) for tree in self.forest) / self.trees
         return 1 - mean / (self.depth + self.mean_path(self.sample))
@@ -163,7 +163,7 @@ class NaiveIsolation:
             if enters * min(self.rows + 1, self.memory) < self.room:
                 self.pool[int(place * self.room)] = list(row)
         self.rows += 1
-        if self.rows < 16:
+        if self.rows < 64:
             return
         if self.rows <= self.room and self.rows.bit_count() == 1:
             self.forest = [self.grow(t % 2 == 1) for t in range(self.trees)]
@@ -201,7 +201,7 @@ class NaiveConsensus:
         heard = [
             self.surprise(known, value)
             for known, value in zip(self.known, row, strict=True)
-            if not math.isnan(value) and len(known) >= 16
+            if not math.isnan(value) and len(known) >= 32
         ]
         if len(heard) > 2:
             limit = sorted(heard)[-2] + self.alone
