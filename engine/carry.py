@@ -401,6 +401,7 @@ def _carry_models(old: Core, new: Core) -> tuple[Said, list[str]]:
     new.scoring.adopt(old.scoring, kept)
     new.refits.adopt(old.refits, kept, old.core_us)
     new.maturity.adopt(old.maturity)
+    new.drifting.adopt(old.drifting)
     governed = new.governing.adopt(old.governing, kept)
     said = _said(dict.fromkeys(before.models, ""), dict.fromkeys(now.models, ""))
     notes = []
