@@ -37,6 +37,8 @@ def offences(name: str, tree: ast.Module):
         drawn = what.startswith("random.") and what != "random.Random"
         if drawn or what.split(".")[0] in CLOCKS or what in CHANCE or what.split(".")[0] in CHANCE:
             yield f"{name}:{line}: imports {what}"
+    # what an object is found by in this process's dicts is no outcome
+    within = {id(c) for node in ast.walk(tree) if _is_dunder_hash(node) for c in ast.walk(node)}
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
@@ -51,8 +53,12 @@ def offences(name: str, tree: ast.Module):
             seeded = last in SEEDED and (node.args or node.keywords)
             if not seeded and last not in UNSEEDED_TYPES:
                 yield f"{name}:{node.lineno}: calls {called} without a seed"
-        elif called == "hash":
+        elif called == "hash" and id(node) not in within:
             yield f"{name}:{node.lineno}: calls hash(), which differs from process to process for text"
+
+
+def _is_dunder_hash(node: ast.AST) -> bool:
+    return isinstance(node, ast.FunctionDef) and node.name == "__hash__"
 
 
 def machine_arithmetic(name: str, tree: ast.Module):

@@ -114,7 +114,7 @@ def test_every_setting_stands_in_the_shipped_file_with_its_meaning(file, kinds):
     """As a key, or as a comment where the shipped value is to leave it out."""
     blocks = paragraphs((BANK / file).read_text(encoding="utf-8"))
     missing, mute = [], []
-    for key in (key for kind in kinds for key in kind.__struct_fields__):
+    for key in (key for kind in kinds for key in kind.__struct_encode_fields__):
         line = re.compile(rf"^\s*(# )?{key}:", re.MULTILINE)
         found = [block for block in blocks if line.search(block)]
         if not found:
