@@ -1,6 +1,7 @@
 """The kinds of model that a configuration may name, their parameters, and how to build one."""
 
 import difflib
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -178,6 +179,7 @@ def _check(kind: str, name: str, value: Any, where: str) -> None:
             f"`{kind}` has no parameter `{name}`", where, fix=_suggest(name, KINDS[kind].parameters)
         )
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    is_number = is_number and abs(value) <= sys.float_info.max  # neither infinite nor NaN
     if not is_number or (parameter.is_whole and value != int(value)):
         what = "a whole number" if parameter.is_whole else "a number"
         raise ConfigError(

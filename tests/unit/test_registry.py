@@ -17,7 +17,8 @@ def test_an_unknown_kind_gets_a_suggestion():
         message("logistik")
         == "models.yaml:4:7: unknown kind of model `logistik`\n  fix: did you mean `logistic`?"
     )
-    assert message("xyz").endswith(f"fix: choose one of {', '.join(sorted(registry.KINDS))}")
+    kinds = sorted([*registry.KINDS, *registry.FOREIGN])
+    assert message("xyz").endswith(f"fix: choose one of {', '.join(kinds)}")
 
 
 def test_an_unknown_parameter_gets_a_suggestion():
@@ -35,7 +36,10 @@ def test_bounds_and_types_are_checked():
     )
     assert "must be a number, was True" in message(params={"reach": True})
     assert "must be a number, was '3'" in message(params={"reach": "3"})
-    assert "must lie in" in message(params={"reach": float("nan")})
+    assert "must be a number, was nan" in message(params={"reach": float("nan")})
+    for value in (float("nan"), float("inf"), 10**400):
+        told = message("half_space_trees", params={"trees": value})
+        assert "`trees` of `half_space_trees` must be a whole number, was " in told
 
 
 def test_inputs_are_checked():
