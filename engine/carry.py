@@ -14,8 +14,8 @@ its history (engine/warming.py), unless that is computed from the journal (engin
     what was done    restrictions, alerts, suppressions, caps and reports, all of them, by rule id and entity; what a
                      rule did that is gone stays in force until it ends; the others follow an action to its new place
     proposals        all; that of the new configuration is active with it, the others were meant for the old one
-    models           same name, kind, inputs or members, parameters and seed: what they have learned, and what they
-                     said of remembered transactions; else they begin anew. What is being fitted goes on likewise
+    models           same name, kind, class, inputs or members, parameters and seed: what they have learned, and what
+                     they said of remembered transactions; else they begin anew. What is being fitted goes on likewise
     counters         of fields, by name
     rows of lists    those that rules and people have added, where the list is still there and of the same type
     lists            what they hold is no part of what a rule or feature means; tables over texts are taken over, so
@@ -442,8 +442,9 @@ def _same_model(before: ModelsFile, now: ModelsFile, name: str) -> bool:
     entry = now.models[name]
     if was is None or before.seed != now.seed:
         return False
-    return (was.kind, was.inputs, was.of, was.params) == (
+    return (was.kind, was.class_, was.inputs, was.of, was.params) == (
         entry.kind,
+        entry.class_,
         entry.inputs,
         entry.of,
         entry.params,

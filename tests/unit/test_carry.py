@@ -227,6 +227,19 @@ def test_a_model_with_other_inputs_begins_anew_and_is_named(configure):
     assert core.scoring.save()["model.fraud/seen"][0] == 0
 
 
+def test_another_estimator_begins_anew(configure):
+    pytest.importorskip("sklearn")
+    entry = "  fraud: {{kind: scikit_learn, class: {}, inputs: [amount]}}\n"
+    was, now = (
+        LOGISTIC.format(champion="fraud", models=entry.format(name))
+        for name in ("linear_model.SGDClassifier", "naive_bayes.GaussianNB")
+    )
+    core, carried = carry(Core(configure(models=was)), configure(models=now))
+    assert carried.models == {"fraud": CHANGED}
+    other = Core(configure(models=now))
+    other.scoring.load(core.scoring.save())
+
+
 def test_a_model_goes_on_though_an_input_means_something_else_and_that_is_said(configure):
     features = "  n_1h: count() by account over 1h where amount > 1 EUR\n"
     _, carried = carry(Core(configure()), configure(features))
