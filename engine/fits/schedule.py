@@ -151,7 +151,7 @@ class Refits:
 
     def _look_ahead(self) -> None:
         due = [
-            min(turn.due_us, turn.closed_us + self._rules[name].refit.every_us)
+            min(turn.due_us, _next_multiple(turn.closed_us, self._rules[name].refit.every_us))
             if turn.closed_us != NEVER
             else NEVER
             for name, turn in self._turns.items()
@@ -295,6 +295,11 @@ class Refits:
                 every_us = self._rules[name].refit.every_us
                 turn.closed_us = core_us // every_us * every_us
         self._look_ahead()
+
+
+def _next_multiple(at_us: int, every_us: int) -> int:
+    """The first multiple of `every_us` after `at_us`, which need not be one: a reload may have changed `every`."""
+    return at_us // every_us * every_us + every_us
 
 
 def _share(seq: I8, seed: int, share: float) -> B1:
