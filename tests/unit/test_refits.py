@@ -261,15 +261,15 @@ def test_another_configuration_takes_over_what_means_the_same():
 
 
 def test_fitted_less_often_from_now_on_sets_are_closed_at_the_new_multiples():
-    """START is a multiple of 7d; of 5d the next one is two days on."""
+    """START is a multiple of 7d; of 9d the next one is four days on."""
     port = Port(NotFitted("no"))
     refits = begun(refits_of(memory_of(daily(40)), port, every="1d"))
     step(refits, START)
     step(refits, START + HOUR)
-    now = refits_of(memory_of(daily(40)), every="5d")
+    now = refits_of(memory_of(daily(40)), every="9d")
     now.adopt(refits, ["boosted"], START + 2 * HOUR)
-    due_us = START // (5 * DAY) * 5 * DAY + 5 * DAY
-    assert due_us < START + 5 * DAY
+    due_us = START // (9 * DAY) * 9 * DAY + 9 * DAY
+    assert due_us == START + 4 * DAY
     assert now.next_us == due_us
     step(now, due_us)
     assert port.closed[-1].closed_us == due_us
