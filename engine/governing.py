@@ -85,7 +85,7 @@ class Change(msgspec.Struct, kw_only=True):
     reason: str
     seq: int
     at_us: int
-    numbers: dict[str, float] = {}
+    numbers: dict[str, int | float] = {}  # a count stays a whole number when it is read back
 
     def facts(self) -> Answer:
         told: Answer = {"model": self.model, "before": self.before, "by": self.by}
@@ -523,7 +523,7 @@ def _rounded(value: float | None) -> float | None:
     return round(value, 6) if isinstance(value, float) else value
 
 
-def numbers_of(trial: Trial) -> dict[str, float]:
+def numbers_of(trial: Trial) -> dict[str, int | float]:
     """A trial in numbers, rounded as they stand in outcomes."""
     told = {
         "known": trial.known,

@@ -117,6 +117,17 @@ def test_a_promotion_that_does_worse_is_undone_with_the_numbers(taught):
     assert [(c["model"], c["by"]) for c in changes] == [("bad", "chief"), ("good", "weir")]
 
 
+def test_what_was_undone_is_the_same_bytes_after_it_was_loaded(taught, configure):  # noqa: F811
+    """Else a run that was killed leaves a snapshot that is not the one derived."""
+    assert give(taught, "promote", "bad")["ok"]
+    assert alarms(apply(taught, *traffic(10, 16)))
+    twin = Core(configure(models=TWO, rules=QUIET, settings=SETTINGS))
+    saved = taught.governing.save()
+    twin.governing.load(saved)
+    again = twin.governing.save()
+    assert again["state"].tobytes() == saved["state"].tobytes()
+
+
 def test_the_numbers_of_a_trial_are_those_of_the_transactions_decided_since(configure):  # noqa: F811
     """Not those whose label comes after the promotion, though they were decided before."""
     models = TWO.replace("frauds: 10", "frauds: 1000")
