@@ -170,11 +170,19 @@ class FitRecords(RecordedFits):
         self._disk.sync_folder(self._folder)
 
     def _tidy(self) -> None:
-        """Remove what a kill has left before its line was written."""
+        """Remove what a kill has left half written.
+
+        Arrays that no line names stay as long as they are what their name says: where the list was lost, they are all
+        that is left of fits that have decided, and the backup of the list needs them.
+        """
         named = {NAME, *(f"{answer.sha256}{SUFFIX}" for answer in self._all)}
         for name in self._disk.names(self._folder):
-            if name not in named:
+            if name not in named and not self._is_whole(name):
                 self._disk.remove(self._folder / name)
+
+    def _is_whole(self, name: str) -> bool:
+        raw = self._read(name) if name.endswith(SUFFIX) else None
+        return raw is not None and sha256(raw).hexdigest() == name.removesuffix(SUFFIX)
 
 
 def packed(arrays: Mapping[str, NDArray[Any]]) -> bytes:

@@ -440,6 +440,17 @@ def test_what_a_kill_has_left_is_tidied(tmp_path):
     assert names == {NAME, f"{given.sha256}.npz"}
 
 
+def test_arrays_outlive_the_list_that_names_them(tmp_path):
+    """A list comes back from a backup; a start in between must not have removed what it names."""
+    desk = desk_of(tmp_path, Fit(ARRAYS))
+    desk.close(training_of())
+    given = desk.take("boosted", START, 0)
+    (tmp_path / MODELS / NAME).rename(tmp_path / "backup")
+    FitRecords(RealDisk(), tmp_path)
+    (tmp_path / "backup").rename(tmp_path / MODELS / NAME)
+    assert RecordedFits.of(RealDisk(), tmp_path).take("boosted", START, 0).sha256 == given.sha256
+
+
 def test_packed_arrays_have_the_same_bytes_in_any_order():
     assert packed(ARRAYS) == packed(dict(reversed(ARRAYS.items())))
     assert unpacked(packed(ARRAYS)).keys() == ARRAYS.keys()
