@@ -14,13 +14,16 @@ COLLECT_EVERY: Final = 50_000  # objects made between two looks
 
 @contextmanager
 def rare_collection() -> Iterator[None]:
-    """Look once, then leave out what has been found alive, until the block ends."""
+    """Look once, then leave out what has been found alive, until the block ends; nothing is looked at twice."""
     before = gc.get_threshold()
-    gc.collect()
-    gc.freeze()
+    is_outermost = gc.get_freeze_count() == 0
+    if is_outermost:
+        gc.collect()
+        gc.freeze()
     gc.set_threshold(COLLECT_EVERY, *before[1:])
     try:
         yield
     finally:
         gc.set_threshold(*before)
-        gc.unfreeze()
+        if is_outermost:
+            gc.unfreeze()

@@ -5,6 +5,7 @@ shared("data/handbook/...")   a path in the shared folder; the test is skipped, 
 golden("cli/check", text)     `text` must equal tests/golden/files/cli/check.txt; `--update-golden` rewrites it
 """
 
+import gc
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,12 @@ GOLDEN = Path(__file__).resolve().parent / "golden" / "files"
 settings.register_profile("commit", max_examples=50, deadline=None, derandomize=True)
 settings.register_profile("nightly", max_examples=5_000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "commit"))
+
+
+def pytest_collection_finish() -> None:
+    """Leave thousands of tests out when runs within them look for garbage: half of the time else."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
