@@ -304,7 +304,7 @@ class Scoring:
 
     def learns_from_labels(self, name: str) -> bool:
         """Whether a model learns label by label."""
-        return self._seats[name].model.supervised
+        return self._seats[name].model.supervised and self._file.models[name].refit is None
 
     def take_over(self, name: str, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Go on with a model as a fit has made it; the calibration goes on too, and follows."""

@@ -158,7 +158,7 @@ def _card(arguments: argparse.Namespace) -> "Report":
         "parameters": ", ".join(f"{k} {v}" for k, v in sorted(entry.params.items())) or "defaults",
         "learning": found["learning"],
         "core time": found.get("core_time"),
-        "learned from": _learned(learned),
+        "learned from": "what it is fitted to" if entry.refit else _learned(learned),
         **{name.replace("_", " "): figures.get(name) for name in (*FIGURES, *FIGURES_MORE)},
     }
     reads = Section("reads", "Reads", ("name", "what it is"))

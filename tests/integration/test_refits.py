@@ -416,3 +416,12 @@ def test_a_replay_killed_while_it_is_fitted_goes_on_as_if_nothing_had_happened(
     assert streams(DISK, out) == streams(DISK, calm)
     assert [a.sha256 for a in RecordedFits.of(DISK, out).answers()] == [a.sha256 for a in answers]
     assert verify.report(out).is_fine
+
+
+def test_a_model_that_is_fitted_learns_no_label(bank, lines):
+    """Its card would count them else."""
+    from engine.core import Core
+
+    core = Core(bank)
+    assert not core.scoring.learns_from_labels("boosted")
+    assert core.scoring.learns_from_labels("linear")
