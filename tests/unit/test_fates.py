@@ -9,7 +9,6 @@ import pytest
 from engine.batch import LABEL, TRANSACTION
 from engine.fates import Counting, Sequence
 from engine.remembered import APPLIED, LATE, Remembered
-from models.protocol import LEARN
 
 DAY = 86_400_000_000
 MATURITY = 7 * DAY
@@ -109,10 +108,7 @@ def test_every_applied_transaction_that_is_old_enough_is_counted_exactly_once():
     assert set(np.unique(called).tolist()) == {-1, 0, 1}
 
 
-def test_labels_are_heard_before_fates_are_told_before_rows_are_scored():
-    fates = SimpleNamespace(row=np.array([0, 2, 2]))
-    sequence = Sequence(3, np.array([2]), fates)
-    assert sequence.whole.tolist() == [1, 4, 5, 0, 2, 3, 6]
-    assert sequence.lessons.tolist() == [1, 0, 2, 3]
-    assert Sequence(3, np.array([], np.int64), SimpleNamespace(row=[])).whole is None
-    assert LEARN == 2
+def test_fates_are_told_before_the_rows_at_which_they_stand_are_scored():
+    sequence = Sequence(3, SimpleNamespace(row=np.array([0, 2, 2])))
+    assert sequence.whole.tolist() == [0, 3, 4, 1, 2, 5]
+    assert Sequence(3, SimpleNamespace(row=[])).whole is None
