@@ -269,7 +269,11 @@ def test_models_read_with_parameters_of_the_type_they_are_written_in(tmp_path):
                 "  fix: use small letters, digits and underscores, such as fraud_30d"
             ),
         ),
-        ("steps: 25", "steps: [1]", "models.yaml:7:13: Expected `bool | int | float | str`, got `array`"),
+        (
+            "steps: 25",
+            "steps: [1]",
+            "models.yaml:7:13: Expected `bool | int | float | str`, got `array`",
+        ),
         ("    kind: logistic\n", "", "models.yaml:5:5: Object missing required field `kind`"),
     ],
 )
