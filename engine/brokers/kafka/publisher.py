@@ -24,6 +24,7 @@ OWED = "owed"  # the header that names the source of a label which a verdict gav
 LINES_MAX = 10_000  # of one transaction
 BATCH_BYTES = 1 << 18
 TRANSACTION_MS = 15_000  # a worker that is halted for longer than that has lost its transaction
+TRIES, AGAIN_S = 150, 0.2
 CLOSE_S = 5.0  # what a fenced producer still holds will never go out
 Result = TypeVar("Result")
 
@@ -92,12 +93,23 @@ class KafkaPublisher:
         admin = AIOKafkaAdminClient(**options(settings))
         await admin.start()
         try:
-            found = await admin.list_consumer_group_offsets(self._group, partitions=[place])
+            found = await self._published(admin, place)
         finally:
             await admin.close()
         self._pump = self._loop.create_task(self._run())
         told = found.get(place)
         return max(0, told.offset) if told is not None else 0
+
+    async def _published(self, admin: AIOKafkaAdminClient, place: TopicPartition) -> Any:
+        """What the group has committed; a broker that has just started finds its coordinator a moment later."""
+        for left in reversed(range(TRIES)):
+            try:
+                return await admin.list_consumer_group_offsets(self._group, partitions=[place])
+            except KafkaError as error:
+                if not (error.retriable and left):
+                    raise
+                await asyncio.sleep(AGAIN_S)
+        raise AssertionError
 
     @property
     def _group(self) -> str:

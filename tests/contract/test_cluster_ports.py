@@ -1,0 +1,139 @@
+"""What every publisher of a partition promises (engine/cluster/ports.py), in memory and on a real broker."""
+
+import asyncio
+import threading
+import time
+
+import pytest
+
+from config.cluster import ClusterSettings
+from engine.cluster.ports import FencedError, Own
+from tests.clustering import MemoryBroker, missing_kafka
+
+WAIT_S = 60.0
+
+
+class InMemory:
+    """The twin."""
+
+    def __init__(self):
+        self.broker = MemoryBroker()
+
+    def publisher(self):
+        return self.broker.publisher()
+
+    def lines(self, stream):
+        return self.broker.lines(stream)
+
+    def inputs(self):
+        return [(record.line, record.owed) for record in self.broker.records()]
+
+
+class OnKafka:
+    """A topic set of its own on a real broker; publishers are called from here and work in a loop of another thread."""
+
+    def __init__(self, kafka, prefix):
+        from engine.brokers.kafka.topics import prepare
+
+        self.settings = ClusterSettings(brokers=kafka.address, prefix=prefix, partitions=1)
+        self.loop = asyncio.new_event_loop()
+        threading.Thread(target=self.loop.run_forever, daemon=True).start()
+        asyncio.run(prepare(self.settings))
+
+    def publisher(self):
+        from engine.brokers.kafka.publisher import KafkaPublisher
+
+        return KafkaPublisher(self.settings, 0, self.loop)
+
+    def read(self, topic):
+        from aiokafka import AIOKafkaConsumer, TopicPartition
+
+        async def all_of():
+            place, found = TopicPartition(topic, 0), []
+            consumer = AIOKafkaConsumer(
+                bootstrap_servers=self.settings.brokers,
+                isolation_level="read_committed",
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+            )
+            async with consumer:
+                consumer.assign([place])
+                end = (await consumer.end_offsets([place]))[place]
+                while await consumer.position(place) < end:
+                    for records in (await consumer.getmany(timeout_ms=200)).values():
+                        found += records
+            return found
+
+        return asyncio.run(all_of())
+
+    def lines(self, stream):
+        return [record.value for record in self.read(self.settings.topic(stream))]
+
+    def inputs(self):
+        records = self.read(self.settings.input)
+        return [(r.value, dict(r.headers).get("owed", b"").decode()) for r in records]
+
+
+@pytest.fixture(scope="module")
+def kafka(tmp_path_factory):
+    if missing_kafka():
+        pytest.skip(missing_kafka())
+    from engine.brokers.kafka.local import LocalKafka
+
+    with LocalKafka(tmp_path_factory.mktemp("kafka")) as broker:
+        yield broker
+
+
+@pytest.fixture(params=["memory", "kafka"])
+def system(request):
+    if request.param == "memory":
+        return InMemory()
+    prefix = "c" + str(abs(hash(request.node.name)) % 10_000)
+    return OnKafka(request.getfixturevalue("kafka"), prefix)
+
+
+def test_nothing_is_visible_at_the_beginning(system):
+    publisher = system.publisher()
+    assert publisher.begin() == 0
+    assert system.lines("decisions") == []
+    publisher.close()
+
+
+def test_what_is_said_becomes_visible_once_in_order_and_with_its_offset(system):
+    publisher = system.publisher()
+    publisher.begin()
+    publisher.publish({"decisions": [b"a", b"b"], "alerts": [b"x"]}, [Own(b"tick")], 3)
+    publisher.publish({"decisions": [b"c"]}, [Own(b"label", "case-1")], 7)
+    publisher.settle()
+    assert publisher.backlog == 0
+    assert system.lines("decisions") == [b"a", b"b", b"c"]
+    assert system.lines("alerts") == [b"x"]
+    assert system.inputs() == [(b"tick", ""), (b"label", "case-1")]
+    publisher.close()
+    other = system.publisher()
+    assert other.begin() == 7
+    other.close()
+
+
+def test_whoever_begins_fences_who_was_before(system):
+    """What a fenced one says is never seen, now or later."""
+    first, second = system.publisher(), system.publisher()
+    first.begin()
+    first.publish({"decisions": [b"a"]}, [], 1)
+    first.settle()
+    assert second.begin() == 1
+    with pytest.raises(FencedError):
+        until_fenced(first)
+    second.publish({"decisions": [b"b"]}, [], 2)
+    second.settle()
+    assert system.lines("decisions") == [b"a", b"b"]
+    first.close()
+    second.close()
+
+
+def until_fenced(publisher):
+    """Go on as if nothing had happened."""
+    end = time.monotonic() + WAIT_S
+    while time.monotonic() < end:
+        publisher.publish({"decisions": [b"stale"]}, [], 9)
+        publisher.settle()
