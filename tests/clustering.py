@@ -108,4 +108,16 @@ def missing_kafka():
     return missing()
 
 
+def local_kafka(folder):
+    """A broker to be entered; the test is skipped where its jars cannot be had."""
+    from config.errors import StateError
+    from engine.brokers.kafka.local import LocalKafka, fetch
+
+    try:
+        fetch()
+    except StateError as error:
+        pytest.skip(" ".join(str(error).split()))
+    return LocalKafka(folder)
+
+
 needs_kafka = pytest.mark.skipif(bool(missing_kafka()), reason=missing_kafka() or "there is one")

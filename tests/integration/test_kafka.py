@@ -14,7 +14,7 @@ from config.cluster import ClusterSettings
 from engine.cluster.partition import STREAMS
 from engine.cluster.ports import Record
 from tests.auditing import small_bank, small_traffic
-from tests.clustering import embedded, needs_kafka
+from tests.clustering import embedded, local_kafka, needs_kafka
 
 pytestmark = needs_kafka
 
@@ -24,9 +24,7 @@ WAIT_S = 60.0
 
 @pytest.fixture(scope="module")
 def kafka(tmp_path_factory):
-    from engine.brokers.kafka.local import LocalKafka
-
-    with LocalKafka(tmp_path_factory.mktemp("kafka")) as broker:
+    with local_kafka(tmp_path_factory.mktemp("kafka")) as broker:
         yield broker
 
 
@@ -199,9 +197,7 @@ def settings_ready(settings):
 
 def test_the_broker_comes_back(tmp_path):
     """A broker that is killed and started again loses nothing, and workers go on by themselves."""
-    from engine.brokers.kafka.local import LocalKafka
-
-    with LocalKafka(tmp_path / "kafka") as kafka:
+    with local_kafka(tmp_path / "kafka") as kafka:
         bank, settings = clustered(tmp_path / "bank", kafka, "back")
         lines = small_traffic(tmp_path / "traffic.ndjson", 300).read_bytes().splitlines()
         settings_ready(settings)
