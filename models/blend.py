@@ -6,8 +6,8 @@ import numpy as np
 
 from models.kernels import blending as kernels
 from models.kernels.exp_log import log
-from models.protocol import F8, I1, LEARN, PEEK, Given, Parameter, State
-from models.state import copied, put_back
+from models.native import Native
+from models.protocol import F8, I1, Parameter, State
 
 PARAMETERS: Final = {
     "reach": Parameter(1.0, 100.0, "deviations beyond which a score counts as if it lay there"),
@@ -30,7 +30,7 @@ NATS: Final = 20.0  # loss that a new member is taken to have seen,
 SAVED: Final = 0.1  # and what share of it it is taken to have saved: it is heard little until it has shown more
 
 
-class Blend:
+class Blend(Native):
     """Score the log odds of fraud by a sum of other models' scores, with weights of 0 and more learned from labels.
 
     A member may say anything in any unit: labels teach a line that turns its score into log odds, never falling. Its
@@ -54,6 +54,7 @@ class Blend:
     [-7.2, 2.1, 4.3, -7.2]
     """
 
+    kind = "blend"
     supervised: Final = True
     log_odds: Final = True
 
@@ -109,22 +110,3 @@ class Blend:
             out,
             np.empty((0, x.shape[1])) if parts is None else parts,
         )
-
-    def score(self, x: F8) -> F8:
-        out = np.empty(len(x))
-        self.process(x, np.full(len(x), PEEK, np.int8), np.empty(0, np.int8), out)
-        return out
-
-    def learn(self, x: F8, label: I1) -> None:
-        self.process(x, np.full(len(x), LEARN, np.int8), label, np.empty(len(x)))
-
-    def explain(self, x: F8) -> F8:
-        part = np.empty((1, len(x)))
-        self.process(x[None], np.full(1, PEEK, np.int8), np.empty(0, np.int8), np.empty(1), part)
-        return np.asarray(part[0])
-
-    def save(self) -> State:
-        return copied(self._state)
-
-    def load(self, arrays: Given) -> None:
-        put_back(self._state, arrays, "blend")

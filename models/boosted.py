@@ -11,8 +11,8 @@ import numpy as np
 
 from config.errors import InputError
 from models.kernels import boosted as kernels
-from models.protocol import F8, I1, LEARN, PEEK, SKIP, Given, Parameter, State
-from models.state import copied, put_back
+from models.native import Native
+from models.protocol import F8, I1, LEARN, SKIP, Parameter, State
 
 if TYPE_CHECKING:
     from sklearn.ensemble import HistGradientBoostingClassifier
@@ -40,7 +40,7 @@ DEFAULTS: Final[Mapping[str, float]] = {
 }
 
 
-class Boosted:
+class Boosted(Native):
     """Score the log odds of fraud by trees that were fitted on matured labels; nothing is learned row by row.
 
     High = anomalous; missing (NaN) until the first `load` of what `fit` gave. Inputs may have any unit, only their
@@ -63,6 +63,7 @@ class Boosted:
     scikit-learn's HistGradientBoostingClassifier; Ke and others 2017, "LightGBM", papers.nips.cc/paper/6907.
     """
 
+    kind = "boosted"
     supervised: Final = True
     log_odds: Final = True
 
@@ -105,25 +106,8 @@ class Boosted:
             np.empty((0, x.shape[1])) if parts is None else parts,
         )
 
-    def score(self, x: F8) -> F8:
-        out = np.empty(len(x))
-        self.process(x, np.full(len(x), PEEK, np.int8), np.empty(0, np.int8), out)
-        return out
-
     def learn(self, x: F8, label: I1) -> None:
         """Nothing: labels teach it when it is fitted anew."""
-
-    def explain(self, x: F8) -> F8:
-        parts = np.zeros((1, len(x)))
-        nobody = np.empty(0, np.int8)
-        self.process(x[None], np.full(1, PEEK, np.int8), nobody, np.empty(1), parts)
-        return np.asarray(parts[0])
-
-    def save(self) -> State:
-        return copied(self._state)
-
-    def load(self, arrays: Given) -> None:
-        put_back(self._state, arrays, "boosted")
 
 
 def fit(x: F8, label: I1, weight: F8, params: Mapping[str, Any], seed: int) -> State:

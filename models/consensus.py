@@ -5,8 +5,8 @@ from typing import Final
 import numpy as np
 
 from models.kernels import agreeing as kernels
-from models.protocol import F8, I1, PEEK, SCORE, Given, Parameter, State
-from models.state import copied, put_back
+from models.native import Native
+from models.protocol import F8, I1, Parameter, State
 
 PARAMETERS: Final = {
     "kept": Parameter(64, 65_536, "scores of each member that a score is ranked in", is_whole=True),
@@ -19,7 +19,7 @@ PARAMETERS: Final = {
 }
 
 
-class Consensus:
+class Consensus(Native):
     """Score rows by the mean surprise of other models, without labels; no single one of them can sink the score.
 
     High = anomalous. A member's surprise is minus the logarithm of the share of its own scores, of the last tens of
@@ -41,6 +41,7 @@ class Consensus:
     Rank aggregation of outlier scores: Kriegel, Kroeger, Schubert and Zimek 2011, doi:10.1137/1.9781611972818.2.
     """
 
+    kind = "consensus"
     supervised: Final = False
     log_odds: Final = False
     bias: Final = 0.0
@@ -73,22 +74,3 @@ class Consensus:
             out,
             np.empty((0, x.shape[1])) if parts is None else parts,
         )
-
-    def score(self, x: F8) -> F8:
-        out = np.empty(len(x))
-        self.process(x, np.full(len(x), PEEK, np.int8), np.empty(0, np.int8), out)
-        return out
-
-    def learn(self, x: F8, label: I1) -> None:
-        self.process(x, np.full(len(x), SCORE, np.int8), label, np.empty(len(x)))
-
-    def explain(self, x: F8) -> F8:
-        parts = np.zeros((1, len(x)))
-        self.process(x[None], np.full(1, PEEK, np.int8), np.empty(0, np.int8), np.empty(1), parts)
-        return np.asarray(parts[0])
-
-    def save(self) -> State:
-        return copied(self._state)
-
-    def load(self, arrays: Given) -> None:
-        put_back(self._state, arrays, "consensus")

@@ -5,8 +5,8 @@ from typing import Final
 import numpy as np
 
 from models.kernels import deviating as kernels
-from models.protocol import F8, I1, PEEK, SCORE, Given, Parameter, State
-from models.state import copied, put_back
+from models.native import Native
+from models.protocol import F8, I1, Parameter, State
 
 GROUP: Final = ("value", "centre", "spread")
 
@@ -20,7 +20,7 @@ PARAMETERS: Final = {
 }
 
 
-class Deviation:
+class Deviation(Native):
     """Score rows by how unusually far values lie from the normal of their own entity; no labels needed.
 
     High = anomalous, around 0 usual. Inputs come in threes that an analyst declares: a value, the entity's centre and
@@ -46,6 +46,7 @@ class Deviation:
     [-1.4, 40.0, 0.0]
     """
 
+    kind = "deviation"
     supervised: Final = False
     log_odds: Final = False
     bias: Final = 0.0
@@ -77,22 +78,3 @@ class Deviation:
             out,
             np.empty((0, x.shape[1])) if parts is None else parts,
         )
-
-    def score(self, x: F8) -> F8:
-        out = np.empty(len(x))
-        self.process(x, np.full(len(x), PEEK, np.int8), np.empty(0, np.int8), out)
-        return out
-
-    def learn(self, x: F8, label: I1) -> None:
-        self.process(x, np.full(len(x), SCORE, np.int8), label, np.empty(len(x)))
-
-    def explain(self, x: F8) -> F8:
-        parts = np.zeros((1, len(x)))
-        self.process(x[None], np.full(1, PEEK, np.int8), np.empty(0, np.int8), np.empty(1), parts)
-        return np.asarray(parts[0])
-
-    def save(self) -> State:
-        return copied(self._state)
-
-    def load(self, arrays: Given) -> None:
-        put_back(self._state, arrays, "deviation")

@@ -6,8 +6,8 @@ from typing import Final
 import numpy as np
 
 from models.kernels import trees as kernels
-from models.protocol import F8, I1, PEEK, SCORE, Given, Parameter, State
-from models.state import copied, put_back
+from models.native import Native
+from models.protocol import F8, I1, Parameter, State
 
 PARAMETERS: Final = {
     "trees": Parameter(1, 1_000, "time and memory grow with it, noise shrinks", is_whole=True),
@@ -23,7 +23,7 @@ PARAMETERS: Final = {
 }
 
 
-class HalfSpaceTrees:
+class HalfSpaceTrees(Native):
     """Score rows by how little mass random boxes around them hold; no labels needed.
 
     High = anomalous; 0 for the first 64 rows. Inputs may have any unit: every other tree sees them through a
@@ -47,6 +47,7 @@ class HalfSpaceTrees:
     Tan, Ting and Liu 2011, "Fast anomaly detection for streaming data", ijcai.org/Proceedings/11/Papers/254.pdf.
     """
 
+    kind = "half_space_trees"
     supervised: Final = False
     log_odds: Final = False
 
@@ -104,25 +105,6 @@ class HalfSpaceTrees:
             out,
             np.empty((0, x.shape[1])) if parts is None else parts,
         )
-
-    def score(self, x: F8) -> F8:
-        out = np.empty(len(x))
-        self.process(x, np.full(len(x), PEEK, np.int8), np.empty(0, np.int8), out)
-        return out
-
-    def learn(self, x: F8, label: I1) -> None:
-        self.process(x, np.full(len(x), SCORE, np.int8), label, np.empty(len(x)))
-
-    def explain(self, x: F8) -> F8:
-        parts = np.zeros((1, len(x)))
-        self.process(x[None], np.full(1, PEEK, np.int8), np.empty(0, np.int8), np.empty(1), parts)
-        return np.asarray(parts[0])
-
-    def save(self) -> State:
-        return copied(self._state)
-
-    def load(self, arrays: Given) -> None:
-        put_back(self._state, arrays, "half_space_trees")
 
 
 def draw(n_features: int, trees: int, depth: int, seed: int) -> tuple[kernels.I4, F8]:

@@ -6,8 +6,8 @@ import numpy as np
 
 from models.kernels import isolation as kernels
 from models.kernels.exp_log import log
-from models.protocol import F8, I1, PEEK, SCORE, Given, Parameter, State
-from models.state import copied, put_back
+from models.native import Native
+from models.protocol import F8, I1, Parameter, State
 
 EULER = 0.5772156649015329
 
@@ -23,7 +23,7 @@ PARAMETERS: Final = {
 }
 
 
-class IsolationForest:
+class IsolationForest(Native):
     """Score rows by how few random cuts separate them from a sample of what was seen; no labels needed.
 
     High = anomalous; 0 for the first 64 rows, then in [0, 1]: 1 - mean path / longest path, linear in the path so that
@@ -48,6 +48,7 @@ class IsolationForest:
     doi:10.1145/3147.3165, with a memory as in Aggarwal 2006, "On biased reservoir sampling".
     """
 
+    kind = "isolation_forest"
     supervised: Final = False
     log_odds: Final = False
 
@@ -103,25 +104,6 @@ class IsolationForest:
             out,
             np.empty((0, x.shape[1])) if parts is None else parts,
         )
-
-    def score(self, x: F8) -> F8:
-        out = np.empty(len(x))
-        self.process(x, np.full(len(x), PEEK, np.int8), np.empty(0, np.int8), out)
-        return out
-
-    def learn(self, x: F8, label: I1) -> None:
-        self.process(x, np.full(len(x), SCORE, np.int8), label, np.empty(len(x)))
-
-    def explain(self, x: F8) -> F8:
-        parts = np.zeros((1, len(x)))
-        self.process(x[None], np.full(1, PEEK, np.int8), np.empty(0, np.int8), np.empty(1), parts)
-        return np.asarray(parts[0])
-
-    def save(self) -> State:
-        return copied(self._state)
-
-    def load(self, arrays: Given) -> None:
-        put_back(self._state, arrays, "isolation_forest")
 
 
 def mean_paths(most: int) -> F8:

@@ -6,8 +6,8 @@ import numpy as np
 
 from models.kernels import linear as kernels
 from models.kernels.exp_log import log
-from models.protocol import F8, I1, LEARN, PEEK, Given, Parameter, State
-from models.state import copied, put_back
+from models.native import Native
+from models.protocol import F8, I1, Parameter, State
 
 PARAMETERS: Final = {
     "reach": Parameter(1.0, 1_000.0, "deviations beyond which an input counts as if it lay there"),
@@ -29,7 +29,7 @@ PARAMETERS: Final = {
 }
 
 
-class Logistic:
+class Logistic(Native):
     """Score the log odds of fraud by a model that is linear in columns which bend and cross its inputs.
 
     High = anomalous; 0 is even odds. Nothing is learned from rows without a label. Each input stands in the model as it
@@ -59,6 +59,7 @@ class Logistic:
     [-3.9, 5.1, -3.4]
     """
 
+    kind = "logistic"
     supervised: Final = True
     log_odds: Final = True
 
@@ -120,22 +121,3 @@ class Logistic:
             out,
             np.empty((0, x.shape[1])) if parts is None else parts,
         )
-
-    def score(self, x: F8) -> F8:
-        out = np.empty(len(x))
-        self.process(x, np.full(len(x), PEEK, np.int8), np.empty(0, np.int8), out)
-        return out
-
-    def learn(self, x: F8, label: I1) -> None:
-        self.process(x, np.full(len(x), LEARN, np.int8), label, np.empty(len(x)))
-
-    def explain(self, x: F8) -> F8:
-        part = np.empty((1, len(x)))
-        self.process(x[None], np.full(1, PEEK, np.int8), np.empty(0, np.int8), np.empty(1), part)
-        return np.asarray(part[0])
-
-    def save(self) -> State:
-        return copied(self._state)
-
-    def load(self, arrays: Given) -> None:
-        put_back(self._state, arrays, "logistic")

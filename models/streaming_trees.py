@@ -6,8 +6,8 @@ import numpy as np
 
 from models.kernels import boosting as kernels
 from models.kernels.exp_log import log
-from models.protocol import F8, I1, LEARN, PEEK, Given, Parameter, State
-from models.state import copied, put_back
+from models.native import Native
+from models.protocol import F8, I1, Parameter, State
 
 PARAMETERS: Final = {
     "trees": Parameter(1, 1_000, "time grows with it, noise shrinks", is_whole=True),
@@ -23,7 +23,7 @@ PARAMETERS: Final = {
 CUTS: Final = 62  # places of an input where a tree may split; with "missing" and the rest 64 bins
 
 
-class StreamingTrees:
+class StreamingTrees(Native):
     """Score the log odds of fraud by the sum of trees, each grown to correct all others, the oldest replaced.
 
     High = anomalous; 0 is even odds. Nothing is learned from rows without a label. Inputs may have any unit; a missing
@@ -49,6 +49,7 @@ class StreamingTrees:
     [True, False, False]
     """
 
+    kind = "streaming_trees"
     supervised: Final = True
     log_odds: Final = True
 
@@ -126,22 +127,3 @@ class StreamingTrees:
             out,
             np.empty((0, x.shape[1])) if parts is None else parts,
         )
-
-    def score(self, x: F8) -> F8:
-        out = np.empty(len(x))
-        self.process(x, np.full(len(x), PEEK, np.int8), np.empty(0, np.int8), out)
-        return out
-
-    def learn(self, x: F8, label: I1) -> None:
-        self.process(x, np.full(len(x), LEARN, np.int8), label, np.empty(len(x)))
-
-    def explain(self, x: F8) -> F8:
-        part = np.empty((1, len(x)))
-        self.process(x[None], np.full(1, PEEK, np.int8), np.empty(0, np.int8), np.empty(1), part)
-        return np.asarray(part[0])
-
-    def save(self) -> State:
-        return copied(self._state)
-
-    def load(self, arrays: Given) -> None:
-        put_back(self._state, arrays, "streaming_trees")
