@@ -27,7 +27,9 @@ class Real:
 
     def live(self):
         keys = self.server.ask("KEYS", "*")
-        return {key: self.server.ask("GET", key) for key in keys}
+        found = {key: self.server.ask("GET", key) for key in keys}
+        # A key may end between the two questions.
+        return {key: value for key, value in found.items() if value is not None}
 
     def save(self):
         self.server.ask("SAVE")
