@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-WAIT_S = 30.0
+WAIT_S = 120.0
 
 
 def free_port():

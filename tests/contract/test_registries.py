@@ -23,7 +23,7 @@ class Real:
         self.server = server
 
     def open(self, run):
-        return RedisRegistry(RedisSettings(url=self.server.url, timeout="2s"), run)
+        return RedisRegistry(RedisSettings(url=self.server.url, timeout="30s"), run)
 
     def live(self):
         keys = self.server.ask("KEYS", "*")
@@ -115,7 +115,7 @@ def test_a_key_ends_when_it_should(server):
     soon_ms = now_ms() + 60
     one.write([entry("A", 1, "r-1", ends_ms=soon_ms), entry("B", 1, "r-2", ends_ms=1)])
     assert "account:B" not in held(server)
-    end = time.monotonic() + 10.0
+    end = time.monotonic() + 120.0
     while "account:A" in held(server):
         assert time.monotonic() < end
     assert now_ms() >= soon_ms

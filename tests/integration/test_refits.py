@@ -1,9 +1,7 @@
 """Models that are fitted anew beside an engine: the same outcomes however it is cut, killed or derived again."""
 
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -395,23 +393,27 @@ def test_a_replay_killed_while_it_is_fitted_goes_on_as_if_nothing_had_happened(
     folder, recording, tmp_path
 ):
     """kill -9 when the process beside has been started; then the same again, with scikit-learn in it."""
-    calm, out = tmp_path / "calm", tmp_path / "out"
+    calm = tmp_path / "calm"
     subprocess.run(command(folder, recording, calm), check=True, capture_output=True)
     answers = RecordedFits.of(DISK, calm).answers()
     assert answers
     assert answers[0].software.startswith("scikit-learn")
     if not Path("/proc/self/task").exists():
         pytest.skip("children of a process are listed on Linux only")
-    engine = subprocess.Popen(
-        command(folder, recording, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    children = Path(f"/proc/{engine.pid}/task/{engine.pid}/children")
-    while engine.poll() is None and not children.read_text():
-        time.sleep(0.002)
-    assert engine.poll() is None
-    os.kill(engine.pid, signal.SIGKILL)
-    engine.wait()
-    assert not (out / MODELS / NAME).exists()
+    for number in range(10):  # on a busy machine the fit may be over before the signal is sent
+        out = tmp_path / f"out{number}"
+        engine = subprocess.Popen(
+            command(folder, recording, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        children = Path(f"/proc/{engine.pid}/task/{engine.pid}/children")
+        while engine.poll() is None and not children.read_text():
+            time.sleep(0.002)
+        engine.kill()
+        engine.wait()
+        if not (out / MODELS / NAME).exists():
+            break
+    else:
+        pytest.fail("it was never killed in time")
     subprocess.run(command(folder, recording, out, "--resume"), check=True, capture_output=True)
     assert streams(DISK, out) == streams(DISK, calm)
     assert [a.sha256 for a in RecordedFits.of(DISK, out).answers()] == [a.sha256 for a in answers]

@@ -16,7 +16,7 @@ from tests.core_banking import command, write
 from tests.redis_server import Redis, needs_redis
 
 pytestmark = needs_redis
-WAIT_S = 30.0
+WAIT_S = 120.0
 HOUR_US = 3_600_000_000
 
 
@@ -157,7 +157,7 @@ def test_an_emptied_redis_is_filled_again(root, redis):
     one = follower(root, redis)
     until_right(one)
     redis.ask("FLUSHALL")
-    end = time.monotonic() + 5.0
+    end = time.monotonic() + WAIT_S
     while looked_up(redis, "account:A29") != [["r-29"]]:
         assert time.monotonic() < end
         one.step()
@@ -182,7 +182,7 @@ def test_a_redis_that_came_back_with_an_old_state_is_put_right(tmp_path, root):
         assert looked_up(redis, "account:A1", "account:A3") == [["r-1"], None], (
             "it remembers the save"
         )
-        end = time.monotonic() + 5.0
+        end = time.monotonic() + WAIT_S
         while looked_up(redis, "account:A1", "account:A2", "account:A3") != [[], ["r-2"], ["r-4"]]:
             assert time.monotonic() < end
             one.step()
@@ -201,7 +201,7 @@ def test_a_down_redis_is_a_growing_backlog_and_then_nothing_is_missing(root, red
     assert status["failure"]
     assert status["lag_s"] > 0
     redis.start()
-    until_right(one, 5.0)
+    until_right(one)
     assert looked_up(redis, *[f"account:A{n}" for n in range(1, 40)]) == [
         [f"r-{n}"] for n in range(1, 40)
     ]
