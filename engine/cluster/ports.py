@@ -27,6 +27,10 @@ class FencedError(Exception):
     """Somebody else publishes for this partition now: whatever is here is stale, and must be let go."""
 
 
+class NotTakenError(Exception):
+    """The partition was not taken over, through no fault of its own: the broker cannot be spoken with at the moment."""
+
+
 class Publisher(Protocol):
     """Makes outcomes of one partition visible, each exactly once to whoever reads what is committed.
 
@@ -37,7 +41,7 @@ class Publisher(Protocol):
     def begin(self) -> int:
         """Fence whoever was before; return the input offset from which on outcomes are not visible yet.
 
-        Blocks until what was under way has become visible or never will.
+        Blocks until what was under way has become visible or never will. `NotTakenError` if there is no broker to ask.
         """
         ...
 

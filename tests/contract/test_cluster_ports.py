@@ -10,7 +10,7 @@ from config.cluster import ClusterSettings
 from engine.cluster.ports import FencedError, Own
 from tests.clustering import MemoryBroker, local_kafka, missing_kafka
 
-WAIT_S = 60.0
+WAIT_S = 180.0
 
 
 class InMemory:

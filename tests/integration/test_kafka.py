@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from tests.clustering import embedded, local_kafka, needs_kafka
 pytestmark = needs_kafka
 
 PARTITIONS, N = 3, 900
-WAIT_S = 60.0
+WAIT_S = 180.0
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +51,14 @@ class Workers:
         for number in list(self.processes):
             self.end(number, signal.SIGKILL)
 
-    def start(self, number):
+    def start(self, number, *, piped=False):
         command = [sys.executable, "-m", "engine.cli", "worker", "--config", str(self.bank)]
         with self.log(number).open("ab") as log:
             self.processes[number] = subprocess.Popen(
                 [*command, "--out", str(self.out)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
-                stderr=log,
+                stderr=subprocess.PIPE if piped else log,
                 env={**os.environ, "PYTHONFAULTHANDLER": "1"},
             )
 
@@ -159,7 +160,6 @@ def test_nothing_is_lost_and_nothing_seen_twice(kafka, tmp_path):
     """Three workers come, are killed, stopped and halted; readers of what is committed see each outcome once."""
     bank, settings = clustered(tmp_path / "bank", kafka, "storm")
     lines = small_traffic(tmp_path / "traffic.ndjson", N).read_bytes().splitlines()
-    parts = [lines[k::5] for k in range(5)]
     parts = [lines[k * len(lines) // 5 : (k + 1) * len(lines) // 5] for k in range(5)]
     with Workers(bank, tmp_path / "out") as workers:
         workers.start(0)
@@ -220,3 +220,21 @@ def test_where_kafka_is_must_be_said(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ, check=False)
     assert done.returncode == 2
     assert "`cluster` is not set" in done.stderr
+
+
+def test_a_worker_that_cannot_write_ends_and_says_why(kafka, tmp_path):
+    """A worker whose crew has ended would hold its partitions and decide nothing."""
+    bank, settings = clustered(tmp_path / "bank", kafka, "full")
+    lines = small_traffic(tmp_path / "traffic.ndjson", 300).read_bytes().splitlines()
+    settings_ready(settings)
+    with Workers(bank, tmp_path / "out") as workers:
+        workers.start(0, piped=True)
+        process = workers.processes[0]
+        asyncio.run(send(settings, lines[:150]))
+        until_decided(settings, transactions(lines[:150]), workers)
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1, 1))  # as a disk that is full
+        asyncio.run(send(settings, lines[150:]))
+        said = process.communicate(timeout=WAIT_S)[1].decode()
+        assert process.returncode == 2, said
+        assert "error: " in said
+        assert "fix: " in said

@@ -3,13 +3,18 @@
     assigned -> taken over by the crew (fence, newest snapshot) -> fetched from where it stands -> batches to its lane
     revoked  -> everything that was taken is decided and visible; who keeps the partition goes on, another takes it over
     SIGTERM  -> partitions are finished, each leaves a snapshot, then the worker leaves the group
+    failure  -> what ends the crew (a full disk, a broken invariant) ends the worker: others take its partitions
 
 Faust's agents write the slow topics into the input topic, under their keys.
 """
 
 import asyncio
+import faulthandler
+import os
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +28,13 @@ from engine.brokers.kafka.publisher import KafkaPublisher
 from engine.cluster.crew import Crew
 from engine.cluster.lane import Lane
 from engine.cluster.partition import Partition
-from engine.cluster.ports import Publisher
+from engine.cluster.ports import NotTakenError, Publisher
 
 RECORDS_MAX = 4_096  # of one fetch of a partition
 SESSION_S = 10.0
 AGAIN_S = 1.0
+LEAVE_S = 300.0  # after SIGTERM; what is not published by then is published by the next owners
+EXIT_STUCK = 3
 TakeOver = Callable[[int, Lane, Publisher], Partition]
 
 
@@ -39,6 +46,7 @@ class Worker:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ours: set[int] = set()
         self.crew: Crew | None = None
+        self.failure: BaseException | None = None  # what ended the crew
         self.app = BulkApp(
             f"{settings.prefix}-workers",
             broker=f"kafka://{settings.brokers.replace(',', ';')}",
@@ -54,6 +62,7 @@ class Worker:
         )
         self.app.input_topic = settings.input
         self.app.lanes = lambda: self.crew.lanes if self.crew is not None else {}
+        self.app.stopping = _end_in_time
         topic = self.app.topic(settings.input, value_type=bytes, value_serializer="raw")
         self.app.agent(topic, name="input")(_never)
         for name in settings.slow:
@@ -63,10 +72,16 @@ class Worker:
         self.app.on_before_shutdown.connect(self._leave)
 
     def run(self) -> int:
-        """Work until SIGTERM or SIGINT; gives the exit status."""
+        """Work until SIGTERM or SIGINT; gives the exit status. Raises what ended the crew, if something did."""
         worker = self.app.Worker(loglevel="WARN", redirect_stdouts=False, blocking_timeout=60.0)
-        worker.execute_from_commandline()
-        return 0
+        status: int | str | None = 0
+        try:
+            worker.execute_from_commandline()
+        except SystemExit as over:
+            status = over.code
+        if self.failure is not None:
+            raise self.failure
+        return int(status or 0)
 
     def _republish(self, name: str) -> None:
         """Write each message of a slow topic into the input topic, under its key."""
@@ -84,7 +99,7 @@ class Worker:
     async def _assigned(self, _app: Any, assigned: set[TP], **_: Any) -> None:
         self._loop = asyncio.get_running_loop()
         if self.crew is None:
-            self.crew = Crew(self._settings.input, self._open, self._lost)
+            self.crew = Crew(self._settings.input, self._open, self._lost, self._failed)
         now = {tp.partition for tp in assigned if tp.topic == self._settings.input}
         gone, new = self._ours - now, now - self._ours
         self._ours = now
@@ -96,7 +111,13 @@ class Worker:
     async def _begin(self, number: int) -> None:
         """Have a partition opened, then fetched from where it stands."""
         assert self.crew is not None
-        lane = await asyncio.wrap_future(self.crew.take(number))
+        try:
+            lane = await asyncio.wrap_future(self.crew.take(number))
+        except NotTakenError as error:
+            if number in self._ours and not self.app.should_stop:
+                print(f"note: partition {number} is not taken yet: {error}", file=sys.stderr)
+                self.app.add_future(self._again(number))
+            return
         tp = TP(self._settings.input, number)
         while number in self._ours:
             try:  # in the middle of a rebalance a partition cannot be sought yet
@@ -113,8 +134,10 @@ class Worker:
             await asyncio.wrap_future(self.crew.settle())
 
     async def _leave(self, *_: Any, **_more: Any) -> None:
-        if self.crew is not None:
-            await asyncio.wrap_future(self.crew.stop())
+        if (
+            self.crew is not None
+        ):  # if it fails, `_failed` knows; the rest has to be stopped all the same
+            await asyncio.wait([asyncio.wrap_future(self.crew.stop())])
 
     def _open(self, number: int, lane: Lane) -> Partition:
         assert self._loop is not None
@@ -122,16 +145,43 @@ class Worker:
 
     def _lost(self, number: int) -> None:
         """A partition was fenced, or its transaction failed: if it is still ours, it is taken over again."""
-        assert self._loop is not None
-        self._loop.call_soon_threadsafe(
+        self._tell(
             lambda: self.app.add_future(self._again(number)) if number in self._ours else None
         )
+
+    def _failed(self, error: BaseException) -> None:
+        """The crew has ended: so does the worker, for nothing would be decided any more while the group counts on it."""
+        self.failure = error
+        self._tell(lambda: self.app.add_future(self._crash(error)))
+
+    async def _crash(self, error: BaseException) -> None:
+        await self.app.crash(error)
+
+    def _tell(self, what: Callable[[], object]) -> None:
+        """Have something done by the loop; nothing where it is closed already."""
+        assert self._loop is not None
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(what)
 
     async def _again(self, number: int) -> None:
         await asyncio.sleep(AGAIN_S)
         if number in self._ours:
             print(f"note: partition {number} is taken over again", file=sys.stderr)
             await self._begin(number)
+
+
+def _end_in_time() -> None:
+    """Have a worker that cannot leave, such as one without a broker, ended some time after it was asked to."""
+    end = threading.Timer(LEAVE_S, _end_stuck)
+    end.daemon = True
+    end.start()
+
+
+def _end_stuck() -> None:
+    """Nothing is lost that the topic holds."""
+    print("error: the worker does not end in order; it is ended", file=sys.stderr)
+    faulthandler.dump_traceback()
+    os._exit(EXIT_STUCK)
 
 
 async def _never(stream: AsyncIterator[Any]) -> None:

@@ -91,11 +91,17 @@ class BulkTransport(driver.Transport):
 class BulkApp(faust.App):
     """A Faust application with a bulk lane for `input_topic`.
 
-    lanes : the lanes of partitions that are open, by number
+    lanes    : the lanes of partitions that are open, by number
+    stopping : told once that the application begins to stop
     """
 
     input_topic: str
     lanes: Callable[[], Mapping[int, Lane]]
+    stopping: Callable[[], None]
+
+    async def on_stop(self) -> None:
+        self.stopping()
+        await super().on_stop()
 
     def wants(self, partition: int) -> bool:
         """Whether a partition can take more."""

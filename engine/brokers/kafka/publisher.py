@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 
 from config.cluster import ClusterSettings
 from engine.brokers.kafka.connecting import options
-from engine.cluster.ports import FencedError, Own
+from engine.cluster.ports import FencedError, NotTakenError, Own
 
 OWED = "owed"  # the header that names the source of a label which a verdict gave
 LINES_MAX = 10_000  # of one transaction
@@ -52,7 +52,11 @@ class KafkaPublisher:
         self._is_fenced = False
 
     def begin(self) -> int:
-        return self._wait(self._begin())
+        try:
+            return self._wait(self._begin())
+        except (KafkaError, TimeoutError) as error:
+            self.close()
+            raise NotTakenError(f"{type(error).__name__}: {error}") from None
 
     def publish(
         self, outcomes: Mapping[str, Sequence[bytes]], own: Sequence[Own], upto: int
