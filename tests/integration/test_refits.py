@@ -18,7 +18,6 @@ from engine.durable import backup, snapshot_helper
 from engine.durable.disk import RealDisk
 from engine.durable.output import MODELS, STREAMS
 from engine.fits.records import NAME, RecordedFits, packed, unpacked
-from engine.ports import Messages
 from engine.progress import Progress
 from engine.runner import StopRequest
 from engine.setup import read_setup
@@ -27,35 +26,11 @@ from replay.audit import verify
 from replay.workbench.traffic import prepared
 from tests.fitting import Stumps, fitting_bank, fitting_traffic
 from tests.simulation.disk import Crash, SimDisk
+from tests.sources import Sent
 
 DISK = RealDisk()
 NOW_US = 1_773_490_000_000_000  # after the last of the traffic
 ROOT = Path("out")
-
-
-class Sent:
-    """A recording, or with a clock live traffic, `cut` messages a poll."""
-
-    def __init__(self, lines, cut=64, clock=None):
-        self.lines, self.cut, self.at, self.clock = lines, cut, 0, clock
-        self.is_live = clock is not None
-
-    def poll(self, rows_max, wait_us):
-        part = self.lines[self.at : self.at + min(rows_max, self.cut)]
-        first, self.at = self.at + 1, self.at + len(part)
-        if not part:
-            return None
-        arrived = np.full(len(part), self.clock.now_us(), np.int64) if self.clock else None
-        return Messages(part, [f"sent:{k}" for k in range(first, self.at + 1)], arrived)
-
-    def resume_after(self, position):
-        self.at = int(position.rpartition(":")[2])
-
-    def commit(self, position):
-        pass
-
-    def close(self):
-        pass
 
 
 @pytest.fixture(scope="module")

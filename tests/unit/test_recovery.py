@@ -21,41 +21,16 @@ from engine.durable.recovery import reached
 from engine.durable.rederive import Rederivation, blocks
 from engine.durable.sealing import GRID
 from engine.durable.seals import check_streams, read_seals
-from engine.ports import Messages
 from engine.progress import Progress
 from engine.runner import StopRequest
 from engine.setup import read_setup
 from engine.starting import open_engine
 from tests.auditing import small_bank, small_traffic
 from tests.simulation.disk import Crash, SimDisk
+from tests.sources import Sent
 
 DISK = RealDisk()
 NOW_US = 1_772_790_000_000_000  # after the last of the traffic
-
-
-class Sent:
-    """A recording that goes on after any position; `cut` messages a poll."""
-
-    def __init__(self, lines, cut=64, clock=None):
-        self.lines, self.cut, self.at, self.clock = lines, cut, 0, clock
-        self.is_live = clock is not None
-
-    def poll(self, rows_max, wait_us):
-        part = self.lines[self.at : self.at + min(rows_max, self.cut)]
-        first, self.at = self.at + 1, self.at + len(part)
-        if not part:
-            return None
-        arrived = np.full(len(part), self.clock.now_us(), np.int64) if self.clock else None
-        return Messages(part, [f"sent:{k}" for k in range(first, self.at + 1)], arrived)
-
-    def resume_after(self, position):
-        self.at = int(position.rpartition(":")[2])
-
-    def commit(self, position):
-        pass
-
-    def close(self):
-        pass
 
 
 @pytest.fixture(scope="module")
