@@ -50,19 +50,25 @@ class Lane:
         return self._n
 
     def poll(self, rows_max: int, wait_us: int) -> Messages:  # noqa: ARG002 - the crew waits, for all its lanes
-        """The next records; none is waited for."""
+        """The next records, of as many fetches as there is room for; none is waited for.
+
+        A fetch of a few records costs a round like one of thousands: an engine that is behind would stay behind.
+        """
+        taken: list[Record] = []
         with self._lock:
-            if not self._batches:
-                return Messages([], [])
-            batch = self._batches[0]
-            stop = min(self._at + rows_max, len(batch))
-            if batch[self._at].offset < self.cut_at <= batch[stop - 1].offset:
-                stop = next(k for k in range(self._at, stop) if batch[k].offset >= self.cut_at)
-            taken = batch[self._at : stop]
-            self._at = stop
-            if stop == len(batch):
-                self._batches.popleft()
-                self._at = 0
+            while self._batches and len(taken) < rows_max:
+                batch = self._batches[0]
+                stop = min(self._at + rows_max - len(taken), len(batch))
+                first = taken[0] if taken else batch[self._at]
+                if first.offset < self.cut_at <= batch[stop - 1].offset:
+                    stop = next(k for k in range(self._at, stop) if batch[k].offset >= self.cut_at)
+                if stop == self._at:  # the cut lies between two fetches
+                    break
+                taken += batch[self._at : stop]
+                self._at = stop
+                if stop == len(batch):
+                    self._batches.popleft()
+                    self._at = 0
             self._n -= len(taken)
         return Messages(
             [record.line for record in taken],
