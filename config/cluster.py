@@ -13,6 +13,8 @@ from config.errors import ConfigError
 
 PARTITIONS_MAX: Final = 4_096
 PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+KEYS: Final = ("account", "customer")  # what messages may be distributed by
+REFUSE, ACCEPT = "refuse", "accept"
 MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
@@ -25,6 +27,9 @@ class ClusterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     replicas   : copies of each partition, when topics are created
     create     : topics that are not there are created
     slow       : topics whose messages are written into the input topic, under their own keys
+    key        : what messages are distributed by; everything of one account, or of one customer, is in one partition
+    local      : further fields whose values never stand in two partitions, such as a session
+    partial    : whether packs are accepted that read features of which a partition sees a part only (rules/locality.py)
     protocol, mechanism, user, password_env, ca_file, cert_file, key_file : TLS and SASL, as Kafka calls them
     """
 
@@ -34,6 +39,9 @@ class ClusterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     replicas: int = 1
     create: bool = True
     slow: tuple[str, ...] = ()
+    key: str = "account"
+    local: tuple[str, ...] = ()
+    partial: str = REFUSE
     protocol: str = "PLAINTEXT"
     mechanism: str = ""
     user: str = ""
@@ -70,6 +78,18 @@ class ClusterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
                     f"`{name}` must be one of {', '.join(filter(None, known))}, was {value}",
                     fix="ask who runs the brokers",
                 )
+        if self.key not in KEYS:
+            raise ConfigError(
+                f"`key` must be account or customer, was {self.key}",
+                why="it says what the keys of messages are, and so which features are exact",
+                fix="write what the sender takes as the key",
+            )
+        if self.partial not in (REFUSE, ACCEPT):
+            raise ConfigError(
+                f"`partial` must be refuse or accept, was {self.partial}",
+                why="it says whether rules may read features of which a partition sees a part only",
+                fix="look at weir rules check --cluster, then decide",
+            )
         if self.protocol.startswith("SASL") and not (
             self.mechanism and self.user and self.password_env
         ):

@@ -1,6 +1,6 @@
 """Decisions, restriction levels, and the settings of the stage that decides (`decisions` of weir.yaml)."""
 
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
 import msgspec
 
@@ -153,6 +153,15 @@ class DecisionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     def outcomes_kept_us(self) -> int:
         return duration_us(self.outcomes_kept)
 
+    def divided(self, n: int) -> Self:
+        """What each of `n` partitions may do by itself: a limit of all divided by them; shares stay what they are."""
+        return msgspec.structs.replace(
+            self,
+            max_holds_per_hour=divided(self.max_holds_per_hour, n),
+            max_challenges_per_hour=divided(self.max_challenges_per_hour, n),
+            breaker_minimum=divided(self.breaker_minimum, n),
+        )
+
     def fallback_for(self, type_: str) -> int:
         """Severity of the answer to a transaction of `type_` that could not be scored."""
         return SEVERITY[self.fallback.get(type_, self.fallback_otherwise)]
@@ -160,3 +169,12 @@ class DecisionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     def blocked_for(self, type_: str) -> int:
         """Severity of the least answer to a transaction of `type_` with a blocked entity."""
         return SEVERITY[self.blocked.get(type_, self.blocked_otherwise)]
+
+
+def divided(limit: int, n: int) -> int:
+    """What one of `n` partitions may do of `limit`; at least 1, or a small one would forbid everything. 0 is no limit.
+
+    >>> divided(50, 8), divided(3, 8), divided(0, 8)
+    (6, 1, 0)
+    """
+    return max(1, limit // n) if limit else 0

@@ -52,6 +52,7 @@ LEARNING = (ONLINE, FROZEN)
 NOT_NEEDED, REQUIRED = "none", "required"
 APPROVALS = (NOT_NEEDED, REQUIRED)
 DURABILITIES = (SYNC, FLUSH, NONE)  # what a record must survive before its outcome leaves
+PARTITIONS = "partitions"  # among the overrides: of the cluster that a configuration is for
 BUDGET_MIN = 300_000_000  # bytes that any engine holds, before the first event
 SUFFIXES = frozenset({".yaml", ".yml", ".csv"})  # what a configuration consists of
 BESIDE = frozenset({".lock"})  # says something about it and changes no outcome: kept, not hashed
@@ -352,9 +353,12 @@ def load(
     feed: str = "",
     lateness: str = "",
     rows_max: int = 0,
+    partitions: int = 1,
     overrides: Mapping[str, str] | None = None,
 ) -> Configuration:
     """Read the configuration in `folder`; raise ConfigError naming file, line and key.
+
+    partitions : of the cluster that it is for; limits on what is done in an hour are divided by them
 
     The keywords replace what weir.yaml says, as options of the command line do. All but `rows_max` enter the hash:
     where batches are cut changes no outcome. `overrides` is for a stored configuration: what entered the hash when it
@@ -371,8 +375,14 @@ def load(
     settings = _replaced(settings, {**given, **({"rows_max": rows_max} if rows_max else {})})
     if overrides is not None:
         given = dict(overrides)
-    elif packs:
-        given["packs"] = f"{len(packs)} from elsewhere"  # their content is hashed below
+    else:
+        if packs:
+            given["packs"] = f"{len(packs)} from elsewhere"  # their content is hashed below
+        if partitions > 1:
+            given[PARTITIONS] = str(partitions)
+    n = partitions_of(given)
+    if n > 1:
+        settings = msgspec.structs.replace(settings, decisions=settings.decisions.divided(n))
     pack_paths = tuple(packs) or tuple(folder / name for name in settings.packs)
     for path in pack_paths:
         if not (path / "pack.yaml").is_file():
@@ -408,6 +418,11 @@ def load(
         beside={name: file for name, file in found.items() if name not in files},
         people=read_people(folder / PEOPLE_FILE),
     )
+
+
+def partitions_of(overrides: Mapping[str, str]) -> int:
+    """How many partitions the cluster has that a configuration is for; 1 without one."""
+    return int(overrides.get(PARTITIONS, "1"))
 
 
 def read_settings(path: Path) -> Settings:

@@ -510,6 +510,7 @@ class Core:
             duplicates=duplicates,
             commands={i: _order(batch, i) for i in np.flatnonzero(batch.kind == COMMAND).tolist()},
             ends=self._ends(batch),
+            partial=self.setup.partial,
         )
 
     def _ends(self, batch: Batch) -> dict[int, tuple[str, str]]:

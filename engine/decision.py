@@ -196,7 +196,7 @@ class Decider:
         if n and self._desk.switches.follow(int(inputs.seq[0]), int(inputs.core_us[0]), work.out):
             work.count("alerts", "operational")
         assert inputs.judgement.truth.shape == (len(self._plans), n)
-        self._patterns.begin(inputs.config, inputs.warming)
+        self._patterns.begin(inputs.config, inputs.warming, inputs.partial)
         patterns = self._survey(work)
         self._walk(work)
         if n:
@@ -757,7 +757,7 @@ class Decider:
             inputs.account[row],
             models,
             parts.head(),
-            parts.tail(inputs.config),
+            parts.tail(inputs.config, inputs.partial),
         )
 
     # Rules

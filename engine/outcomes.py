@@ -201,17 +201,21 @@ class DecisionParts:
         """From `decision` up to the models."""
         return f'"decision":"{DECISIONS[self.decision]}","score":{score_text(self.score)}'
 
-    def tail(self, config: str) -> str:
-        """What follows the models, to the end of the line."""
+    def tail(self, config: str, partial: Sequence[str] = ()) -> str:
+        """What follows the models, to the end of the line.
+
+        partial : keys by which features are of one partition only; no key in the line without one
+        """
         contributions = ",".join(f"[{quoted(n)},{number_text(c)}]" for n, c in self.contributions)
         answer = f"{orjson.dumps(self.answer).decode()[1:-1]}," if self.answer else ""
+        part = f'"partial":[{_texts(partial)}],' if partial else ""
         return (
             f'"fired":[{",".join(self.fired)}],"shadow":[{",".join(self.shadow)}],'
             f'"excepted":[{_pairs(self.excepted)}],"suppressed":[{_pairs(self.suppressed)}],'
             f'"undecided":[{_pairs(self.undecided)}],"reasons":[{_texts(self.reasons)}],'
             f'"contributions":[{contributions}],{_normal(self.normal)}"restrictions":[{_texts(self.restrictions)}],'
             f'"alerts":[{_texts(self.alerts)}],"commands":[{_texts(self.commands)}],'
-            f'"late":{"true" if self.late else "false"},{answer}"config":{quoted(config)}}}\n'
+            f'"late":{"true" if self.late else "false"},{answer}{part}"config":{quoted(config)}}}\n'
         )
 
 

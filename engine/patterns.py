@@ -48,9 +48,11 @@ class Patterns:
         self._severities = [SEVERITY[band.decision] for band in pack.bands]
         self._patterns: dict[tuple[bytes, bytes, bytes], Pattern] = {}
         self._patterns_of: tuple[str, frozenset[str]] = ("", frozenset())
+        self._partial: tuple[str, ...] = ()
 
-    def begin(self, config: str, warming: frozenset[str]) -> None:
+    def begin(self, config: str, warming: frozenset[str], partial: tuple[str, ...] = ()) -> None:
         """Forget what was made under another configuration, or while other rules were warming."""
+        self._partial = partial  # follows from the configuration
         if self._patterns_of != (config, warming):
             self._patterns_of = (config, warming)
             self._patterns.clear()
@@ -97,7 +99,7 @@ class Patterns:
         score = combined(self._pack.combine, verdict.scores)
         severity = max(self.band(score), verdict.missing_severity)
         parts = DecisionParts(severity, score, undecided=verdict.undecided)
-        pattern = Pattern(severity, parts.head(), parts.tail(config))
+        pattern = Pattern(severity, parts.head(), parts.tail(config, self._partial))
         if len(self._patterns) >= PATTERNS_MAX:
             self._patterns.clear()
         self._patterns[rules, states, rollout] = pattern

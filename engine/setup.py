@@ -11,6 +11,8 @@ import msgspec
 from config import feeds, settings
 from config import rates as tables
 from config import schema as schemas
+from config.cluster import ClusterSettings
+from config.decisions import divided
 from config.errors import ConfigError, StateError
 from config.feeds import Feed
 from config.models import SHADOW, ModelsFile
@@ -21,6 +23,7 @@ from rules import lock
 from rules import pack as packs
 from rules.check.findings import Finding
 from rules.definitions import Pack
+from rules.locality import Locality, partial_keys
 from rules.pack import Loaded
 from rules.reader import Findings
 from rules.tree import Node
@@ -39,6 +42,8 @@ class Setup:
     derived: dict[str, Node]
     rates: Rates | None = None  # without them no amount in another currency is known
     notes: tuple[str, ...] = ()  # what people should know about it
+    # keys by which one of several partitions sees a part only, and something reads it
+    partial: tuple[str, ...] = ()
 
     @property
     def lateness_us(self) -> int:
@@ -62,16 +67,23 @@ def read_setup(
     lateness: str = "",
     rows_max: int = 0,
     compares_locks: bool = False,
+    partitions: int = 1,
 ) -> Setup:
     """Read and check the configuration in `folder`; the keywords replace what weir.yaml says.
 
+    partitions     : of the cluster that it is for
     compares_locks : have a note for every rule that does something else than its pack's rules.lock says of its version
 
     Raises `ConfigError` for the first thing wrong with settings, schema or models, and one `ConfigError` with every
     finding for packs.
     """
     configuration = settings.load(
-        folder, packs=pack_paths, feed=feed, lateness=lateness, rows_max=rows_max
+        folder,
+        packs=pack_paths,
+        feed=feed,
+        lateness=lateness,
+        rows_max=rows_max,
+        partitions=partitions,
     )
     return _checked(configuration, fits_models=bool(pack_paths), compares_locks=compares_locks)[0]
 
@@ -149,8 +161,35 @@ def _checked(
     if compares_locks:
         notes += changed_bodies(loaded)
     feed = feeds.find(configuration.feeds_folder, configuration.settings.feed, schema)
-    setup = Setup(configuration, schema, feed, loaded.pack, derived, rates, notes)
+    pack = loaded.pack
+    partial: tuple[str, ...] = ()
+    n = settings.partitions_of(configuration.overrides)
+    if n > 1:
+        partial = partial_of(configuration, pack)
+        pack = shared_out(pack, n)
+    setup = Setup(configuration, schema, feed, pack, derived, rates, notes, partial)
     return setup, loaded
+
+
+def partial_of(configuration: Configuration, pack: Pack) -> tuple[str, ...]:
+    """The keys by which something that is read is partial where there are several partitions."""
+    cluster = configuration.settings.cluster or ClusterSettings(brokers="none:0")
+    inputs = [name for entry in configuration.models.models.values() for name in entry.inputs]
+    return partial_keys(pack, Locality(pack.features, cluster.key, cluster.local), inputs)
+
+
+def shared_out(pack: Pack, n: int) -> Pack:
+    """The pack with its limits an hour divided by `n` partitions."""
+    rules = tuple(
+        replace(
+            rule,
+            actions=tuple(
+                replace(a, max_per_hour=divided(a.max_per_hour, n)) for a in rule.actions
+            ),
+        )
+        for rule in pack.rules
+    )
+    return replace(pack, rules=rules, max_freezes_per_hour=divided(pack.max_freezes_per_hour, n))
 
 
 def models_for(file: ModelsFile, known: Collection[str]) -> tuple[ModelsFile, tuple[str, ...]]:

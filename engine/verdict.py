@@ -101,6 +101,7 @@ class DecideInputs:
     commands       : row -> decoded command
     ends           : row -> (transaction, type) of activities that end a challenge
     config         : hash of the configuration, as it stands in decisions
+    partial        : keys by which features are of one partition only, as they stand in decisions
     """
 
     kind: I1
@@ -122,6 +123,7 @@ class DecideInputs:
     duplicates: Mapping[int, tuple[int, int]] = field(default_factory=dict)
     commands: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     ends: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+    partial: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

@@ -5,12 +5,25 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
+from config.cluster import ACCEPT, ClusterSettings
 from config.errors import ConfigError
 from engine.clock import SystemClock
 from engine.cluster.lane import Lane
 from engine.cluster.partition import Partition, take_over
 from engine.cluster.ports import Publisher
-from engine.setup import read_setup
+from engine.setup import Setup, read_setup
+
+
+def demand_accepted(setup: Setup, settings: ClusterSettings) -> None:
+    """Raise `ConfigError` if partitions see a part of what rules or models read, and nobody has accepted that."""
+    if setup.partial and settings.partial != ACCEPT:
+        raise ConfigError(
+            f"rules or models read features by {', '.join(setup.partial)}, which stand in several partitions",
+            str(setup.configuration.folder),
+            why=f"messages are distributed by {settings.key}: each partition would see a part, and decide by it",
+            fix="see them with weir rules check --cluster; then change them, name what never stands in two partitions "
+            "under `local`, or write `partial: accept` under `cluster`: every decision says so then",
+        )
 
 
 def run(arguments: Namespace) -> int:
@@ -34,6 +47,9 @@ def run(arguments: Namespace) -> int:
         ) from None
     n = asyncio.run(prepare(settings))
     print(f"{settings.input}: {n} partitions", file=sys.stderr)
+    if n > 1:  # limits are divided by them, and features may be partial
+        setup = read_setup(arguments.config, partitions=n)
+    demand_accepted(setup, settings)
     clock, root = SystemClock(), Path(arguments.out)
 
     def own(number: int, lane: Lane, publisher: Publisher) -> Partition:

@@ -93,11 +93,35 @@ class Recorded:
         pass
 
 
-def embedded(bank, records, out, topic="in", partition=0):
-    """What the embedded engine makes of the same records in the same order: lines by stream."""
-    setup = read_setup(bank)
+def embedded(bank, records, out, topic="in", partition=0, partitions=1):
+    """What the embedded engine makes of the same records in the same order: lines by stream.
+
+    partitions : of the cluster; limits are divided by them
+    """
+    setup = read_setup(bank, partitions=partitions)
     execute(Job(setup, out, 64, inputs=("topic",), quiet=True), Recorded(records, topic, partition))
     return {s: (out / f"{s}.ndjson").read_bytes().splitlines() for s in STREAMS}
+
+
+async def committed(brokers, topic, n_partitions):
+    """Everything that readers of what is committed see in a topic: records by partition."""
+    from aiokafka import AIOKafkaConsumer, TopicPartition
+
+    places = [TopicPartition(topic, number) for number in range(n_partitions)]
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=brokers,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+    )
+    found = {number: [] for number in range(n_partitions)}
+    async with consumer:
+        consumer.assign(places)
+        ends = await consumer.end_offsets(places)
+        while any([await consumer.position(place) < ends[place] for place in places]):
+            for place, records in (await consumer.getmany(timeout_ms=200)).items():
+                found[place.partition] += records
+    return found
 
 
 def missing_kafka():

@@ -19,19 +19,14 @@ from engine.core import Outcome
 from engine.durable import snapshots
 from engine.durable.beginning import begin
 from engine.durable.disk import RealDisk
+from engine.durable.output import STREAMS as STREAMS_OF_A_FOLDER
 from engine.metrics import Metrics
 from engine.progress import Progress
 from engine.setup import Setup
 from engine.starting import Engine, open_engine
 
-STREAMS = (
-    "decisions",
-    "alerts",
-    "commands",
-    "resolutions",
-    "reports",
-    "dead_letters",
-    "duplicates",
+STREAMS = tuple(  # answers of core banking come to an embedded engine only
+    stream for stream in STREAMS_OF_A_FOLDER if stream != "answers"
 )
 BACKLOG_MAX = 20_000  # lines on their way out; beyond it nothing more is decided
 TICK_AFTER_NS = 1_000_000_000

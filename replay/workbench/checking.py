@@ -6,10 +6,10 @@ is made where the settings say what to expect, and with --cost.
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 from zoneinfo import ZoneInfo
 
 from config.errors import ConfigError
@@ -21,7 +21,12 @@ if TYPE_CHECKING:
     from engine.windows.budget import Weighed
     from rules.check.costs import Costs
     from rules.check.findings import Finding
+    from rules.check.views import PackView
     from rules.pack import Loaded
+
+    class _Further(TypedDict, total=False):
+        further: Callable[[PackView], Iterable[Finding]]
+
 
 FORMATS = ("text", "json", "github", "sarif")
 _MODELS_FILE = "models.yaml"
@@ -52,6 +57,11 @@ def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
         "--cost",
         action="store_true",
         help="say what each rule and each feature costs (WR401, WR402)",
+    )
+    check.add_argument(
+        "--cluster",
+        action="store_true",
+        help="mark what partitions see a part of only (WR601 to WR603)",
     )
     check.set_defaults(command=_check)
 
@@ -91,6 +101,7 @@ def _run(arguments: argparse.Namespace) -> int:
         as_of_us,
         used=_read_by_models(folder),
         cost=lambda name: _size(shares[name]) if name in shares else "",
+        **_asked(arguments, configured),
     )
     cost = costs.of(loaded)
     if arguments.cost:
@@ -137,6 +148,24 @@ def _read_by_models(folder: Path) -> set[str]:
         elif key == "inputs":
             found.add(node.value)
     return found
+
+
+def _asked(arguments: argparse.Namespace, configured: "Settings") -> "_Further":
+    """With --cluster: what a cluster of these settings computes of a part only."""
+    if not arguments.cluster:
+        return {}
+    from config import settings
+    from config.cluster import KEYS
+    from rules.check import cluster
+
+    models: dict[str, Sequence[str]] = {}
+    path = arguments.config / _MODELS_FILE
+    if path.is_file():
+        entries = settings.read_models(path).models
+        models = {name: entry.inputs for name, entry in entries.items()}
+    key = KEYS[0] if configured.cluster is None else configured.cluster.key
+    more = () if configured.cluster is None else configured.cluster.local
+    return {"further": lambda view: cluster.check(view, key=key, more=more, models=models)}
 
 
 def _of_rule(findings: "Sequence[Finding]", loaded: "Loaded", rule: str) -> "list[Finding]":

@@ -21,6 +21,8 @@ _ALLOW: Final = re.compile(
     r"^[ \t]*(#[ \t]*weir[ \t]+rules[ \t]*:[ \t]*allow\b[ \t]*(\w*)[ \t]*(.*?))[ \t]*$",
     re.MULTILINE,
 )
+# looked for where somebody asks
+WHEN_ASKED: Final = frozenset({"WR401", "WR402", "WR601", "WR602", "WR603"})
 _DASH: Final = re.compile(r"^[-\u2013\u2014:][ \t]*")
 
 
@@ -63,7 +65,7 @@ def _about(allow: _Allow, matched: Sequence[Finding]) -> Iterable[Finding]:
         yield at_range("WR012", *where, what, hint)
     elif any(f.is_error for f in matched) or (not matched and page.severity == "error"):
         yield at_range("WR012", *where, f"{allow.code} is an error, which cannot be allowed")
-    elif not matched:
+    elif not matched and allow.code not in WHEN_ASKED:
         what = f"there is no {allow.code} on line {allow.line} to allow"
         yield at_range("WR010", *where, what, "take the comment out")
     elif not allow.reason:

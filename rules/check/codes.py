@@ -457,6 +457,28 @@ PAGES: Final[dict[str, Page]] = {
         "`{@list.column}` shows the row for the field that the rule's own condition compares by `in @list`. Where the "
         "condition compares none, or several, say which: `{@list.column of counterparty}`.",
     ),
+    "WR601": Page(
+        "warn",
+        "A feature is partial in a cluster",
+        "Messages are distributed by the account (or the customer: `key` under `cluster` in weir.yaml), and each "
+        "partition is decided by one engine. Of a device, a merchant or a counterparty that engine sees the events of "
+        "its own partition only, so the feature is too small, or missing. A worker refuses such packs unless "
+        "`partial: accept` is set; then every decision names the keys under `partial`. Fields whose values never stand "
+        "in two partitions can be named under `local`. Found with --cluster.",
+    ),
+    "WR602": Page(
+        "warn",
+        "A rule reads what is partial in a cluster",
+        "It compares a feature that one partition sees a part of, so it may stay quiet where an engine that sees "
+        "everything would fire, and the other way round. Found with --cluster.",
+    ),
+    "WR603": Page(
+        "info",
+        "An action that ends at the border of a partition",
+        "A row that a rule adds to a list, and a restriction of something that is not distributed by, hold for the "
+        "decisions of the partition in which the rule fired. Core banking receives the command all the same. To have a "
+        "row hold everywhere, send it as a command to every partition. Found with --cluster.",
+    ),
 }
 
 

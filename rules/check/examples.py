@@ -415,6 +415,21 @@ EXAMPLES: Final[Mapping[str, Example]] = {
         "features:\n  seen: {is: count_distinct(counterparty) by account over 400d, approx: 2%}\n",
         runs=False,
     ),
+    "WR601": Example(
+        "features:\n  spent_on_device: sum(amount) by device over 1h\n",
+        "features:\n  spent_on_device: sum(amount) by account, device over 1h\n",
+        runs=False,
+    ),
+    "WR602": Example(
+        "features:\n  on_device: count() by device over 1h\nwhen: on_device > 5\n",
+        "features:\n  on_device: count() by account, device over 1h\nwhen: on_device > 5\n",
+        runs=False,
+    ),
+    "WR603": Example(
+        "actions: [{restrict: {entity: device, level: no_debit, for: 24h, max_per_hour: 5}}]\n",
+        "actions: [{restrict: {entity: account, level: no_debit, for: 24h, max_per_hour: 5}}]\n",
+        runs=False,
+    ),
     "WR502": Example(
         "tests:\n"
         "  - name: either way\n"

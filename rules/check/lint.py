@@ -8,7 +8,7 @@ errors are looked at as well, as far as they could be read. Each kind of check i
 function `check`. Findings can be silenced where they stand (rules/check/allow.py), errors of reading cannot.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 
 from rules import lock, suppressions
 from rules.check import allow, baselines, conditions, quotients, unused, whole
@@ -30,6 +30,7 @@ def lint(
     used: Collection[str] = (),
     cost: Callable[[str], str] = lambda _: "",
     memory: Memory | None = None,
+    further: Callable[[PackView], Iterable[Finding]] = lambda _: (),
 ) -> list[Finding]:
     """Return all findings about packs that were read, those of reading them included, by place.
 
@@ -37,12 +38,14 @@ def lint(
     used     : names of features that somebody outside of the packs reads (models)
     cost     : says what the state of a feature takes, "38 MB"; "" when that is not known
     memory   : of whoever looks often: what was proven in earlier looks; it changes nothing but the time this takes
+    further  : a check that is made where somebody asks for it (rules/check/cluster.py)
     """
     found = list(loaded.findings)
     if loaded.workshop is not None:
         view = PackView(loaded, schema, as_of_us, frozenset(used), cost, memory)
         for part in CHECKS:
             found += part.check(view)
+        found += further(view)
         more = Findings()
         if loaded.pack is not None:
             lock.check(loaded, more)

@@ -8,7 +8,7 @@ import pytest
 
 from config.cluster import ClusterSettings
 from engine.cluster.ports import FencedError, Own
-from tests.clustering import MemoryBroker, local_kafka, missing_kafka
+from tests.clustering import MemoryBroker, committed, local_kafka, missing_kafka
 
 WAIT_S = 180.0
 
@@ -46,25 +46,7 @@ class OnKafka:
         return KafkaPublisher(self.settings, 0, self.loop)
 
     def read(self, topic):
-        from aiokafka import AIOKafkaConsumer, TopicPartition
-
-        async def all_of():
-            place, found = TopicPartition(topic, 0), []
-            consumer = AIOKafkaConsumer(
-                bootstrap_servers=self.settings.brokers,
-                isolation_level="read_committed",
-                enable_auto_commit=False,
-                auto_offset_reset="earliest",
-            )
-            async with consumer:
-                consumer.assign([place])
-                end = (await consumer.end_offsets([place]))[place]
-                while await consumer.position(place) < end:
-                    for records in (await consumer.getmany(timeout_ms=200)).values():
-                        found += records
-            return found
-
-        return asyncio.run(all_of())
+        return asyncio.run(committed(self.settings.brokers, topic, 1))[0]
 
     def lines(self, stream):
         return [record.value for record in self.read(self.settings.topic(stream))]

@@ -15,7 +15,7 @@ from config.cluster import ClusterSettings
 from engine.cluster.partition import STREAMS
 from engine.cluster.ports import Record
 from tests.auditing import small_bank, small_traffic
-from tests.clustering import embedded, local_kafka, needs_kafka
+from tests.clustering import committed, embedded, local_kafka, needs_kafka
 
 pytestmark = needs_kafka
 
@@ -100,29 +100,13 @@ async def send(settings, lines):
             )
 
 
-async def read(settings, topic):
+def read(settings, topic):
     """Everything that is committed in a topic: records by partition."""
-    from aiokafka import AIOKafkaConsumer, TopicPartition
-
-    places = [TopicPartition(topic, number) for number in range(PARTITIONS)]
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.brokers,
-        isolation_level="read_committed",
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-    )
-    found = {number: [] for number in range(PARTITIONS)}
-    async with consumer:
-        consumer.assign(places)
-        ends = await consumer.end_offsets(places)
-        while any([await consumer.position(place) < ends[place] for place in places]):
-            for place, records in (await consumer.getmany(timeout_ms=200)).items():
-                found[place.partition] += records
-    return found
+    return asyncio.run(committed(settings.brokers, topic, PARTITIONS))
 
 
 def visible(settings, stream):
-    records = asyncio.run(read(settings, settings.topic(stream)))
+    records = read(settings, settings.topic(stream))
     return {number: [record.value for record in some] for number, some in records.items()}
 
 
@@ -136,7 +120,7 @@ def until_decided(settings, n, workers):
 
 def check(bank, settings, folder):
     """Every stream of every partition is what one engine makes of the same records; returns the decisions seen."""
-    inputs = asyncio.run(read(settings, settings.input))
+    inputs = read(settings, settings.input)
     seen = {stream: visible(settings, stream) for stream in STREAMS}
     for number, found in inputs.items():
         records = [
@@ -145,7 +129,8 @@ def check(bank, settings, folder):
             )
             for r in found
         ]
-        expected = embedded(bank, records, folder / f"embedded{number}", settings.input, number)
+        out = folder / f"embedded{number}"
+        expected = embedded(bank, records, out, settings.input, number, PARTITIONS)
         for stream in STREAMS:
             assert seen[stream][number] == expected[stream][: len(seen[stream][number])], stream
         assert len(seen["decisions"][number]) == len(expected["decisions"])
