@@ -10,9 +10,10 @@ it was at the rate of its day.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from typing import Final
+from functools import partial
+from typing import Final, TypeAlias
 
 from engine.setup import Setup
 from engine.windows.shape import Meaning, meaning_of
@@ -26,6 +27,10 @@ _SILENT: Final = frozenset(
     | {"params", "span"}
 )  # parts of a definition that change nothing the engine does
 
+STEP: Final = 8  # rules or the like that are worked out at once, a millisecond or two
+# Meanings by name: of columns, rules, window features and the content of lists.
+WorkedOut: TypeAlias = tuple[dict[str, str], dict[str, str], dict[str, Meaning], dict[str, str]]
+
 
 class Meanings:
     """The meanings of one configuration; each is worked out once."""
@@ -37,12 +42,33 @@ class Meanings:
         self._specs: dict[str, Meaning] = {}
         self._lists: dict[str, str] = {}
 
-    def know(self, other: "Meanings") -> None:
-        """Take over what `other` has worked out about the same configuration."""
-        self._columns |= other._columns  # noqa: SLF001
-        self._rules |= other._rules  # noqa: SLF001
-        self._specs |= other._specs  # noqa: SLF001
-        self._lists |= other._lists  # noqa: SLF001
+    @property
+    def worked_out(self) -> WorkedOut:
+        """Everything that has been asked for, for whoever has the same configuration."""
+        return self._columns, self._rules, self._specs, self._lists
+
+    def take_over(self, found: WorkedOut) -> None:
+        """Know what somebody else has worked out about the same configuration."""
+        columns, rules, specs, lists = found
+        self._columns |= columns
+        self._rules |= rules
+        self._specs |= specs
+        self._lists |= lists
+
+    def work_out(self) -> Iterator[None]:
+        """Work out every rule, feature and list, a few a step, so that nobody waits for it later."""
+        asked: list[tuple[dict[str, str], str, Callable[[], str]]] = [
+            *((self._rules, rule.id, partial(self.rule, rule)) for rule in self._pack.rules),
+            *((self._columns, name, partial(self.column, name)) for name in self._pack.features),
+            *((self._lists, name, partial(self.list_content, name)) for name in self._pack.lists),
+        ]
+        n = 0
+        for known, name, work_out in asked:
+            if name not in known:
+                work_out()
+                n += 1
+                if n % STEP == 0:
+                    yield
 
     def column(self, name: str) -> str:
         """The meaning of a field, attribute, feature or `convert(...)`; of anything else its name."""

@@ -308,7 +308,7 @@ class Tables:
                 watched.room = max(watched.room, n + n // 4)
         self._lay_out()
         yield
-        n_copied = 0
+        n_copied, compared = 0, set[Listed]()
         for watched in self._watched.values():
             if watched.name == BATCH_LOCAL:  # its codes mean other texts in each batch
                 continue
@@ -316,6 +316,9 @@ class Tables:
             for table, before in _alike(watched, theirs):
                 if table.listed is not None and before.listed is not None:
                     table.changes = before.listed.n_changes
+                    if table.listed not in compared:
+                        compared.add(table.listed)
+                        yield from table.listed.compare_ahead(before.listed)
                 while table.copied < min(before.filled, watched.room):
                     n = min(table.copied + _COPIED_MAX, before.filled, watched.room)
                     self._copy(table, old, before, n)

@@ -138,6 +138,12 @@ class ListDefinition:
             added=(),
         )
 
+    def holds_as(self, other: "ListDefinition") -> bool:
+        """Whether the same stands in both, of the same type, whoever looks after them."""
+        if self.added or other.added or (self.type, self.columns) != (other.type, other.columns):
+            return False
+        return self.values == other.values and self.rows == other.rows
+
     @cached_property
     def by_value(self) -> dict[str, tuple[ListRow, ...]]:
         """`rows` by their value, in the order of the list."""

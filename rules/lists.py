@@ -8,7 +8,8 @@ rows when (engine/lists.py).
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from hashlib import blake2b
 from typing import Final, TypeAlias
 
@@ -25,6 +26,7 @@ Span: TypeAlias = tuple[float, float]  # half-open, microseconds UTC
 ALWAYS: Final[Span] = (-math.inf, math.inf)
 NEVER, HOLDS, BY_TIME = 0, 1, 2  # what a list says of a text: no, yes, at some times only
 ADDED_COLUMNS: Final = ("source", "reference")  # of the rows that were added at runtime
+_COMPARED_MAX: Final = 20_000  # texts in one step
 _RANGE: Final = re.compile(r"(\d+)-(\d+)")
 
 
@@ -67,12 +69,12 @@ def code_ranges(of: ListDefinition) -> list[tuple[int, int, int]]:
 
 def contains(of: ListDefinition) -> Callable[[str], bool]:
     """Whether a text is among `of.values`; in a list of a category `3000-3299` holds all between of the same length."""
-    members, ranges = of.values, code_ranges(of)
-    if not ranges:
-        return members.__contains__
+    ranges = code_ranges(of)
+    if not ranges:  # asks the list, for a set would be copied on its way to another process
+        return lambda text: text in of.values
 
     def answer(text: str) -> bool:
-        if text in members:
+        if text in of.values:
             return True
         if not (text.isascii() and text.isdigit()):
             return False
@@ -190,6 +192,14 @@ class Listed:
         self.has_ranges = bool(code_ranges(of))
         self._contains = contains(of)
         self._marks, self._marked = _marks(of)
+        self._apart: tuple[Listed, list[str]] | None = None  # found ahead
+
+    def anew(self, of: ListDefinition) -> "Listed":
+        """The same content for a list that holds the same, without what was added while the engine ran."""
+        made = copy(self)
+        made.of, made.is_dated, made.n_changes = of, of.is_dated, 0
+        made.added, made._apart = {}, None  # noqa: SLF001
+        return made
 
     def change(self, added: Mapping[str, Sequence[ListRow]]) -> None:
         """Say which rows are added for each of some values now; none takes them away."""
@@ -210,18 +220,31 @@ class Listed:
         """Texts about which another content of the list may have said something else."""
         if before.has_ranges or self.has_ranges or before.of.is_dated != self.of.is_dated:
             return {*before.texts, *self.texts}
-        differ = [*before._beyond(self), *self._beyond(before)]  # noqa: SLF001
-        return {*before.added, *self.added, *differ}
+        if self._apart is None or self._apart[0] is not before:
+            for _ in self.compare_ahead(before):
+                pass
+        assert self._apart is not None
+        (_, apart), self._apart = self._apart, None  # it holds on to the content before
+        return {*before.added, *self.added, *apart}
 
-    def _beyond(self, other: "Listed") -> list[str]:
-        """Texts of which the other content says nothing, or something else."""
-        own, theirs = self._marks, other._marks  # noqa: SLF001
-        if np.array_equal(own, theirs):
-            return []
+    def compare_ahead(self, before: "Listed") -> Iterator[None]:
+        """Do what takes long of `changed(before)`, some 20,000 texts a step; what is added meanwhile may change."""
+        found: list[str] = []
+        is_same = np.array_equal(self._marks, before._marks)  # noqa: SLF001
+        for of, other in () if is_same else ((before, self), (self, before)):
+            for first in range(0, len(of._marks), _COMPARED_MAX):  # noqa: SLF001
+                found += of._beyond(other, first)  # noqa: SLF001
+                yield
+        self._apart = before, found
+
+    def _beyond(self, other: "Listed", first: int) -> list[str]:
+        """Some texts, from the place `first` on, of which the other content says nothing, or something else."""
+        own = self._marks[first : first + _COMPARED_MAX]
+        theirs = other._marks  # noqa: SLF001
         if not len(theirs):
-            return self._marked
+            return self._marked[first : first + _COMPARED_MAX]
         places = np.minimum(np.searchsorted(theirs, own), len(theirs) - 1)
-        return [self._marked[k] for k in np.flatnonzero(theirs[places] != own).tolist()]
+        return [self._marked[first + k] for k in np.flatnonzero(theirs[places] != own).tolist()]
 
     def spans(self, text: str) -> tuple[Span, ...]:
         """When a text is in the list."""

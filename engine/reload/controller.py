@@ -1,7 +1,9 @@
 """Bring what was proposed into a running engine, a few milliseconds between two batches at a time.
 
-    proposed (a record)  ->  check, beside  ->  approved (a record, where needed)  ->  send, receive, put together
+    proposed (a record)  ->  compile, beside  ->  check, beside, while the engine receives it and puts it together
       ->  hand over the state, write the configuration record  ->  active
+
+Where somebody has to approve it, it is sent once it is approved (a record).
 
 What was proposed, approved and rejected is state of the core (engine/proposals.py), so a kill at any moment loses
 nothing: the next start finds the same proposals, and does what is left to do. What does not pass is rejected by the
@@ -60,10 +62,19 @@ class _Work:
     tries: int = 0
     asked_ns: int = 0
     ready_ns: int = 0
-    receiver: Receiver | None = None
+    receiver: Receiver | None = None  # while pieces come
+    compiled: Compiled | None = None
     assembling: Iterator["Core | Ahead | None"] | None = None
     core: Core | None = None  # put together, and empty
     ahead: Ahead | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether there is something to do at once: pieces come, or wait to be put together, or all is ready."""
+        if self.ahead is not None:
+            return self.phase != CHECKING
+        is_here = self.receiver is not None or self.assembling is not None
+        return is_here or self.phase == SENDING
 
 
 class Reloader:
@@ -95,6 +106,7 @@ class Reloader:
         self._version = -1
         self._off: frozenset[str] = frozenset()  # ids of what the board says is switched off
         self._work: dict[str, _Work] = {}
+        self._receiving: _Work | None = None
         self._looked_ns = 0
         self._collected = True
         self._leaving: list[object] = []  # parts of the core before that hold on to each other
@@ -143,7 +155,7 @@ class Reloader:
         """Compare what is proposed with what is being done."""
         live = {p.config: p for p in core.proposals.live}
         for config in [c for c in self._work if c not in live]:
-            del self._work[config]
+            self._let_go(self._work.pop(config))
             if self._helper.is_running:
                 self._helper.ask({"do": "forget", "config": config})
         for config, proposal in live.items():
@@ -151,9 +163,7 @@ class Reloader:
             if work is None:
                 work = self._work[config] = _Work(config, proposal.seq)
                 self._check(core, proposal, work)
-        self.is_busy = any(work.phase == SENDING for work in self._work.values())
-        if not self.is_busy:
-            self._calm_down()
+        self._look_whether_busy()
         self._show(core)
 
     def _check(self, core: Core, proposal: Proposal, work: _Work) -> None:
@@ -167,6 +177,7 @@ class Reloader:
                 "active": core.config,
                 "overrides": dict(core.setup.configuration.overrides),
                 "shapes": shapes_of(core),
+                "send": proposal.state == APPROVED,
             }
         )
 
@@ -194,8 +205,9 @@ class Reloader:
         if self._work and not self._helper.is_running:
             self._start_again(runner)
         for work in list(self._work.values()):
-            if work.assembling is not None:
-                self._assemble(runner, work, began_ns)
+            if work.assembling is not None and work.receiver is None:
+                if work.is_busy:
+                    self._assemble(runner, work, began_ns)
             elif work.phase == READY and self._is_approved(runner.core, work):
                 self._ask_to_send(work)
         self._measure(began_ns)
@@ -216,14 +228,21 @@ class Reloader:
             return
         work = self._work.get(str(told["about"]))
         if work is None:
+            self._receiving = None
             return
-        if "sent" in told:
-            if (
-                work.assembling is None and work.phase == SENDING
-            ):  # it had none: compiled for another core
+        if "sends" in told:
+            self._receiving, work.receiver = work, Receiver(runner.core)
+            self.slices = []
+            gc.disable()  # what arrives stays: looking it through for garbage would hold a batch up
+            self._collected = False
+            self._look_whether_busy()
+        elif "sent" in told:
+            self._receiving = work.receiver = None
+            if work.assembling is None:  # the process beside had none
                 self._again(runner.core, work)
         elif told["ok"]:
             work.phase, work.told, work.ready_ns = READY, told, self._clock.monotonic_ns()
+            self._look_whether_busy()
             self._show(runner.core)
         else:
             self._reject(runner, work, told)
@@ -282,7 +301,7 @@ class Reloader:
 
     def _again(self, core: Core, work: _Work) -> None:
         proposal = core.proposals.find(work.config)
-        work.receiver = work.assembling = work.core = work.ahead = None
+        self._let_go(work)
         if proposal is not None:
             self._check(core, proposal, work)
         self._look_whether_busy()
@@ -295,21 +314,17 @@ class Reloader:
         return proposal is not None and proposal.state == APPROVED
 
     def _ask_to_send(self, work: _Work) -> None:
-        work.phase, work.receiver = SENDING, Receiver()
+        work.phase = SENDING
         self._look_whether_busy()
-        self.slices = []
-        gc.disable()  # what arrives stays: looking it through for garbage would hold a batch up
-        self._collected = False
         self._helper.ask({"do": "send", "config": work.config})
 
     def _take_piece(self, piece: bytes) -> None:
-        work = next((w for w in self._work.values() if w.phase == SENDING), None)
-        if work is None or work.receiver is None:
+        work = self._receiving
+        if work is None or work.receiver is None:  # nobody waits for it any longer
             return
         found = work.receiver.take(piece)
         if isinstance(found, Compiled):
-            work.receiver, work.told["compiled"] = None, found
-            work.assembling = iter(())
+            work.compiled, work.assembling = found, iter(())
 
     def _assemble(self, runner: Runs, work: _Work, began_ns: int) -> None:
         """Put the new core together; with the last step, which is one of its own, go over."""
@@ -317,11 +332,10 @@ class Reloader:
             assert work.core is not None
             self._go_live(runner, work, work.core, work.ahead)
             return
-        compiled = work.told.get("compiled")
-        if compiled is not None:
+        if work.compiled is not None:
             shapes = [windows.shape for windows in runner.core.windows]
-            work.assembling = Core.in_steps(compiled, shapes)
-            del work.told["compiled"]
+            work.assembling = Core.in_steps(work.compiled, shapes)
+            work.compiled = None
         assert work.assembling is not None
         for found in work.assembling:
             if isinstance(found, Core):
@@ -330,9 +344,21 @@ class Reloader:
                 return
             if found is not None:
                 work.ahead = found
+                self._look_whether_busy()
                 return
             if self._clock.monotonic_ns() - began_ns >= SLICE_NS:
                 return
+
+    def _let_go(self, work: _Work) -> None:
+        """Forget what has come of a configuration that does not go live, or not now."""
+        if self._receiving is work:
+            self._receiving = None
+        if work.core is not None:
+            self._leaving += [work.core.ruleset, work.core.decider]
+        elif work.compiled is not None:
+            self._leaving.append(work.compiled.ruleset)
+        work.receiver = work.compiled = work.assembling = work.core = work.ahead = None
+        self._look_whether_busy()
 
     def _go_live(self, runner: Runs, work: _Work, core: Core, ahead: Ahead) -> None:
         proposal = runner.core.proposals.find(work.config)
@@ -354,9 +380,8 @@ class Reloader:
         began_ns = self._clock.monotonic_ns()
         carried = runner.go_over(core, about, ahead)
         went_ns = self._clock.monotonic_ns()
-        self._leaving = [old.ruleset, old.decider]
+        self._leaving += [old.ruleset, old.decider]
         gc.freeze()  # the new core stays: looking it through again and again would hold batches up
-        self._calm_down()
         del self._work[work.config]
         self._look_whether_busy()
         self.n_reloads += 1
@@ -364,6 +389,7 @@ class Reloader:
         self._board.last = {
             "steps": len(self.slices),
             "longest_step_ms": round(max(self.slices, default=0) / 1e6, 3),
+            "steps_ms": round(sum(self.slices) / 1e6, 3),
             "swap_ms": round((went_ns - began_ns) / 1e6, 3),
             "since_accepted_ms": round(self.last_s * 1e3, 3),
         }
@@ -380,7 +406,10 @@ class Reloader:
             self._show(core)
 
     def _look_whether_busy(self) -> None:
-        self.is_busy = any(work.phase == SENDING for work in self._work.values())
+        works = self._work.values()
+        self.is_busy = any(work.is_busy for work in works)
+        if not any(work.is_busy or work.assembling is not None for work in works):
+            self._calm_down()
 
     def _calm_down(self) -> None:
         if not self._collected:

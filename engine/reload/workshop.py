@@ -3,14 +3,17 @@
 `Workshop` is plain code without a process around it, so that the simulator can run it on its own disk;
 engine/reload/process.py puts it into one. Requests and answers are JSON objects:
 
-    {"do": "check", "config": H, "folder": F, "active": H0, "overrides": {...}, "shapes": [...]}
+    {"do": "check", "config": H, "folder": F, "active": H0, "overrides": {...}, "shapes": [...], "send": true}
+        -> with `send`, what the next request asks for; then
         -> {"about": H, "ok": true, "tests": n, "tested": [rules], "warnings": n, ...}   it can go live
         -> {"about": H, "ok": false, "what": ..., "why": ..., "fix": ...}                and why it cannot
-    {"do": "send", "config": H}     -> its pieces (engine/reload/parcel.py), then {"about": H, "sent": n}
+    {"do": "send", "config": H}
+        -> {"about": H, "sends": true}, its pieces (engine/reload/parcel.py), {"about": H, "sent": n}
     {"do": "forget", "config": H}, {"do": "watch", "config": H0, ...}       no answer
 
 A configuration is read from its folder, kept in the configuration store, and read again from there: what is checked and
-compiled is what stands in the store, whatever is being saved in the folder meanwhile.
+compiled is what stands in the store, whatever is being saved in the folder meanwhile. One that nobody has to approve is
+sent before it is tested, so that the engine puts it together meanwhile.
 """
 
 import contextlib
@@ -59,41 +62,51 @@ class Workshop:
     ) -> None:
         self._disk, self._root, self._run_tests, self._lint = disk, root, run_tests, lint
         self._read: dict[str, _Read] = {}  # the one that was needed last stands last
-        self._pieces: dict[str, list[bytes]] = {}
+        self._pieces: dict[str, Iterator[bytes]] = {}
 
     def prepare(self, config: str) -> None:
         """Look at the configuration that is active, so that the next one costs what is new in it."""
         with contextlib.suppress(WeirError, OSError):  # a check says what is wrong
             setup, loaded = config_store.stored_with(self._disk, self._root, config)
             known = self._keep(config, setup)
-            for rule in setup.pack.rules:
-                known.meanings.rule(rule)
+            _all(known.meanings.work_out())
             self._lint(setup, loaded)
 
-    def check(self, request: Mapping[str, Any]) -> Told:
+    def check(self, request: Mapping[str, Any]) -> Iterator[bytes | Told]:
         """Answer a request to check; what is wrong is an answer, never an exception."""
         config = str(request["config"])
         try:
-            told = self._check(config, request)
+            found, loaded = self._kept(config, request)
+            before = self._stored(str(request["active"]))
+            _refuse(before.setup, found.setup)
+            budget.refuse(found.setup)
+            self._pieces[config] = _pieces(before, found, request)
+            if request.get("send"):
+                yield from self.send(config)
+            told = self._look_into(before, found, loaded)
         except (WeirError, OSError, MemoryError) as error:
-            return {"about": config, "ok": False, **_said(error)}
-        return {"about": config, "ok": True, **told}
+            self._pieces.pop(config, None)
+            yield {"about": config, "ok": False, **_said(error)}
+        else:
+            yield {"about": config, "ok": True, **told}
 
-    def pieces(self, config: str) -> list[bytes]:
-        """The pieces of a configuration that was checked; they are not kept any longer."""
-        return self._pieces.pop(config, [])
+    def send(self, config: str) -> Iterator[bytes | Told]:
+        """The pieces of a configuration that was compiled; they are not kept any longer."""
+        yield {"about": config, "sends": True}
+        n = 0
+        for piece in self._pieces.pop(config, ()):
+            n += 1
+            yield piece
+        yield {"about": config, "sent": n}
 
     def forget(self, config: str) -> None:
         """Let go of a configuration that will not go live."""
         self._pieces.pop(config, None)
         self._read.pop(config, None)
 
-    def _check(self, config: str, request: Mapping[str, Any]) -> Told:
-        found, loaded = self._kept(config, request)
-        before = self._stored(str(request["active"]))
+    def _look_into(self, before: "_Read", found: "_Read", loaded: Loaded) -> Told:
+        """What lint and tests say; `ConfigError` if it cannot go live."""
         active, setup = before.setup, found.setup
-        _refuse(active, setup)
-        budget.refuse(setup)
         errors, n_warnings = self._lint(setup, loaded)
         if errors:
             raise ConfigError(
@@ -113,10 +126,6 @@ class Workshop:
                 why=_first(failures),
                 fix="see them in full with: weir rules test",
             )
-        shapes = msgspec.convert(request.get("shapes", []), list[Shape])
-        core = Core(for_running(setup), shapes=shapes)
-        core.meanings.know(now)
-        self._pieces[config] = list(Sender().pieces(core.compiled()))
         return {
             "tests": n_tests,
             "warnings": n_warnings,
@@ -172,6 +181,23 @@ class _Read:
 
     setup: Setup
     meanings: Meanings
+
+
+def _all(steps: Iterator[None]) -> None:
+    for _ in steps:
+        pass
+
+
+def _pieces(before: _Read, found: _Read, request: Mapping[str, Any]) -> Iterator[bytes]:
+    """A configuration compiled, in pieces; compiled now, pickled as they are asked for."""
+    shapes = msgspec.convert(request.get("shapes", []), list[Shape])
+    core = Core(for_running(found.setup), shapes=shapes)
+    for meanings in (before.meanings, found.meanings):
+        _all(meanings.work_out())
+    core.meanings.take_over(found.meanings.worked_out)
+    was, now = before.setup.pack.lists, found.setup.pack.lists
+    same = frozenset(name for name, of in now.items() if name in was and of.holds_as(was[name]))
+    return Sender(same, before.meanings).pieces(core.compiled())
 
 
 def _asks_else(before: Rule, now: Rule) -> bool:
@@ -267,11 +293,9 @@ def frames(workshop: Workshop, request: Mapping[str, Any]) -> Iterator[bytes | T
     """Everything there is to answer to one request: pieces as bytes, else what is told."""
     config = str(request.get("config", ""))
     if request["do"] == "check":
-        yield workshop.check(request)
+        yield from workshop.check(request)
     elif request["do"] == "send":
-        pieces = workshop.pieces(config)
-        yield from pieces
-        yield {"about": config, "sent": len(pieces)}
+        yield from workshop.send(config)
     elif request["do"] == "forget":
         workshop.forget(config)
     elif request["do"] == "watch":

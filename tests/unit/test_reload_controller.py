@@ -1,5 +1,6 @@
 """The controller beside an engine in memory: what becomes of proposals when helpers die, folders change, disks differ."""
 
+import gc
 import json
 
 import numpy as np
@@ -191,6 +192,54 @@ def test_tests_of_changed_rules_run_and_of_others_do_not(setup, other, tmp_path)
     assert ran == ["BIG-001"]
     assert "1 of 3 tests" in core.proposals.ended[0].why
     assert "expected fires" in core.proposals.ended[0].why
+
+
+def test_what_was_put_together_before_its_tests_failed_is_let_go(setup, other, tmp_path):
+    """It was sent while its tests ran."""
+    world = World(setup, tmp_path, lambda _s, _r: (1, ["it fails"]))
+    seen = []
+
+    class Slow(Inside):
+        """Answers that the check is over only after a while."""
+
+        n = 0
+
+        def take(self):
+            frame = super().take()
+            if isinstance(frame, dict) and "ok" in frame:
+                self.held = frame
+                frame = None
+            if frame is None and getattr(self, "held", None):
+                self.n += 1
+                (work,) = world.engine.runner.reloader._work.values()
+                seen.append((work.ahead is not None, gc.isenabled(), work.is_busy))
+                if self.n > 3 and work.ahead is not None:
+                    frame, self.held = self.held, None
+            return frame
+
+    world.help = lambda disk: Slow(disk, ROOT, world.run_tests)
+    core = world.run({3: lambda: world.tell(**about(other))}, n=400)
+    assert core.config == setup.sha256
+    assert "it fails" in core.proposals.ended[0].why
+    assert seen[-1] == (True, False, False), "it was ready, and waited without haste"
+    assert gc.isenabled()
+    assert (world.reloader.n_refused, world.reloader.is_busy) == (1, False)
+
+
+def test_what_has_to_be_approved_is_sent_once_it_is(tmp_path):
+    setups = []
+    for name, amount in (("one", "900 CNY"), ("two", "400 CNY")):
+        path = small_bank(tmp_path / name, approval="required") / "packs" / "one" / "rules.yaml"
+        path.write_text(path.read_text().replace("900 CNY", amount))
+        setups.append(read_setup(tmp_path / name))
+    world = World(setups[0], tmp_path)
+    approval = {"command": "approve", "config": setups[1].sha256, "by": "h.wu"}
+    core = world.run(
+        {3: lambda: world.tell(**about(setups[1])), 12: lambda: world.tell(**approval)}, n=400
+    )
+    assert core.config == setups[1].sha256, world.answer(2)
+    asked = [(request["do"], request.get("send")) for request in world.helper.asked]
+    assert asked == [("check", False), ("send", None)]
 
 
 TESTS = """\

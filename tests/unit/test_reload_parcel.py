@@ -168,3 +168,82 @@ def test_what_a_list_holds_comes_in_parts_and_is_not_looked_through_again(setup)
     assert vars(came)["by_value"] == listed.by_value
     said = [sum(1 for _ in pickletools.genops(piece)) for piece in pieces]
     assert max(said) < sum(said) / 4
+
+
+def with_list(setup, rows=(), values=(), owner="bank"):
+    """The same setup with another content of its first list."""
+    name = next(iter(setup.pack.lists))
+    values = frozenset(values) or frozenset(row.value for row in rows)
+    is_dated = any(row.is_dated for row in rows)
+    columns = ("ref",) if rows else ()
+    of = setup.pack.lists[name]
+    listed = replace(
+        of, rows=tuple(rows), values=values, columns=columns, is_dated=is_dated, owner=owner
+    )
+    pack = replace(setup.pack, lists={**setup.pack.lists, name: listed})
+    return name, replace(setup, pack=pack)
+
+
+def received(sender, setup, active=None):
+    pieces = list(sender.pieces(Core(for_running(setup)).compiled()))
+    receiver = Receiver(active)
+    for piece in pieces:
+        found = receiver.take(piece)
+    return found, pieces
+
+
+def test_a_list_that_holds_what_it_held_is_not_sent(setup):
+    """Its owner is, and what was added to it while the engine ran is not taken for a part of it."""
+    rows = [ListRow(f"D{k}", 1, None, (f"R{k}",)) for k in range(6_000)]
+    name, before = with_list(setup, rows)
+    _, now = with_list(setup, rows, owner="fraud desk")
+    assert now.pack.lists[name].holds_as(before.pack.lists[name])
+    active = Core(before)
+    active.ruleset.change_lists({name: {"X1": [ListRow("X1")]}})
+    found, pieces = received(Sender(frozenset({name})), now, active)
+    assert not any(b"D4321" in piece for piece in pieces)
+    came = found.setup.pack.lists[name]
+    assert (came, came.owner) == (now.pack.lists[name], "fraud desk")
+    (content,) = [c for c in found.ruleset.contents if c.of.name == name]
+    assert content.of is came
+    assert (content.added, content.says("D4321"), content.says("X1")) == ({}, 2, 0)
+    assert [c.added for c in active.ruleset.contents if c.of.name == name] != [{}]
+
+
+@pytest.mark.parametrize("is_dated", [True, False])
+def test_a_long_list_that_changed_grows_piece_by_piece(setup, is_dated):
+    values = [f"D{k}" for k in range(12_000)]
+    rows = [ListRow(v, 1, None, (v,)) for v in values] if is_dated else []
+    name, now = with_list(setup, rows, values)
+    found, pieces = received(Sender(), now)
+    came = found.setup.pack.lists[name]
+    assert came == now.pack.lists[name]
+    assert type(came.values) is frozenset
+    (content,) = [c for c in found.ruleset.contents if c.of.name == name]
+    assert content.says("D11999") == (2 if is_dated else 1)
+    assert content.changed(next(c for c in Core(setup).ruleset.contents if c.of.name == name)) > {
+        *values
+    }
+    opcodes = [sum(1 for _ in pickletools.genops(piece)) for piece in pieces]
+    assert max(opcodes) < sum(opcodes) / 4
+
+
+def test_what_two_contents_differ_in_is_found_ahead_or_at_once(setup):
+    name, one = with_list(setup, values=[f"D{k}" for k in range(45_000)])
+    _, two = with_list(setup, values=[f"D{k}" for k in range(100, 45_100)])
+    before, now, ahead = (
+        next(c for c in Core(s).ruleset.contents if c.of.name == name) for s in (one, two, two)
+    )
+    assert len(list(ahead.compare_ahead(before))) > 2, "in steps"
+    before.change({"X1": [ListRow("X1")]})
+    expected = {"X1", *(f"D{k}" for k in (*range(100), *range(45_000, 45_100)))}
+    assert now.changed(before) == ahead.changed(before) == expected
+
+
+def test_what_was_worked_out_about_the_active_configuration_comes_along(setup):
+    """To work it out takes the engine 100 ms at 500 rules."""
+    helper, active = Core(setup).meanings, Core(setup)
+    assert len(list(helper.work_out())) > 2, "a few at a time"
+    received(Sender(active=helper), setup, active)
+    assert active.meanings.worked_out == helper.worked_out
+    assert len(active.meanings.worked_out[1]) == len(setup.pack.rules)
