@@ -839,6 +839,11 @@ class Metrics:
             spread = spreads[label] = _Spread(definition.bounds)
         spread.observe(value)
 
+    def sums(self, name: str, *, observations: bool = False) -> dict[str, float]:
+        """Sum of what a histogram has seen, by label; or of how many observations there were."""
+        spreads = self._spreads[name].items()
+        return {label: sum(s.n) if observations else s.total for label, s in spreads}
+
     def count(self, counts: Mapping[str, Mapping[str, int]], n_rows: int) -> None:
         """Add what became of one batch: `counts["fired"]["R-1"]` goes to `weir_rules_fired_total{rule="R-1"}`.
 

@@ -348,6 +348,7 @@ class Runner:
         arrival_us = messages.arrival_us
         answers = [(file, answer_of(outcome, row)) for row, file in enumerate(files)]
         self._finish(progress)
+        watch.restart()
         link = None
         if self.ledger is not None:  # what must never be stored is gone from the lines by now
             stored = Messages(outcome.batch.lines, messages.positions, arrival_us)

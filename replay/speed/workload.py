@@ -34,17 +34,17 @@ LABELLED, OUT_OF_ORDER, LATE, REPEATED, FRAUD = 0.02, 0.01, 0.001, 0.001, 0.004
 
 I8 = NDArray[np.int64]
 PAYMENT = (
-    b'{"transaction_id":"t%d","event_time":"%s","account":"A%07d","customer":"C%07d","counterparty":"A%07d",'
+    b'{"transaction_id":"%s","event_time":"%s","account":"A%07d","customer":"C%07d","counterparty":"A%07d",'
     b'"device":"D%07d","amount":"%d.%02d","currency":"CNY","type":"payment","direction":"%s","status":"%s",'
     b'"channel":"%s","country":"CN","balance_before":"%d.00"}'
 )
 CARD = (
-    b'{"transaction_id":"t%d","event_time":"%s","account":"A%07d","customer":"C%07d","card":"K%07d","merchant":"M%05d",'
+    b'{"transaction_id":"%s","event_time":"%s","account":"A%07d","customer":"C%07d","card":"K%07d","merchant":"M%05d",'
     b'"amount":"%d.%02d","currency":"CNY","type":"card_auth","direction":"out","status":"%s","channel":"%s",'
     b'"entry_mode":"%s","mcc":"%d","country":"%s"}'
 )
 CASH = (
-    b'{"transaction_id":"t%d","event_time":"%s","account":"A%07d","customer":"C%07d","card":"K%07d","terminal":"T%05d",'
+    b'{"transaction_id":"%s","event_time":"%s","account":"A%07d","customer":"C%07d","card":"K%07d","terminal":"T%05d",'
     b'"amount":"%d.%02d","currency":"CNY","type":"cash_withdrawal","direction":"out","status":"%s","channel":"atm",'
     b'"country":"CN"}'
 )
@@ -53,7 +53,7 @@ ACTIVITY = (
     b'"type":"%s","channel":"mobile"}'
 )
 LABEL = (
-    b'{"kind":"label","event_time":"%s","transaction_id":"t%d","account":"A%07d","label":"%s",'
+    b'{"kind":"label","event_time":"%s","transaction_id":"%s","account":"A%07d","label":"%s",'
     b'"source":"case"}'
 )
 MCCS: Final = np.array([5411, 5812, 5541, 5999, 5732, 4829, 7995, 4111, 5311, 5912])
@@ -84,14 +84,17 @@ def times(at_us: I8) -> list[bytes]:
     return found
 
 
-def stream(n: int = N, *, seed: int = 6, orderly: bool = False) -> list[bytes]:
+def stream(
+    n: int = N, *, seed: int = 6, orderly: bool = False, start_us: int = START_US
+) -> list[bytes]:
     """All messages in order of arrival, without newlines.
 
-    orderly : without what is out of order, late or repeated: what simpler programs can follow exactly
+    orderly  : without what is out of order, late or repeated: what simpler programs can follow exactly
+    start_us : when the two weeks begin, whole milliseconds
     """
     rng = np.random.default_rng(seed)
     n_accounts = max(n // 5, 200)
-    at_us = np.sort(START_US + (rng.random(n) * DAYS * DAY_US).astype(np.int64)) // 1_000 * 1_000
+    at_us = at_random(rng, n, start_us, DAYS * DAY_US)
     weight = rng.lognormal(0.0, 1.0, n_accounts)
     account = np.searchsorted(np.cumsum(weight / weight.sum()), rng.random(n)).clip(
         max=n_accounts - 1
@@ -112,11 +115,49 @@ def stream(n: int = N, *, seed: int = 6, orderly: bool = False) -> list[bytes]:
         again = rng.choice(n, round(n * REPEATED), replace=False)
         later_us = rng.integers(1_000_000, 6 * HOUR_US, len(again))
         parts.append((arrived_us[again] + later_us, [lines[k] for k in again.tolist()]))
-    parts.append(activities(rng, n // 20, n_accounts))
-    parts.append(labels(rng, at_us, arrived_us, account, is_fraud, round(n * LABELLED)))
+    parts.append(activities(rng, at_random(rng, n // 20, start_us, DAYS * DAY_US), n_accounts))
+    early = at_us < start_us + LABELLED_DAYS * DAY_US
+    later = 12 * HOUR_US, 3 * DAY_US - 2 * HOUR_US
+    n_labels = round(n * LABELLED)
+    parts.append(labels(rng, early, arrived_us, later, account, is_fraud, n_labels))
     order = np.argsort(np.concatenate([at for at, _ in parts]), kind="stable")
     everything = [line for _, lines in parts for line in lines]
     return [everything[k] for k in order.tolist()]
+
+
+def live(due_us: I8, *, first: int, history: int) -> tuple[list[bytes], I8, NDArray[np.bool_]]:
+    """Transactions that happen when they are due, activities and labels among them as in the stream.
+
+    due_us  : (n,) when each transaction is due, in order
+    first   : number of the first one; they are named tl0, tl1, ...
+    history : transactions of the stream that came before: its accounts are those here
+
+    Returns lines in order, when each is due, and which are transactions.
+    """
+    n, n_accounts = len(due_us), max(history // 5, 200)
+    rng = np.random.default_rng((11, first))
+    account = rng.integers(0, n_accounts, n)
+    is_fraud = rng.random(n) < FRAUD
+    lines = transactions(rng, due_us, account, is_fraud, n_accounts, first=first, name=b"tl")
+    span_us = int(due_us[-1] - due_us[0]) + 1
+    soon = span_us // 10 + 1_000, span_us // 4 + 2_000
+    early = due_us < due_us[0] + span_us * 7 // 10
+    at_random_us = at_random(rng, n // 20, int(due_us[0]), span_us)
+    n_labels = round(n * LABELLED)
+    parts = [
+        (due_us, lines),
+        activities(rng, at_random_us, n_accounts),
+        labels(rng, early, due_us, soon, account, is_fraud, n_labels, first=first, name=b"tl"),
+    ]
+    when_us = np.concatenate([at for at, _ in parts])
+    order = np.argsort(when_us, kind="stable")
+    everything = [line for _, lines in parts for line in lines]
+    return [everything[k] for k in order.tolist()], when_us[order], order < n
+
+
+def at_random(rng: np.random.Generator, n: int, start_us: int, span_us: int) -> I8:
+    """Times within a span, in order, whole milliseconds."""
+    return np.sort(start_us + (rng.random(n) * span_us).astype(np.int64)) // 1_000 * 1_000
 
 
 def customer_of(account: I8) -> I8:
@@ -125,7 +166,14 @@ def customer_of(account: I8) -> I8:
 
 
 def transactions(
-    rng: np.random.Generator, at_us: I8, account: I8, is_fraud: NDArray[np.bool_], n_accounts: int
+    rng: np.random.Generator,
+    at_us: I8,
+    account: I8,
+    is_fraud: NDArray[np.bool_],
+    n_accounts: int,
+    *,
+    first: int = 0,
+    name: bytes = b"t",
 ) -> list[bytes]:
     """A line for each row: 55 % payments, 40 % card purchases, 5 % cash."""
     n = len(at_us)
@@ -153,7 +201,7 @@ def transactions(
     incoming = (rng.random(n) < 0.2) & ~is_fraud
     abroad = rng.random(n) < 0.02
     columns: list[list[Any]] = [
-        list(range(n)), times(at_us), account.tolist(), customer.tolist(),
+        [b"%s%d" % (name, k) for k in range(first, first + n)], times(at_us), account.tolist(), customer.tolist(),
         (fen // 100).tolist(), (fen % 100).tolist(), kind.tolist(),
         payee.tolist(), device.tolist(), merchant.tolist(), MCCS[merchant % len(MCCS)].tolist(),
         online.tolist(), incoming.tolist(), abroad.tolist(), rng.integers(0, 90_000, n).tolist(),
@@ -174,9 +222,9 @@ def transactions(
     return lines
 
 
-def activities(rng: np.random.Generator, n: int, n_accounts: int) -> tuple[I8, list[bytes]]:
+def activities(rng: np.random.Generator, at_us: I8, n_accounts: int) -> tuple[I8, list[bytes]]:
     """When they arrive, and a line for each."""
-    at_us = np.sort(START_US + (rng.random(n) * DAYS * DAY_US).astype(np.int64)) // 1_000 * 1_000
+    n = len(at_us)
     account = rng.integers(0, n_accounts, n)
     what = rng.choice(len(ACTIVITIES), n, p=OFTEN).tolist()
     columns: Iterable[tuple[Any, ...]] = zip(
@@ -192,20 +240,24 @@ def activities(rng: np.random.Generator, n: int, n_accounts: int) -> tuple[I8, l
 
 def labels(
     rng: np.random.Generator,
-    at_us: I8,
+    early: NDArray[np.bool_],
     arrived_us: I8,
+    later: tuple[int, int],
     account: I8,
     is_fraud: NDArray[np.bool_],
     n: int,
+    *,
+    first: int = 0,
+    name: bytes = b"t",
 ) -> tuple[I8, list[bytes]]:
-    """When they arrive, and a line for each: first about frauds, then about others."""
-    early = at_us < START_US + LABELLED_DAYS * DAY_US
+    """When they arrive, and a line for each: `n` of the `early` transactions, frauds before others, so much `later`."""
     frauds, others = np.flatnonzero(early & is_fraud), np.flatnonzero(early & ~is_fraud)
     rows = np.concatenate([frauds[:n], rng.choice(others, max(n - len(frauds), 0), replace=False)])
-    later_us = rng.integers(12 * HOUR_US, 3 * DAY_US - 2 * HOUR_US, len(rows)) // 1_000 * 1_000
+    later_us = rng.integers(*later, len(rows)) // 1_000 * 1_000
     known_us = arrived_us[rows] // 1_000 * 1_000 + later_us
     said = [b"fraud" if yes else b"genuine" for yes in is_fraud[rows].tolist()]
-    columns = zip(times(known_us), rows.tolist(), account[rows].tolist(), said, strict=True)
+    ids = [b"%s%d" % (name, first + k) for k in rows.tolist()]
+    columns = zip(times(known_us), ids, account[rows].tolist(), said, strict=True)
     return known_us, [LABEL % row for row in columns]
 
 
