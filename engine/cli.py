@@ -99,6 +99,7 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         action="store_true",
         help="propose what is saved in the configuration folder while the engine runs",
     )
+    replay_cli.add_report_option(run)
     run.set_defaults(command=_run)
 
 
@@ -149,7 +150,9 @@ def _add_backup(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 def _run(arguments: argparse.Namespace) -> int:
     from engine import live
 
-    return live.run(arguments, replay_cli.RELOAD_HELPER)
+    status = live.run(arguments, replay_cli.RELOAD_HELPER)
+    replay_cli.write_report(arguments)
+    return status
 
 
 def _worker(arguments: argparse.Namespace) -> int:

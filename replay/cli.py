@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import TypeAlias
 
 from config.settings import BANK
+from replay import dead_letters
 from replay.audit import cli as audit_cli
 from replay.desk import cli as desk_cli
 from replay.desk import models as models_cli
+from replay.report import cli as report_cli
 from replay.workbench import cli as workbench_cli
 
 RELOAD_HELPER = (
     "replay.workbench.reloading"  # checks what is proposed to a running engine; knows rule tests
 )
+add_report_option, write_report = report_cli.add_option, report_cli.write_after_run
 Parsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
 
 
@@ -81,6 +84,7 @@ def add_commands(commands: Parsers) -> None:
     replay.add_argument(
         "--json", action="store_true", help="print the summary as JSON instead of a table"
     )
+    report_cli.add_option(replay)
     replay.set_defaults(command=_replay)
 
     demo = commands.add_parser(
@@ -93,10 +97,13 @@ def add_commands(commands: Parsers) -> None:
     demo.set_defaults(command=_demo)
 
     _add_generate(commands)
+    _add_bench(commands)
     _add_models(commands)
     audit_cli.add_commands(commands)
     desk_cli.add_commands(commands)
     workbench_cli.add_commands(commands)
+    report_cli.add_commands(commands)
+    dead_letters.add_commands(commands)
 
 
 def _add_models(commands: Parsers) -> None:
@@ -172,6 +179,62 @@ def _add_generate(commands: Parsers) -> None:
     generate.set_defaults(command=_generate)
 
 
+def _add_bench(commands: Parsers) -> None:
+    bench = commands.add_parser(
+        "bench",
+        help="how fast this machine is: throughput, latency, where the time goes",
+        description="Measure the whole engine, journal on, on one core: the canonical workload (47 features over 5 "
+        "keys, 50 rules, two models that learn, a generated stream), or a recording of yours.",
+    )
+    bench.add_argument(
+        "--profile", action="store_true", help="also show where the time goes, stage by stage"
+    )
+    bench.add_argument(
+        "--latency",
+        action="store_true",
+        help="measure a live engine instead: percentiles at fixed rates, open loop",
+    )
+    bench.add_argument(
+        "--size",
+        type=int,
+        default=200_000,
+        metavar="N",
+        help="transactions of the stream, or of the history; 200,000, and 1,000,000 in RESULTS.md",
+    )
+    bench.add_argument("--runs", type=int, default=3, metavar="N", help="the median of N runs; 3")
+    bench.add_argument(
+        "--forest", action="store_true", help="canonical+forest: with trees learned from labels"
+    )
+    bench.add_argument(
+        "--input",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="a recording instead of the canonical stream; goes with --config",
+    )
+    bench.add_argument("--config", type=Path, metavar="DIR", help="the configuration for it")
+    bench.add_argument("--feed", default="", metavar="NAME", help="the feed for it")
+    bench.add_argument(
+        "--rates",
+        nargs="+",
+        type=int,
+        metavar="N",
+        help="of --latency: transactions a second; 1000 5000 20000 50000",
+    )
+    bench.add_argument(
+        "--seconds", type=float, default=10.0, metavar="S", help="of --latency: at each rate; 10"
+    )
+    bench.add_argument(
+        "--histogram",
+        type=Path,
+        metavar="FILE.hgrm",
+        help="of --latency: write FILE-RATE.hgrm for HdrHistogram's plotters",
+    )
+    bench.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    bench.set_defaults(command=_bench)
+
+
 def _add_size(command: argparse.ArgumentParser, *, customers: int, days: int) -> None:
     """Add what says how much traffic is drawn."""
     size = command.add_mutually_exclusive_group()
@@ -204,6 +267,7 @@ def _replay(arguments: argparse.Namespace) -> int:
         print(summary_table(summary))
         if table:
             print(f"\n{table}")
+    report_cli.write_after_run(arguments)
     if "decisions" not in summary and summary.get("dead_letters"):
         feed = arguments.feed or "the feed of the configuration"
         print(
@@ -225,6 +289,12 @@ def _demo(arguments: argparse.Namespace) -> int:
     from replay.generating import size_of
 
     return replaying.show_demo(arguments.out, size_of(arguments), arguments.days, arguments.seed)
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    from replay.speed import bench
+
+    return bench.run(arguments)
 
 
 def _generate(arguments: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@
     outbox.json          which commands core banking has answered          (engine/sinks/)
     registry.json        how far the registry in Redis has got              (engine/sinks/)
     summary.json         what the last run added up
+    report.html          the page about it, where one was asked for             (replay/report/)
 
 The streams are outcomes: the same bytes for the same input and configuration, whatever was killed on the way. Where
 they stand after a crash is for engine/durable/recovery.py to find out; this module only appends.
@@ -53,6 +54,7 @@ FILES: Final = (
     "summary.json",
     "outbox.json",
     "registry.json",
+    "report.html",
 )
 
 
