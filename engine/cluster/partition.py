@@ -30,6 +30,8 @@ STREAMS = tuple(  # answers of core banking come to an embedded engine only
 )
 BACKLOG_MAX = 20_000  # lines on their way out; beyond it nothing more is decided
 TICK_AFTER_NS = 1_000_000_000
+# of a dead letter; topics take a megabyte, and a message grows when it is quoted
+LINE_BYTES_MAX = 900_000
 
 
 class Partition:
@@ -45,6 +47,11 @@ class Partition:
         self._n_owed = len(engine.runner.core.decider.owed)
         engine.runner.watchers += (self._publish,)
         engine.runner.begin(Progress(None, "msg", quiet=True))
+
+    @property
+    def backlog(self) -> int:
+        """Lines on their way to readers."""
+        return self._publisher.backlog
 
     def step(self) -> bool:
         """Decide a batch of what has arrived; whether there was anything. `FencedError` if it is not ours any more."""
@@ -108,11 +115,25 @@ class Partition:
             for stream, data in outcome.streams.items()
             if data and stream in STREAMS
         }
+        if "dead_letters" in lines:
+            lines["dead_letters"] = [without_message(line) for line in lines["dead_letters"]]
         self._publisher.publish(lines, own, upto)
         self._published = upto
 
     def _upto(self) -> int:
         return max(self._published, offset_of(self.engine.runner.position) + 1)
+
+
+def without_message(line: bytes) -> bytes:
+    """A dead letter that a topic can take: of a very large one only where its message stands in the input.
+
+    Else the transaction that publishes it would fail for ever, and the partition would stand still.
+    """
+    if len(line) <= LINE_BYTES_MAX:
+        return line
+    record = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
+    kept = {name: value for name, value in record.items() if not name.startswith("message")}
+    return msgspec.json.encode({**kept, "message_bytes": len(line)})
 
 
 def take_over(
@@ -125,6 +146,7 @@ def take_over(
     *,
     durability: str = "",
     helper: bool = True,
+    metrics: Metrics | None = None,
 ) -> Partition:
     """Become the owner of `partition`: fence the one before, go on where its newest snapshot stands."""
     published = publisher.begin()
@@ -141,7 +163,7 @@ def take_over(
         lane,
         setup,
         clock,
-        metrics=Metrics(clock),
+        metrics=Metrics(clock) if metrics is None else metrics.part(),
         durability=durability,
         helper=helper,
     )

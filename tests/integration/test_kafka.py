@@ -1,6 +1,7 @@
 """Workers on a real Kafka broker: killed, stopped, halted, and without their broker; what readers see is exact."""
 
 import asyncio
+import json
 import os
 import resource
 import signal
@@ -12,6 +13,7 @@ import zlib
 import pytest
 
 from config.cluster import ClusterSettings
+from engine.cli import main
 from engine.cluster.partition import STREAMS
 from engine.cluster.ports import Record
 from tests.auditing import small_bank, small_traffic
@@ -223,3 +225,30 @@ def test_a_worker_that_cannot_write_ends_and_says_why(kafka, tmp_path):
         assert process.returncode == 2, said
         assert "error: " in said
         assert "fix: " in said
+
+
+def test_dead_letters_go_back_to_where_they_stood(kafka, tmp_path, capsys):
+    """Listed from the topic; sent into the partition of their account, and only if that is asked for."""
+    bank, settings = clustered(tmp_path / "bank", kafka, "poison")
+    settings_ready(settings)
+    letter = {"seq": 1, "reason": "wrong_field", "what": "", "fix": "mend it", "answered": False}
+    told = [letter | {"position": f"poison.input/{n}@7", "message": f'{{"n":{n}}}'} for n in (0, 2)]
+    told.append(told[0] | {"reason": "id_conflict"})
+    topic = settings.topic("dead_letters")
+
+    async def publish():
+        from aiokafka import AIOKafkaProducer
+
+        async with AIOKafkaProducer(bootstrap_servers=settings.brokers) as producer:
+            for record in told:
+                await producer.send(topic, json.dumps(record).encode(), partition=0)
+
+    asyncio.run(publish())
+    where = ["--cluster", "--config", str(bank)]
+    assert main(["dead-letters", "list", *where]) == 0
+    assert "       2  wrong_field" in capsys.readouterr().out
+    assert main(["dead-letters", "redrive", *where]) == 1
+    assert not any(read(settings, settings.input).values())
+    assert main(["dead-letters", "redrive", *where, "--reason", "wrong_field", "--send"]) == 0
+    found = {n: [r.value for r in some] for n, some in read(settings, settings.input).items()}
+    assert found == {0: [b'{"n":0}'], 1: [], 2: [b'{"n":2}']}

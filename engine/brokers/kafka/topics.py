@@ -11,6 +11,9 @@ from engine.brokers.kafka.connecting import options
 from engine.cluster.partition import STREAMS
 
 TRIES, WAIT_S = 50, 0.2
+OUTCOME_BYTES_MAX = (
+    8_388_608  # of a message; an alert or a dead letter may quote a message of a megabyte
+)
 
 
 async def prepare(settings: ClusterSettings) -> int:
@@ -33,9 +36,7 @@ async def prepare(settings: ClusterSettings) -> int:
                 fix=f"create {', '.join(missing)}, or set `create: true` under `cluster`",
             )
         if missing:
-            made = await admin.create_topics(
-                [NewTopic(name, settings.partitions, settings.replicas) for name in missing]
-            )
+            made = await admin.create_topics([_new(settings, name) for name in missing])
             for name, code, *_ in made.topic_errors:
                 if code and not isinstance(for_code(code)(), TopicAlreadyExistsError):
                     raise StateError(
@@ -57,6 +58,12 @@ async def prepare(settings: ClusterSettings) -> int:
                 fix=f"give {name} {n} partitions",
             )
     return n
+
+
+def _new(settings: ClusterSettings, name: str) -> NewTopic:
+    is_outcome = name in {settings.topic(stream) for stream in STREAMS}
+    configs = {"max.message.bytes": str(OUTCOME_BYTES_MAX)} if is_outcome else {}
+    return NewTopic(name, settings.partitions, settings.replicas, topic_configs=configs)
 
 
 async def _numbers(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, int]:
