@@ -33,6 +33,8 @@ from engine.remembered import (
 
 I8: TypeAlias = NDArray[np.int64]
 NEVER = np.iinfo(np.int64).min // 4  # core time before the first event; leaves room for differences
+FOREVER = np.iinfo(np.int64).max // 4
+NO_ROWS = np.empty(0, np.int64)
 
 
 @dataclass(slots=True)
@@ -44,8 +46,8 @@ class Admitted:
     entry       : (n,) int64  remembered transaction: its own, or the one it means; -1 none
     linked_from : (n,) int64  batch row with the newest columns of `entry`, for labels and updates; -1: in the store
     decided_at  : (n,) int64  batch row at which `entry` is decided, for labels and updates; -1: in an earlier batch
-    links       : rows of labels and updates, ascending
-    new         : rows of transactions to decide for the first time, ascending
+    links       : (l,) int64  rows of labels and updates, ascending
+    new         : (t,) int64  rows of transactions to decide for the first time, ascending
     first_seq   : row -> seq of the first message, for duplicates
     repeats     : those of them that repeat a transaction, not a label or an update
     """
@@ -55,8 +57,8 @@ class Admitted:
     entry: I8
     linked_from: I8
     decided_at: I8
-    links: list[int]
-    new: list[int]
+    links: I8
+    new: I8
     first_seq: dict[int, int]
     repeats: set[int]
 
@@ -73,8 +75,8 @@ class Admitted:
             np.concatenate([a.entry for _, a in parts]),
             np.concatenate([moved(a.linked_from, first) for first, a in parts]),
             np.concatenate([moved(a.decided_at, first) for first, a in parts]),
-            [first + row for first, a in parts for row in a.links],
-            [first + row for first, a in parts for row in a.new],
+            np.concatenate([first + a.links for first, a in parts]),
+            np.concatenate([first + a.new for first, a in parts]),
             {first + row: seq for first, a in parts for row, seq in a.first_seq.items()},
             {first + row for first, a in parts for row in a.repeats},
         )
@@ -110,86 +112,115 @@ class Admission:
             entry=np.full(n, -1, np.int64),
             linked_from=np.full(n, -1, np.int64),
             decided_at=np.full(n, -1, np.int64),
-            links=[],
-            new=[],
+            links=NO_ROWS,
+            new=NO_ROWS,
             first_seq={},
             repeats=set(),
         )
         kinds, times = batch.kind.tolist(), batch.event_time_us.tolist()
         keys = identities(batch.account, batch.transaction_id)
-        digests = batch.digest
-        arrivals = arrival_us.tolist() if arrival_us is not None else None
-        core_of_row, now = [0] * n, self.core_us
-        has_begun = now != NEVER
-        newest_row: dict[int, int] = {}  # where the newest columns of an entry stand in this batch
-        decided_row: dict[int, int] = {}
-        for i in range(n):
-            kind, time = kinds[i], times[i]
-            if kind == TRANSACTION or (kind == DEAD and batch.dead[i].answerable):
-                known = memory.find(keys[i], now)
+        arrivals = None if arrival_us is None else arrival_us.tolist()
+        came = _Came(batch, memory)
+        entry_of, enter, entered = memory.entry_of, memory.enter, came.rows.append
+        links: list[tuple[int, int, int, int]] = []  # row, entry, linked_from, decided_at
+        newest_row: dict[int, int] = {}  # of entries that an update of this batch has changed
+        now, limit = self.core_us, self._limit(self.core_us)
+        for i, (kind, time, key) in enumerate(zip(kinds, times, keys, strict=True)):
+            before = now
+            if arrivals is not None:
+                limit = arrivals[i] + self.future_us_max
+            if kind == TRANSACTION and time <= limit and key not in entry_of:  # most rows
+                if time > now:
+                    now = time
+                elif time < now - self.lateness_us:
+                    out.late[i] = True
+                    memory.arrays["standing"][memory.end - memory.base] = LATE
+                enter(key)
+                entered(i)
+            elif kind == TRANSACTION or (kind == DEAD and batch.dead[i].answerable):
+                known = came.find(key, now)
                 if known >= 0:
-                    self._repeat(batch, out, i, known, digests[i])
-                elif kind == DEAD:
-                    entry = memory.add(keys[i], batch.seq0 + i, time, now, digests[i])
-                    memory.arrays["standing"][entry - memory.base] = UNSCORABLE
-                    out.entry[i] = entry
+                    self._repeat(batch, out, came, i, known)
                 else:
-                    refusal = self._refuse_time(kind, time, now, arrivals[i] if arrivals else None)
-                    if time < now - self.lateness_us:
-                        out.late[i] = True
-                    elif time > now and refusal is None:
-                        now = time
-                    entry = memory.add(keys[i], batch.seq0 + i, time, now, digests[i])
-                    out.entry[i] = entry
-                    if refusal is not None:
-                        batch.bury(i, refusal)
-                        memory.arrays["standing"][entry - memory.base] = UNSCORABLE
-                    else:
-                        if out.late[i]:
-                            memory.arrays["standing"][entry - memory.base] = LATE
-                        out.new.append(i)
-                        newest_row[entry] = decided_row[entry] = i
+                    refusal = None
+                    if time > limit and kind == TRANSACTION:
+                        refusal = self._refuse_time(
+                            kind, time, now, arrivals[i] if arrivals else None
+                        )
+                    now = self._admit_oddity(batch, out, i, now, refusal)
+                    enter(key)
+                    entered(i)
             elif kind in (LABEL, UPDATE):
-                refusal = self._refuse_time(kind, time, now, arrivals[i] if arrivals else None)
-                known = memory.find(keys[i], now)
-                if known < 0:
-                    refusal = _unknown(batch, i)
+                known = came.find(key, now)
+                refusal = _unknown(batch, i) if known < 0 else None
+                if time > limit and known >= 0:
+                    refusal = self._refuse_time(kind, time, now, arrivals[i] if arrivals else None)
                 if refusal is not None:
                     batch.bury(i, refusal)
-                elif self._seen_before(batch, out, i, known):
-                    pass
-                else:
-                    if time >= 0:  # a label needs no time of its own
-                        now = max(now, time)
+                elif (first_seq := came.tell(known, i)) >= 0:
+                    batch.kind[i] = DUPLICATE
+                    out.first_seq[i] = first_seq
                     out.entry[i] = known
-                    out.linked_from[i] = newest_row.get(known, -1)
-                    out.decided_at[i] = decided_row.get(known, -1)
-                    out.links.append(i)
+                else:
+                    if time > now and time >= 0:  # a label needs no time of its own
+                        now = time
+                    decided = came.decided_at(known)
+                    links.append((i, known, newest_row.get(known, decided), decided))
                     if kind == UPDATE:
                         newest_row[known] = i
             elif kind == ACTIVITY or (kind in (TICK, PROFILE) and time >= 0):
-                refusal = self._refuse_time(kind, time, now, arrivals[i] if arrivals else None)
-                if refusal is not None:
+                if time > limit:
+                    refusal = self._refuse_time(kind, time, now, arrivals[i] if arrivals else None)
+                    assert refusal is not None
                     batch.bury(i, refusal)
-                elif time < now - self.lateness_us:
-                    out.late[i] = kind == ACTIVITY
                 elif time > now:
                     now = time
+                elif time < now - self.lateness_us:
+                    out.late[i] = kind == ACTIVITY
             else:
                 assert kind in (DEAD, COMMAND, PROFILE, TICK), kind
-            core_of_row[i] = now
-            if not has_begun and now != NEVER:
-                memory.begin(now)
-                has_begun = True
-        out.core_us[:] = core_of_row
+            came.core_us.append(now)
+            if now != before:
+                limit = self._limit(now)
+                if before == NEVER:
+                    came.begun_us = now
+        out.core_us[:] = came.core_us
+        if links:
+            out.links, entry, linked_from, decided_at = np.array(links, np.int64).T.copy()
+            out.entry[out.links], out.linked_from[out.links] = entry, linked_from
+            out.decided_at[out.links] = decided_at
+        rows = came.settle(out)
+        out.new = rows[batch.kind[rows] == TRANSACTION]
         self.core_us = now
         return out
 
-    def _repeat(self, batch: Batch, out: Admitted, i: int, known: int, digest: int) -> None:
+    def _limit(self, now: int) -> int:
+        """The time beyond which a row of a recording is refused, at core time `now`."""
+        return now + self.jump_us_max if now != NEVER else FOREVER
+
+    def _admit_oddity(
+        self, batch: Batch, out: Admitted, i: int, now: int, refusal: Dead | None
+    ) -> int:
+        """Give standing to a new transaction that is dead, refused, or known from long ago; core time after it."""
+        standing, time = self.remembered.arrays["standing"], int(batch.event_time_us[i])
+        place = self.remembered.end - self.remembered.base  # that it will have
+        if batch.kind[i] == DEAD:
+            standing[place] = UNSCORABLE
+            return now
+        if time < now - self.lateness_us:
+            out.late[i] = True
+            standing[place] = LATE
+        elif refusal is None:
+            now = max(now, time)
+        if refusal is not None:
+            batch.bury(i, refusal)
+            standing[place] = UNSCORABLE
+        return now
+
+    def _repeat(self, batch: Batch, out: Admitted, came: "_Came", i: int, known: int) -> None:
         """Answer a known identity: the same content is a duplicate, other content a dead letter."""
-        row = known - self.remembered.base
-        first_seq = int(self.remembered.arrays["seq"][row])
-        if int(self.remembered.arrays["digest"][row]) == digest:
+        first_seq, digest = came.first_of(known)
+        if digest == batch.digest[i]:
             batch.kind[i] = DUPLICATE
             batch.dead.pop(i, None)
             out.first_seq[i] = first_seq
@@ -206,16 +237,6 @@ class Admission:
                     answerable=False,
                 ),
             )
-
-    def _seen_before(self, batch: Batch, out: Admitted, i: int, known: int) -> bool:
-        """Whether this very label or update came before; then it is a duplicate and changes nothing."""
-        first_seq = self.remembered.tell(known, batch.digest[i], batch.seq0 + i)
-        if first_seq < 0:
-            return False
-        batch.kind[i] = DUPLICATE
-        out.first_seq[i] = first_seq
-        out.entry[i] = known
-        return True
 
     def _refuse_time(self, kind: int, time: int, now: int, arrival: int | None) -> Dead | None:
         """Why a time cannot be true, if it cannot: ahead of the clock (live), or a jump (recorded)."""
@@ -236,6 +257,79 @@ class Admission:
                 answerable=kind == TRANSACTION,
             )
         return None
+
+
+class _Came:
+    """Transactions that this batch has brought: facts of theirs are written at its end, all at once.
+
+    rows    : of their messages, in order; the first is entry `first`
+    core_us : core time after each row of the batch so far
+    begun_us : core time at which it has begun in this batch; NEVER: before, or not yet
+    """
+
+    __slots__ = (
+        "_batch", "_came_us", "_entry_of", "_fact_digest", "_fact_seq", "_memory",
+        "begun_us", "core_us", "first", "rows",
+    )  # fmt: skip
+
+    def __init__(self, batch: Batch, memory: Remembered) -> None:
+        self._batch, self._memory, self._entry_of = batch, memory, memory.entry_of
+        arrays = (
+            memory.arrays
+        )  # cells of views are read and written twice as fast as those of arrays
+        self._came_us = arrays["core_us"].data
+        self._fact_seq = arrays["fact_seq"].data
+        self._fact_digest = arrays["fact_digest"].data
+        self.first = memory.end
+        self.rows: list[int] = []
+        self.core_us: list[int] = []
+        self.begun_us = NEVER
+
+    def find(self, key: str, now: int) -> int:
+        """The entry of identity `key` as known at core time `now`, or -1; what `Remembered.find` says of it later."""
+        entry, memory = self._entry_of.get(key, -1), self._memory
+        if entry < 0:
+            return -1
+        if entry >= self.first:
+            came_us = self.core_us[self.rows[entry - self.first]]
+        else:
+            came_us = self._came_us[entry - memory.base]
+        return -1 if max(came_us, self.begun_us) <= now - memory.horizon_us else entry
+
+    def tell(self, entry: int, i: int) -> int:
+        """Note the label or update of row `i` about `entry`; the seq at which the very same came before, or -1."""
+        at, batch = entry - self._memory.base, self._batch
+        if self._fact_seq[at] < 0:
+            self._fact_digest[at], self._fact_seq[at] = batch.digest[i], batch.seq0 + i
+            return -1
+        return self._memory.tell(entry, batch.digest[i], batch.seq0 + i)
+
+    def first_of(self, entry: int) -> tuple[int, int]:
+        """Seq and digest of the first message of a transaction."""
+        if entry >= self.first:
+            row = self.rows[entry - self.first]
+            return self._batch.seq0 + row, self._batch.digest[row]
+        arrays, at = self._memory.arrays, entry - self._memory.base
+        return int(arrays["seq"][at]), int(arrays["digest"][at])
+
+    def decided_at(self, entry: int) -> int:
+        """Row of this batch at which a transaction is decided, -1 if it is not."""
+        row = self.rows[entry - self.first] if entry >= self.first else -1
+        return row if row >= 0 and self._batch.kind[row] == TRANSACTION else -1
+
+    def settle(self, out: Admitted) -> I8:
+        """Write the facts of all; return their rows."""
+        batch, memory = self._batch, self._memory
+        rows = np.array(self.rows, np.int64)
+        if len(rows):
+            out.entry[rows] = np.arange(self.first, memory.end)
+            digests = [batch.digest[row] for row in self.rows]
+            memory.note(
+                self.first, batch.seq0 + rows, batch.event_time_us[rows], out.core_us[rows], digests
+            )
+        if self.begun_us != NEVER:
+            memory.begin(self.begun_us)
+        return rows
 
 
 def _unknown(batch: Batch, i: int) -> Dead:

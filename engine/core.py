@@ -524,9 +524,9 @@ class Core:
             for row in (
                 rows[batch.frame.code[place.row, rows] == code].tolist() if code >= 0 else ()
             ):
-                meant = getattr(batch.records[row], "original_transaction_id", None)
+                meant = batch.originals.get(row)
                 if meant is not None:
-                    found[row] = (str(meant), type_)
+                    found[row] = (meant, type_)
         return found
 
     def _remember(
@@ -540,7 +540,7 @@ class Core:
         arrays = self.remembered.arrays
         self.links.keep(batch, admitted, self.remembered)
         self.exchange.keep(batch, admitted, self.remembered)
-        new = np.array(admitted.new, np.int64)
+        new = admitted.new
         at = self.remembered.rows(admitted.entry[new])
         arrays["input"][at] = inputs[new]
         if decided is not None:

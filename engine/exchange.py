@@ -156,7 +156,7 @@ class Exchange:
     def release(self, batch: Batch, admitted: Admitted) -> None:
         """Make those cells missing again, and what later updates of the batch took over from them."""
         if self._unknown:
-            rows = np.array(admitted.links, np.int64)
+            rows = admitted.links
             cells = np.ix_(self._money, rows)
             values = batch.frame.number[cells]
             batch.frame.number[cells] = np.where(np.isinf(values), np.nan, values)
@@ -166,14 +166,13 @@ class Exchange:
         currency = np.zeros(batch.n, np.int16)
         for row, name in batch.currencies.items():
             currency[row] = _packed(name)
-        for rows in (np.array(admitted.new, np.int64), _updates(batch, admitted)):
+        for rows in (admitted.new, _updates(batch, admitted)):
             memory.arrays["currency"][memory.rows(admitted.entry[rows])] = currency[rows]
 
 
 def _updates(batch: Batch, admitted: Admitted) -> I8:
     """Rows of updates, ascending."""
-    links = np.array(admitted.links, np.int64)
-    updates: I8 = links[batch.kind[links] == UPDATE]
+    updates: I8 = admitted.links[batch.kind[admitted.links] == UPDATE]
     return updates
 
 

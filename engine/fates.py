@@ -92,7 +92,7 @@ class Counting:
         news = np.flatnonzero(before != after)
         news = news[np.lexsort((entry[news], said[news] != SILENCE, row[news]))]
         here = np.full(len(news), -1, np.int64)
-        decided = np.array(admitted.new, np.int64)
+        decided = admitted.new
         if len(decided):
             newest = admitted.entry[decided]  # ascending, the last of the store
             place = np.searchsorted(newest, entry[news])

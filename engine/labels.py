@@ -122,7 +122,7 @@ class Labels:
         unlabelled = memory.arrays["label"][at] == NO_LABEL
         at = at[unlabelled & (memory.arrays["standing"][at] == APPLIED)]
         row = np.searchsorted(admitted.core_us, held[at] + self._assume_after_us, side="left")
-        labels = (i for i in reversed(admitted.links) if batch.kind[i] == LABEL)
+        labels = (i for i in admitted.links[::-1].tolist() if batch.kind[i] == LABEL)
         first_label = {int(admitted.entry[i]): i for i in labels}
         in_time = [
             first_label.get(place + memory.base, batch.n) >= due
@@ -132,7 +132,7 @@ class Labels:
         if not len(at):
             return none
         x = memory.arrays["input"][at]
-        decided_at = {int(admitted.entry[i]): i for i in admitted.new}
+        decided_at = {int(admitted.entry[i]): i for i in admitted.new.tolist()}
         entries = at + memory.base
         here = np.array([decided_at.get(entry, -1) for entry in entries.tolist()], np.int64)
         x[here >= 0] = inputs[here[here >= 0]]

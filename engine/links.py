@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from engine.admission import Admitted
 from engine.batch import LABEL, UPDATE, Batch
 from engine.entities import Dictionaries
+from engine.kernels.taking import keep_columns, take_over
 from engine.remembered import Remembered
 from rules.columns import Frame, Layout
 from rules.definitions import Pack
@@ -79,7 +80,7 @@ class Links:
         if not self.texts:
             return
         texts = self._dictionaries[TEXT]
-        for row in admitted.links:
+        for row in admitted.links.tolist():
             source = int(admitted.linked_from[row])
             kept = memory.texts(int(admitted.entry[row])) if source < 0 else ()
             for k, column in enumerate(self.texts):
@@ -91,8 +92,7 @@ class Links:
 
     def set_original_facts(self, batch: Batch, admitted: Admitted, memory: Remembered) -> None:
         """Let an update stand at the time of its transaction."""
-        updates = np.array(admitted.links, np.int64)
-        updates = updates[batch.kind[updates] == UPDATE]
+        updates = admitted.links[batch.kind[admitted.links] == UPDATE]
         if not len(updates):
             return
         at = memory.rows(admitted.entry[updates])
@@ -112,29 +112,14 @@ class Links:
         columns : of these; None for all           of_rows : those of them that get columns; None for all
         """
         columns = self.all if columns is None else columns
-        if not admitted.links or not len(columns):
+        rows = admitted.links if of_rows is None else of_rows
+        if frame.n and not (len(rows) and len(columns)):  # an empty batch warms the kernel up
             return
-        rows = np.array(admitted.links, np.int64) if of_rows is None else of_rows
-        stored = rows[admitted.linked_from[rows] < 0]
-        if len(stored):
-            at = memory.rows(admitted.entry[stored])
-            for k, column in zip(columns.number_at, columns.number, strict=True):
-                values = frame.number[column]
-                known = memory.arrays["number"][at, k]
-                values[stored] = np.where(np.isnan(values[stored]), known, values[stored])
-            for k, column in zip(columns.code_at, columns.code, strict=True):
-                codes = frame.code[column]
-                known = memory.arrays["code"][at, k]
-                codes[stored] = np.where(codes[stored] < 0, known, codes[stored])
-        here = rows[admitted.linked_from[rows] >= 0]
-        for row in here.tolist():  # in order: an update of an update
-            source = admitted.linked_from[row]
-            for column in columns.number:
-                if np.isnan(frame.number[column, row]):
-                    frame.number[column, row] = frame.number[column, source]
-            for column in columns.code:
-                if frame.code[column, row] < 0:
-                    frame.code[column, row] = frame.code[column, source]
+        kept = memory.arrays
+        take_over(
+            frame.number, frame.code, columns.number, columns.number_at, columns.code, columns.code_at,
+            rows, admitted.linked_from[rows], memory.rows(admitted.entry[rows]), kept["number"], kept["code"],
+        )  # fmt: skip
 
     def take_windows(self, frame: Frame, admitted: Admitted, memory: Remembered) -> None:
         """Take over window features, once they stand in the rows of this batch."""
@@ -155,10 +140,9 @@ class Links:
         """
         frame, columns = batch.frame, self._computed
         ruleset.expressions(stratum, frame)
-        if not admitted.links or not len(columns):
+        if not len(admitted.links) or not len(columns):
             return
-        labels = np.array(admitted.links, np.int64)
-        labels = labels[batch.kind[labels] == LABEL]
+        labels = admitted.links[batch.kind[admitted.links] == LABEL]
         if len(labels):
             frame.number[columns.number[:, None], labels] = np.nan
             frame.code[columns.code[:, None], labels] = -1
@@ -166,13 +150,15 @@ class Links:
 
     def keep(self, batch: Batch, admitted: Admitted, memory: Remembered) -> None:
         """Keep the columns of new transactions, and of those that an update has changed."""
-        frame, arrays = batch.frame, memory.arrays
-        new = np.array(admitted.new, np.int64)
-        updates = np.array([i for i in admitted.links if batch.kind[i] == UPDATE], np.int64)
-        for rows in (new, updates):
-            at = memory.rows(admitted.entry[rows])
-            arrays["number"][at] = frame.number[self.all.number][:, rows].T
-            arrays["code"][at] = frame.code[self.all.code][:, rows].T
+        frame, store, columns = batch.frame, memory.arrays, self.all
+        updates = admitted.links[batch.kind[admitted.links] == UPDATE]
+        for rows in (admitted.new, updates):
+            if frame.n and not len(rows):
+                continue
+            keep_columns(
+                frame.number, frame.code, columns.number, columns.code,
+                rows, memory.rows(admitted.entry[rows]), store["number"], store["code"],
+            )  # fmt: skip
             if self.texts:
                 texts: list[str | None] = [*self._dictionaries[TEXT].texts, None]  # -1 is missing
                 for row in rows.tolist():

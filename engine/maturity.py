@@ -71,22 +71,23 @@ class Maturity:
                 if n.any():
                     self._begin(today)
                     s["decided"][today % DAYS] += n
-        for row in first.tolist():
-            at = int(admitted.entry[row]) - memory.base
-            severity = int(memory.arrays["decision"][at])
-            if severity < 0:
-                continue
-            k = int(_ANSWER_OF[severity])
-            told[ANSWERS[k]] = told.get(ANSWERS[k], 0) + 1
-            decided_us = int(memory.arrays["core_us"][at])
-            its_day = decided_us // DAY_US
-            slot = its_day % DAYS
-            if s["day"][slot] != its_day:
-                continue  # it is no longer kept
-            age_us = int(admitted.core_us[row]) - decided_us
-            s["verdict"][slot, k, np.searchsorted(_EDGES, age_us)] += 1
-            s["mature"][slot, k] += age_us <= self.maturity_us
-            s["fraud"][slot, k] += int(memory.arrays["label"][at]) == FRAUD
+        if len(first):
+            at = memory.rows(admitted.entry[first])
+            is_decided = memory.arrays["decision"][at] >= 0
+            first, at = first[is_decided], at[is_decided]
+            answer = _ANSWER_OF[memory.arrays["decision"][at]]
+            for k, n in enumerate(np.bincount(answer, minlength=len(ANSWERS)).tolist()):
+                if n:
+                    told[ANSWERS[k]] = n
+            decided_us = memory.arrays["core_us"][at]
+            day = decided_us // DAY_US
+            slot = day % DAYS
+            age_us = admitted.core_us[first] - decided_us
+            kept = np.flatnonzero(s["day"][slot] == day)  # of the others the day is no longer kept
+            slot, answer, age_us = slot[kept], answer[kept], age_us[kept]
+            np.add.at(s["verdict"], (slot, answer, np.searchsorted(_EDGES, age_us)), 1)
+            np.add.at(s["mature"], (slot, answer), age_us <= self.maturity_us)
+            np.add.at(s["fraud"], (slot, answer), memory.arrays["label"][at[kept]] == FRAUD)
         return told
 
     def _begin(self, day: int) -> None:

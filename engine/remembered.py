@@ -111,19 +111,27 @@ class Remembered:
             self.arrays[name][len(self) : len(self) + n] = missing
 
     def add(self, key: str, seq: int, time_us: int, core_us: int, digest: int) -> int:
-        """Enter a transaction; columns, inputs and scores follow with `fill`. Needs `reserve` before."""
-        row = self.end - self.base
-        arrays = self.arrays
-        arrays["seq"][row] = seq
-        arrays["time_us"][row] = time_us
-        arrays["core_us"][row] = core_us
-        arrays["digest"][row] = digest
-        self.entry_of[key] = self.end
+        """Enter one transaction with its facts. Needs `reserve` before."""
+        entry = self.enter(key)
+        facts = np.array([[seq], [time_us], [core_us]], np.int64)
+        self.note(entry, facts[0], facts[1], facts[2], [digest])
+        return entry
+
+    def enter(self, key: str) -> int:
+        """Give a transaction the next entry; its facts follow with `note`. Needs `reserve` before."""
+        entry = self.entry_of[key] = self.end
         self._keys.append(key)
         if self._no_texts:
             self._texts.append(self._no_texts)
-        self.end += 1
-        return self.end - 1
+        self.end = entry + 1
+        return entry
+
+    def note(self, first: int, seq: I8, time_us: I8, core_us: I8, digest: Sequence[int]) -> None:
+        """Write the facts (n,) of the entries from `first` on."""
+        at = slice(first - self.base, first - self.base + len(seq))
+        arrays = self.arrays
+        arrays["seq"][at], arrays["time_us"][at], arrays["core_us"][at] = seq, time_us, core_us
+        arrays["digest"][at] = digest
 
     def texts(self, entry: int) -> Texts:
         """Texts kept of `entry`, one a column, None where it has none."""

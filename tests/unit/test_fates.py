@@ -69,7 +69,7 @@ def counted(told, cuts):
             entry.append(entry_of[k])
         verdict = np.array([m[4] if m[2] == LABEL else -1 for m in part], np.int8)
         batch = SimpleNamespace(n=len(part), kind=kind)
-        entry, core = np.array(entry, np.int64), np.array(core, np.int64)
+        entry, core, new = (np.array(each, np.int64) for each in (entry, core, new))
         admitted = SimpleNamespace(core_us=core, entry=entry, new=new)
         fates = counting.read(batch, admitted, verdict, before_us)
         kept = np.array([m[3] if m[2] == TRANSACTION else -1 for m in part], np.float32)[:, None]
