@@ -2,8 +2,8 @@
 
     python -m benchmarks.bench_reload [--smoke] [--json] [--bank]
 
-A real `weir run --watch` process with `durability: sync` reads a pipe. It runs the shipped features and rules, 500 rules
-more, and two models, a linear one and half-space trees: what a reload costs does not depend on how slow models are.
+A real `weir run --watch` process with `durability: sync` reads a pipe. It runs the shipped features and rules, 500
+rules more, and two models, a linear one and half-space trees: what a reload costs does not depend on slow models.
 `--bank` has all seven shipped models instead. The feed is an open loop: transaction i is due at begin + i / rate and
 carries that time, whatever the engine does, so its latency is the time its decision was published (delivery.ndjson)
 minus the time it was due: nothing that waits is left out. While it flows, rule files are saved over and over. Then

@@ -12,7 +12,7 @@ import csv
 import io
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -32,6 +32,8 @@ BYTES_MAX: Final = 256 * 1024 * 1024
 COLUMNS_MAX: Final = (
     100  # a file with more is something else, and every finding looks its heading through
 )
+AGAIN_SHOWN: Final = 5  # values of a file that stand in it twice
+AGAIN_HINT: Final = "take one of the two out"
 _RANGE: Final = re.compile(r"([0-9]+)-([0-9]+)")
 _LOOSE_RANGE: Final = re.compile(r"([0-9]+)\s*[-\u2010-\u2015\u2212]\s*([0-9]+)")
 _VALUE: Final = re.compile(r"#.*|[0-9][0-9 .,_-]*")  # no name of a column looks so
@@ -55,9 +57,24 @@ class Content:
     columns: list[str] = field(default_factory=list)
     rows: list[ListRow] = field(default_factory=list)
     is_dated: bool = False
+    values: set[str] = field(default_factory=set)
+    known: set[ListRow] | None = None  # every row, once a value has come twice
+
+    def knows(
+        self, values: Iterable[str], start: int | None, end: int | None, texts: tuple[str, ...]
+    ) -> str:
+        """The first of some values that a row so far has already, with the same texts and times; "" for none."""
+        again = [value for value in values if value in self.values]
+        if again and self.known is None:
+            self.known = set(self.rows)
+        return next((v for v in again if ListRow(v, start, end, texts) in (self.known or ())), "")
 
     def add(self, value: str, start: int | None, end: int | None, texts: tuple[str, ...]) -> None:
-        self.rows.append(ListRow(value, start, end, texts))
+        row = ListRow(value, start, end, texts)
+        self.rows.append(row)
+        self.values.add(value)
+        if self.known is not None:
+            self.known.add(row)
         self.is_dated |= start is not None or end is not None
 
 
@@ -141,6 +158,7 @@ class _Reading:
         self._source: marks.Source | None = None
         self._instants: dict[str, int | None] = {"": None}
         self._first_line = 1  # of the row being read
+        self._n_again = 0
         self.content = Content()
 
     def read(self) -> None:
@@ -246,6 +264,8 @@ class _Reading:
             )
             return
         told = tuple(row[k] for k in texts)
+        if again := self.content.knows(values, start, end, told):
+            self._say_again(again)
         for value in values:
             self.content.add(value, start, end, told)
 
@@ -263,14 +283,26 @@ class _Reading:
             self._instants[text] = us
         return text, self._instants[text]
 
-    def _say(self, k: int, what: str, hint: str = "") -> None:
+    def _say_again(self, value: str) -> None:
+        """Report a value that stands in an earlier row, the first few times."""
+        self._n_again += 1
+        if self._n_again <= AGAIN_SHOWN:
+            more = " (further ones are not told)" if self._n_again == AGAIN_SHOWN else ""
+            self._say(0, again(value) + more, AGAIN_HINT, code="WR343")
+
+    def _say(self, k: int, what: str, hint: str = "", *, code: str = "WR340") -> None:
         """Report something about cell `k` of the row being read."""
         if self._source is None:
             self._source = marks.Source.of(self._text, self._node.value)
         source = self._source
         line = min(self._first_line, len(source.starts))
         start, end = cell_span(self._text, source.starts[line - 1], k)
-        self._findings.add(at_range("WR340", source, start, end, what, hint))
+        self._findings.add(at_range(code, source, start, end, what, hint))
+
+
+def again(value: str) -> str:
+    """What is said of a value that stands in a list twice."""
+    return f"{value} stands in the list already"
 
 
 def cell_span(text: str, start: int, k: int) -> tuple[int, int]:

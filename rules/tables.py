@@ -9,7 +9,7 @@ from config import marks
 from rules import language, list_files
 from rules.check.suggest import did_you_mean, nearest
 from rules.definitions import ListDefinition, TableDefinition
-from rules.list_files import VALIDITY, Content, expanded, validity_meant
+from rules.list_files import AGAIN_HINT, VALIDITY, Content, again, expanded, validity_meant
 from rules.reader import Findings, Reader, Text, place
 from rules.syntax import parse
 from rules.tree import CATEGORY, DURATION, ID, MONEY, NUMBER, TEXT, Node, Type
@@ -69,6 +69,7 @@ def inline_rows(node: marks.Node, kind: Type, findings: Findings, scope: Scope) 
         findings.at("WR027", node, '"values" is a list of values')
         return content
     cells: list[tuple[str, int | None, int | None, dict[str, str]]] = []
+    seen = Content()
     for item in node:
         if isinstance(item, marks.ListNode):
             hint = "write a value, or {value: A1, valid_until: 2026-05-01}"
@@ -104,6 +105,11 @@ def inline_rows(node: marks.Node, kind: Type, findings: Findings, scope: Scope) 
             findings.at("WR026", value, str(error))
             continue
         cells += [(text, start, end, more) for text in written]
+        told = tuple(more.values())
+        if twice := seen.knows(written, start, end, told):
+            findings.at("WR343", value, again(twice), AGAIN_HINT)
+        for text in written:
+            seen.add(text, start, end, told)
     content.columns = list(dict.fromkeys(name for *_, more in cells for name in more))
     for text, start, end, more in cells:
         content.add(text, start, end, tuple(more.get(name, "") for name in content.columns))

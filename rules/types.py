@@ -259,6 +259,8 @@ class Checker:
 
     def says(self, tree: Tree, node: Node) -> str:
         """Describe a part and its type, as in `channel is text (pos, atm, web, ...)`."""
+        if tree.op == "percent":
+            return f"{self.source(tree)} is a share ({node.value:g} of 1)"
         return f"{self.source(tree)} is {self.kind_of(node)}"
 
     def kind_of(self, node: Node) -> str:

@@ -283,7 +283,15 @@ PAGES: Final[dict[str, Page]] = {
         "A divisor that can be 0",
         "A division by 0 has no value, and a comparison with it is not true. `refunds / purchases > 50%` says nothing "
         "of somebody with many refunds and no purchase at all, which is the worst case. Multiply instead: `refunds > "
-        "50% * purchases`. Where the case without a divisor is not meant, say so: `purchases > 0 and ...`.",
+        "50% * purchases`. Where the case without a divisor is not meant, say so: `purchases > 0 and ...`. A field "
+        "that a message fills, such as a balance, is not reported, but the same holds: `amount / balance_before > "
+        "80%` says nothing of an empty account, `amount > 80% * balance_before` does.",
+    ),
+    "WR211": Page(
+        "warn",
+        "A number of events compared with a percentage",
+        "80% is 0.8, so `count > 80%` holds from the first event on. A share is a quotient: `declined_1h > 80% * "
+        "attempts_1h`.",
     ),
     "WR301": Page(
         "warn",
@@ -456,6 +464,13 @@ PAGES: Final[dict[str, Page]] = {
         "It is not clear which row of a list a title means",
         "`{@list.column}` shows the row for the field that the rule's own condition compares by `in @list`. Where the "
         "condition compares none, or several, say which: `{@list.column of counterparty}`.",
+    ),
+    "WR343": Page(
+        "warn",
+        "The same value twice in a list",
+        "One of the two rows says nothing, and mostly somebody meant another value: whoever takes the value out later "
+        "finds the first and leaves the second. Rows that hold at different times, or say something else in another "
+        "column, are no repetition.",
     ),
     "WR601": Page(
         "warn",

@@ -1,4 +1,4 @@
-"""Checks of single expressions (WR201, WR202, WR204, WR205, WR206).
+"""Checks of single expressions (WR201, WR202, WR204, WR205, WR206, WR211).
 
 Always or never true, parts that add nothing, negations of what can be missing, and the like. What is claimed was
 proven (rules/check/logic.py).
@@ -12,12 +12,14 @@ from rules.check.findings import Finding
 from rules.check.logic import Logic
 from rules.check.presence import can_be_missing
 from rules.check.views import PackView, Text
+from rules.overrides import narrow_begin
 from rules.syntax import AggregateText, parse, parse_feature
 from rules.tree import BOOL, GEO, NUMBER, Node, Span, Type
 
 CONDITIONS: Final = frozenset({"condition", "exception", "macro"})
 _ONLY_PRESENT: Final = "write: is present, if only that is meant"
 _TRUE: Final = Node("const", Type(BOOL), value=True)
+_ORDERED: Final = frozenset({"<", "<=", "==", "!=", ">=", ">"})
 _INEXACT_CALLS: Final = frozenset({"log", "distance_km", "similarity", "in_hours", "in_days"})
 _INEXACT_AGGREGATES: Final = frozenset(
     {"avg", "stddev", "entropy", "decayed_count", "decayed_sum", "decayed_avg"}
@@ -27,13 +29,13 @@ _INEXACT_AGGREGATES: Final = frozenset(
 def check(view: PackView) -> Iterator[Finding]:
     for text in view.texts:
         yield from mixed(text)
-        if text.what == "feature" and not view.has_error(text.node):
+        if text.what == "feature" and not view.is_doubtful(text):
             yield from uncounted(text, view)
         if text.what == "macro" and not text.on:
             continue  # used nowhere, which is a finding of its own
         logic = view.logic(text.on, only_on=text.what != "macro")
         if text.what in CONDITIONS and text.tree.type.kind == BOOL:
-            is_clean = not view.has_error(text.node)  # what stands in for a mistake decides nothing
+            is_clean = not view.is_doubtful(text)  # what stands in for a mistake decides nothing
             sure = list(decided(text, logic)) if is_clean else []
             yield from sure or redundant(text, logic)
             if not sure and text.what != "exception":
@@ -41,6 +43,7 @@ def check(view: PackView) -> Iterator[Finding]:
         if text.what != "feature":
             yield from needless(text, logic)
             yield from inexact(text, view)
+            yield from shares(text, view)
 
 
 # ---- WR201, WR202
@@ -160,6 +163,9 @@ def _where(text: Text, part: Node, other: Node) -> str:
     assert part.span is not None
     assert other.span is not None
     line = text.line(other.span)
+    files = [text.placed(span)[0].source.file for span in (other.span, part.span)]
+    if files[0] != files[1]:
+        return f"{files[0]}:{line}"
     if line != text.line(part.span):
         return f"line {line}"
     return f'"{_short(text, other)}"'
@@ -332,9 +338,32 @@ def is_inexact(node: Node, view: PackView) -> bool:
     return False
 
 
+def shares(text: Text, view: PackView) -> Iterator[Finding]:
+    """A number of events compared with a percentage (WR211)."""
+    for node in text.tree.walk():
+        if node.op not in _ORDERED or text.is_name(node):
+            continue
+        for one, other in (node.args, node.args[::-1]):
+            share = text.source(other.span)
+            if other.op != "const" or not share.endswith("%") or one.op != "column":
+                continue
+            feature = view.features.get(str(one.value))
+            if feature is None or feature.aggregate is None:
+                continue
+            if feature.aggregate.function in ("count", "count_distinct"):
+                what = f"{text.source(one.span)} counts, and {share} is {other.value:g}"
+                hint = f"write a whole number, or a share: {text.source(one.span)} / all of them"
+                yield text.at("WR211", node, what, hint)
+
+
 def mixed(text: Text) -> Iterator[Finding]:
     """`and` and `or` side by side without brackets (WR206)."""
-    written = text.node.value
+    yield from _mixed(text, text.node.value, 0)
+    if text.narrow is not None:
+        yield from _mixed(text, text.narrow.value, narrow_begin(text.node))
+
+
+def _mixed(text: Text, written: str, begin: int) -> Iterator[Finding]:
     if " or" not in written.replace("\n", " ") or "and" not in written:
         return
     read = parse_feature if text.what == "feature" else parse
@@ -347,7 +376,8 @@ def mixed(text: Text) -> Iterator[Finding]:
             if arg.op == "and" and not _is_bracketed(written, arg.span):
                 source = " ".join(written[arg.span.start : arg.span.end].split())
                 what = '"and" and "or" stand side by side; "and" binds closer, which readers miss'
-                part = Node("and", Type(BOOL), span=arg.span)
+                span = Span(arg.span.start + begin, arg.span.end + begin)
+                part = Node("and", Type(BOOL), span=span)
                 yield text.at("WR206", part, what, f"write ({source})")
 
 

@@ -278,6 +278,13 @@ EXAMPLES: Final[Mapping[str, Example]] = {
         '  bought: sum(amount) of transaction by account over 30d where type == "payment"\n'
         "when: refunds > 50% * bought and amount > 500 EUR\n",
     ),
+    "WR211": Example(
+        "features:\n  n_1h: count() by account over 1h\n  n_1d: count() by account over 1d\n"
+        "macros:\n  often: n_1h > 80% and n_1d > 5\n",
+        "features:\n  n_1h: count() by account over 1h\n  n_1d: count() by account over 1d\n"
+        "macros:\n  often: n_1h > 80% * n_1d and n_1d > 5\n",
+        when="often",
+    ),
     "WR301": Example(
         "params: {floor: {value: 500 EUR, why: the loss we carry}}\nwhen: amount > 500 EUR\n",
         "params: {floor: {value: 500 EUR, why: the loss we carry}}\nwhen: amount > $floor\n",
@@ -404,6 +411,11 @@ EXAMPLES: Final[Mapping[str, Example]] = {
         "macros:\n  listed: counterparty in @police\n",
         when="listed",
         more='actions: [{alert: {queue: l1, title: "Listed: {@police.case}"}}]\n',
+    ),
+    "WR343": Example(
+        "lists:\n  police: {type: id, of: account, values: [A1, A2, A1]}\n",
+        "lists:\n  police: {type: id, of: account, values: [A1, A2]}\n",
+        when="counterparty in @police",
     ),
     "WR401": Example(
         'when: purpose matches "(?i)gift.*card" and amount > 500 EUR\n',

@@ -20,11 +20,7 @@ _LARGE: Final = {">": 0, ">=": 0, "<": 1, "<=": 1}  # the side on which a large 
 
 def check(view: PackView) -> Iterator[Finding]:
     for text in view.texts:
-        if (
-            text.what in _CONDITIONS
-            and text.tree.type.kind == BOOL
-            and not view.has_error(text.node)
-        ):
+        if text.what in _CONDITIONS and text.tree.type.kind == BOOL and not view.is_doubtful(text):
             if text.what == "macro" and not text.on:
                 continue  # used nowhere, which is a finding of its own
             yield from _unguarded(text, view.logic(text.on, only_on=text.what != "macro"), view)

@@ -7,7 +7,7 @@ and macros are looked at where they are written.
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
 
@@ -17,6 +17,7 @@ from rules.check.logic import Logic
 from rules.check.memory import Memory
 from rules.definitions import Action, Feature, ListDefinition, Rule
 from rules.features import Source
+from rules.overrides import narrow_begin
 from rules.pack import Loaded, Workshop
 from rules.rule_files import Draft
 from rules.tree import BOOL, Node, Span, Type
@@ -70,6 +71,7 @@ class Text:
 
     what : condition, exception, score, let, macro, feature (the expression or the `where` of one)
     on   : the event types on which it is evaluated; empty for any
+    narrow : of a condition that a pack on top has narrowed: what that pack says; its spans lie behind those of `node`
     """
 
     what: str
@@ -78,15 +80,25 @@ class Text:
     tree: Node
     on: tuple[str, ...]
     rule: "RuleView | None" = None
+    narrow: marks.TextNode | None = None
+
+    def placed(self, span: Span) -> tuple[marks.TextNode, Span]:
+        """The text that a part stands in, and its place there."""
+        begin = narrow_begin(self.node)
+        if self.narrow is None or span.start < begin:
+            return self.node, span
+        return self.narrow, Span(span.start - begin, span.end - begin)
 
     def source(self, span: Span | None) -> str:
         """The text of a part, its blanks made one."""
         if span is None:
             return ""
-        return " ".join(self.node.value[span.start : span.end].split())
+        node, span = self.placed(span)
+        return " ".join(node.value[span.start : span.end].split())
 
     def line(self, span: Span) -> int:
-        return self.node.source.position(self.node.offset(span.start))[0]
+        node, span = self.placed(span)
+        return node.source.position(node.offset(span.start))[0]
 
     def is_name(self, node: Node) -> bool:
         """Whether a part is written as one name: a macro, a let, a flag, a param."""
@@ -101,8 +113,8 @@ class Text:
     def at(
         self, code: str, node: Node, what: str, hint: str = "", *, severity: str = ""
     ) -> Finding:
-        span = node.span or Span(0, len(self.node.value))
-        return at_span(code, self.node, span, what, hint, severity=severity)
+        text, span = self.placed(node.span or Span(0, len(self.node.value)))
+        return at_span(code, text, span, what, hint, severity=severity)
 
 
 @dataclass
@@ -198,11 +210,17 @@ class PackView:
         last = node.source.position(max(node.start, node.end - 1))[0]
         return any(first <= line <= last for line in lines)
 
+    def is_doubtful(self, text: Text) -> bool:
+        """Whether an error stands in a text: what stands in for it decides nothing."""
+        nodes = (text.node, text.narrow)
+        return any(self.has_error(node) for node in nodes if node is not None)
+
     def _view(self, rule: Rule, part: Draft) -> RuleView:
         view = RuleView(rule, part, self.has_error(part.reader.node), self._memory.same(rule.when))
         when = view.map.get("when") if view.map is not None else None
-        if isinstance(when, marks.TextNode) and part.narrow is None:
-            view.texts.append(self._text("condition", rule.id, when, rule.when, rule.on, view))
+        if isinstance(when, marks.TextNode):
+            text = self._text("condition", rule.id, when, rule.when, rule.on, view, part.narrow)
+            view.texts.append(text)
         for i, item in view.exceptions():
             node = item.get("when")
             if isinstance(node, marks.TextNode):
@@ -227,11 +245,12 @@ class PackView:
         tree: Node,
         on: tuple[str, ...],
         rule: RuleView | None = None,
+        narrow: marks.TextNode | None = None,
     ) -> Text:
-        text = Text(what, name, node, tree, on, rule)
-        if not self.has_error(node):
+        text = Text(what, name, node, tree, on, rule, narrow)
+        if not self.is_doubtful(text):
             return text
-        return Text(what, name, node, _doubtful(text, tree), on, rule)
+        return replace(text, tree=_doubtful(text, tree))
 
     @cached_property
     def texts(self) -> list[Text]:

@@ -233,3 +233,31 @@ def test_what_lies_around_a_pack_is_read_of_a_configuration_only(tmp_path, name)
     assert load(pack, {"l.yaml": lists.replace(name, "lists/secrets.csv"), "r.yaml": RULES}).pack
     (tmp_path / "weir.yaml").write_text("packs: [packs/one]\n")
     assert load(pack, {"l.yaml": lists, "r.yaml": RULES}).pack
+
+
+def test_a_value_that_stands_in_a_list_twice_is_told_at_its_second_place(tmp_path):
+    loaded = read(tmp_path, "card\nC1\nC2\nC1\n")
+    assert said(loaded) == [("WR343", 4, 1, "C1 stands in the list already")]
+    many = read(tmp_path, "card\n" + "C1\n" * 50)
+    assert [line for _, line, *_ in said(many)] == [3, 4, 5, 6, 7]
+
+
+def test_rows_of_one_value_that_say_different_things_are_no_repetition(tmp_path):
+    loaded = read(
+        tmp_path,
+        "card,valid_from,valid_until,source\n"
+        "C1,2026-03-01,2026-05-01,police\n"
+        "C1,2026-06-01,,police\n"
+        "C1,2026-03-01,2026-05-01,bank\n"
+        "C1,2026-03-01,2026-05-01,police\n",
+    )
+    assert said(loaded) == [("WR343", 5, 1, "C1 stands in the list already")]
+
+
+def test_a_code_inside_a_range_stands_in_the_list_already(tmp_path):
+    lists = """
+lists:
+  travel: {type: category, of: mcc, values: [3000-3299, 7995, 3100]}
+"""
+    loaded = load(tmp_path, {"l.yaml": lists, "r.yaml": rule(when="mcc in @travel")})
+    assert said(loaded) == [("WR343", 3, 63, "3100 stands in the list already")]

@@ -120,7 +120,7 @@ def test_a_choice_between_texts_moves_outwards(text, tree):
         ("mcc == 7995", "WR120", "mcc == 7995", "mcc is text, 7995 is a number", 'write "7995"'),
         ("seen > 24", "WR120", "seen > 24", "seen is a duration, 24 is a number", "write 24h, or in_hours(seen)"),
         ("amount > n_1h", "WR120", "amount > n_1h", "amount is money (EUR), n_1h is a number", ""),
-        ("amount > 80%", "WR120", "amount > 80%", "amount is money (EUR), 80% is a number", ""),
+        ("amount > 80%", "WR120", "amount > 80%", "amount is money (EUR), 80% is a share (0.8 of 1)", ""),
         ("amount * amount > 5", "WR120", "amount * amount", "amount is money (EUR), amount is money (EUR): they cannot be multiplied", ""),
         ('country > "DE"', "WR120", 'country > "DE"', "country is text, which has no order", "texts compare by == and != only"),
         ('ip starts with "10."', "WR120", "ip", "ip is an id (ip), a text is wanted here", 'write ip_in(ip, "10.0.0.0/8")'),
