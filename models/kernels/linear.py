@@ -5,7 +5,8 @@ from two places on more steeply (hinges) in either, in products with other input
 the last go through running means and deviations, so that counts, minor units, microseconds and shares come out alike.
 
 Columns of `weight` and `covariance`, k = 6 f + g (g - 1) / 2 + 1: inputs as they are, their logarithms, the hinges of
-`HINGES` (each for all inputs), products of the first g logarithms, the constant.
+`RAW_HINGES` and `LOG_HINGES` (each for all inputs), products of the first g logarithms, the constant. With `bends` 1
+there are no hinges, with 0 no logarithms either. A score writes no column; only the few labels that are learned do.
 
 First-order steps lost clearly (figures in models/logistic.py): the windows of one key over 1, 7 and 30 days are nearly
 the same column, and only a step that knows their covariance tells them apart within weeks.
@@ -36,51 +37,165 @@ PRODUCT_SCALE = (
     0.1  # a product may be as far out as both factors together: it starts with a smaller say
 )
 SUSPICION = 100.0  # how much more often a genuine row is learned, the more it looked like fraud
+LANES = 8  # float64 in a vector of AVX-512
 SURE = 8.0  # log odds beyond which no step carries a row that was on the other side
 SEED = 1
 
 
-@njit(cache=True, fastmath=False, error_model="numpy")
-def spread_out(
+@njit(cache=True, fastmath=False, error_model="numpy", forceinline=True)
+def columns_of(bends: int) -> int:
+    """Return in how many columns an input stands, without products.
+
+    bends : int  0 as it is, 1 its logarithm too, 2 hinges too
+    """
+    return 1 if bends == 0 else 2 if bends == 1 else COLUMNS
+
+
+@njit(cache=True, fastmath=False, error_model="numpy", forceinline=True)
+def padded(n: int) -> int:
+    """Return `n` rounded up to whole vectors: the last 7 of 15 values, one by one, take longer than the first 8.
+
+    n : int  not negative
+    """
+    return (n + LANES - 1) // LANES * LANES
+
+
+@njit(cache=True, fastmath=False, error_model="numpy", forceinline=True)
+def prepare(
     x: F8,
     raw: F8,
     log: F8,
     absent: F8,
     reach: float,
-    crossed: int,
-    column: F8,
-    gap: F8,
+    needs_log: bool,
+    value: F8,
     t: F8,
-    near: F8,
+    z: F8,
+    bent: F8,
+    gap: F8,
 ) -> None:
-    """Turn one row of inputs into the columns of the model.
+    """Standardise one row of inputs and their logarithms.
 
-    x       : (f,) float64    inputs, NaN missing
-    raw     : (4, f) float64  moments of the inputs
-    log     : (4, f) float64  moments of their signed logarithms
-    absent  : (3, f) float64  share of rows in which the input was missing (the other rows are not read)
-    reach   : float           deviations beyond which a column stays where it is
-    crossed : int             g, the inputs that stand in products: the first ones; 0 <= g <= f
-    column  : (k,) float64    written
-    gap     : (f,) float64    written: 1 - share where the input is missing, - share where it is not
-    t       : (f,) float64    written: the signed logarithms
-    near    : (f,) float64    written: factors of the products
+    x         : (f,) float64    inputs, NaN missing
+    raw       : (4, w) float64  moments of the inputs, w = padded(f)
+    log       : (4, w) float64  moments of their signed logarithms
+    absent    : (3, w) float64  share of rows in which the input was missing (the other rows are not read)
+    reach     : float           deviations beyond which an input stays where it is
+    needs_log : bool            False: `t` and `bent` are left alone
+    value     : (w,) float64    written: the inputs; NaN in the padding, which is never touched
+    t         : (w,) float64    written: their signed logarithms
+    z         : (w,) float64    written: the inputs in deviations, 0 where missing and in the padding
+    bent      : (w,) float64    written: the logarithms in deviations, likewise
+    gap       : (w,) float64    written: 1 - share where the input is missing, - share where it is not
 
-    A missing input stands at its mean everywhere. O(k), no allocation.
+    O(f), no allocation.
     """
-    f = x.shape[0]
-    for j in range(f):
-        t[j] = x[j] if np.isnan(x[j]) else signed_log1p(min(max(x[j], -HUGE), HUGE))
-        gap[j] = (1.0 if np.isnan(x[j]) else 0.0) - absent[SHARE, j]
-    standardise(x, raw, reach, column[:f])
-    standardise(t, log, reach, column[f : 2 * f])
-    for j in range(f):
-        column[2 * f + j] = max(0.0, column[j] - RAW_HINGES[0])
-        column[3 * f + j] = max(0.0, column[j] - RAW_HINGES[1])
-        column[4 * f + j] = max(0.0, column[f + j] - LOG_HINGES[0])
-        column[5 * f + j] = max(0.0, column[f + j] - LOG_HINGES[1])
-        near[j] = min(max(column[f + j], -PRODUCT_REACH), PRODUCT_REACH)
-    c = COLUMNS * f
+    for j in range(x.shape[0]):
+        value[j] = x[j]
+    for j in range(value.shape[0]):
+        gap[j] = (1.0 if np.isnan(value[j]) else 0.0) - absent[SHARE, j]
+    standardise(value, raw, reach, z)
+    if needs_log:
+        for j in range(value.shape[0]):
+            v = value[j]
+            t[j] = v if np.isnan(v) else signed_log1p(min(max(v, -HUGE), HUGE))
+        standardise(t, log, reach, bent)
+
+
+@njit(cache=True, fastmath=False, error_model="numpy", forceinline=True)
+def add_up(
+    z: F8,
+    bent: F8,
+    gap: F8,
+    weight: F8,
+    absent: F8,
+    f: int,
+    crossed: int,
+    bends: int,
+    near: F8,
+    part: F8,
+) -> None:
+    """Write what each input adds to the margin; the two inputs of a product get half of it each.
+
+    z       : (w,) float64         the inputs in deviations, 0 in the padding
+    bent    : (w,) float64         their logarithms, likewise
+    gap     : (w,) float64         as `prepare` leaves it
+    weight  : (k + LANES,) float64  finite; the last LANES are not read but with 0
+    absent  : (3, w) float64       weights of being missing; 0 in the padding
+    f       : int                  inputs
+    crossed : int                  g, the inputs that stand in products: the first ones; 0 <= g <= f
+    bends   : int                  0 inputs as they are, 1 logarithms too, 2 hinges too
+    near    : (w,) float64         written: `bent`, pulled in for the products
+    part    : (w,) float64         written; with the weight of the constant it sums to the margin
+
+    The columns of `spread_out` times their weights without writing them anywhere. O(k), no allocation.
+    """
+    w = z.shape[0]
+    if bends > 1:
+        for j in range(w):
+            part[j] = (
+                (weight[j] * z[j] + weight[f + j] * bent[j])
+                + (
+                    weight[2 * f + j] * max(0.0, z[j] - RAW_HINGES[0])
+                    + weight[3 * f + j] * max(0.0, z[j] - RAW_HINGES[1])
+                )
+                + (
+                    weight[4 * f + j] * max(0.0, bent[j] - LOG_HINGES[0])
+                    + weight[5 * f + j] * max(0.0, bent[j] - LOG_HINGES[1])
+                )
+                + absent[WEIGHT, j] * gap[j]
+            )
+    elif bends > 0:
+        for j in range(w):
+            part[j] = (weight[j] * z[j] + weight[f + j] * bent[j]) + absent[WEIGHT, j] * gap[j]
+    else:
+        for j in range(w):
+            part[j] = weight[j] * z[j] + absent[WEIGHT, j] * gap[j]
+    if crossed > 0:
+        for j in range(w):
+            near[j] = min(max(bent[j], -PRODUCT_REACH), PRODUCT_REACH)
+    c = columns_of(bends) * f
+    for a in range(1, crossed):
+        factor, total = 0.5 * PRODUCT_SCALE * near[a], 0.0
+        for b in range(a):
+            half = weight[c + b] * (factor * near[b])
+            part[b] += half
+            total += half
+        part[a] += total
+        c += a
+
+
+@njit(cache=True, fastmath=False, error_model="numpy", forceinline=True)
+def spread_out(z: F8, bent: F8, near: F8, f: int, crossed: int, bends: int, column: F8) -> None:
+    """Write one row in the columns of the model.
+
+    z       : (w,) float64  the inputs in deviations
+    bent    : (w,) float64  their logarithms
+    near    : (w,) float64  as `add_up` leaves it
+    f       : int           inputs
+    crossed : int           g, the inputs that stand in products: the first ones; 0 <= g <= f
+    bends   : int           0 inputs as they are, 1 logarithms too, 2 hinges too
+    column  : (k + LANES,) float64  the first k written, the others no longer what they were
+
+    Blocks are written from the first to the last in whole vectors: what one writes beyond its end, the next one
+    overwrites. O(k), no allocation.
+    """
+    w = z.shape[0]
+    for j in range(w):
+        column[j] = z[j]
+    if bends > 0:
+        for j in range(w):
+            column[f + j] = bent[j]
+    if bends > 1:
+        for j in range(w):
+            column[2 * f + j] = max(0.0, z[j] - RAW_HINGES[0])
+        for j in range(w):
+            column[3 * f + j] = max(0.0, z[j] - RAW_HINGES[1])
+        for j in range(w):
+            column[4 * f + j] = max(0.0, bent[j] - LOG_HINGES[0])
+        for j in range(w):
+            column[5 * f + j] = max(0.0, bent[j] - LOG_HINGES[1])
+    c = columns_of(bends) * f
     for a in range(1, crossed):
         factor = PRODUCT_SCALE * near[a]
         for b in range(a):
@@ -89,36 +204,23 @@ def spread_out(
     column[c] = 1.0
 
 
-@njit(cache=True, fastmath=False, error_model="numpy")
-def share_out(column: F8, weight: F8, gap: F8, absent: F8, crossed: int, part: F8) -> None:
-    """Write what each input adds to the margin; the two inputs of a product get half of it each.
+@njit(cache=True, fastmath=False, error_model="numpy", forceinline=True)
+def total(part: F8) -> float:
+    """Return the sum of whole vectors, in an order of its own: the same on every CPU.
 
-    column  : (k,) float64    as `spread_out` leaves it
-    weight  : (k,) float64
-    gap     : (f,) float64    as `spread_out` leaves it
-    absent  : (3, f) float64
-    crossed : int             g
-    part    : (f,) float64    written; sums to the margin without the weight of the constant
-
-    O(k), no allocation.
+    part : (w,) float64  w divisible by LANES
     """
-    f = gap.shape[0]
-    for j in range(f):
-        part[j] = (
-            (weight[j] * column[j] + weight[f + j] * column[f + j])
-            + (weight[2 * f + j] * column[2 * f + j] + weight[3 * f + j] * column[3 * f + j])
-            + (weight[4 * f + j] * column[4 * f + j] + weight[5 * f + j] * column[5 * f + j])
-            + absent[WEIGHT, j] * gap[j]
-        )
-    c = COLUMNS * f
-    for a in range(1, crossed):
-        total = 0.0
-        for b in range(a):
-            half = 0.5 * weight[c + b] * column[c + b]
-            part[b] += half
-            total += half
-        part[a] += total
-        c += a
+    s0, s1, s2, s3, s4, s5, s6, s7 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for j in range(0, part.shape[0], LANES):
+        s0 += part[j]
+        s1 += part[j + 1]
+        s2 += part[j + 2]
+        s3 += part[j + 3]
+        s4 += part[j + 4]
+        s5 += part[j + 5]
+        s6 += part[j + 6]
+        s7 += part[j + 7]
+    return ((s0 + s4) + (s1 + s5)) + ((s2 + s6) + (s3 + s7))
 
 
 @njit(cache=True, fastmath=False, error_model="numpy")
@@ -168,7 +270,7 @@ def times_symmetric(matrix: F8, vector: F8, out: F8) -> None:
             out[b] += matrix[a, b] * vector[a]
 
 
-@njit(cache=True, fastmath=False, error_model="numpy")
+@njit(cache=True, fastmath=False, error_model="numpy", forceinline=True)
 def moved_by(margin: float, p: float, label: int, variance: float, curvature: float) -> float:
     """Return the surprise of a label over 1 + curvature * variance: what the gain is multiplied with.
 
@@ -222,6 +324,7 @@ def score_and_learn(
     action: I1,
     label: I1,
     crossed: int,
+    bends: int,
     reach: float,
     stiffness: float,
     keep: float,
@@ -243,6 +346,7 @@ def score_and_learn(
     action     : (n,) int8       0 leave the row alone, 1 and 3 score it, 2 score it and then learn its label
     label      : (n,) int8       of rows with action 2: 1 fraud, 0 genuine; any other value teaches nothing
     crossed    : int             g, the inputs that stand in products: the first ones; 0 <= g <= f
+    bends      : int             0 inputs as they are, 1 their logarithms too, 2 hinges too
     reach      : float           deviations beyond which a column stays where it is
     stiffness  : float           share of a label's evidence that later labels have to outweigh; in (0, 1]
     keep       : float           what 1,024 further labels leave of the evidence; in (0, 1]
@@ -258,8 +362,8 @@ def score_and_learn(
     out        : (n,) float64    written for actions 1, 2 and 3, elsewhere left alone
     part       : (n, f) float64  written for actions 1 and 3: what each input adds to `out`; (0, f) if nobody asks
 
-    Rows are applied in order, so batch cuts change no bit. O(k) a score, O(k^2) a label that is learned, two
-    allocations a call.
+    Rows are applied in order, so batch cuts change no bit. O(k) a score, O(k^2) a label that is learned, three
+    allocations a call. State is worked on in padded copies, so that all loops over inputs are whole vectors.
 
     Genuine rows are a hundred to one and nearly all say the same: of those that looked genuine (probability p) only
     `genuine_share` (1 + 100 p) are learned, drawn by the number of the label, and each counts for as many as it stands
@@ -270,48 +374,65 @@ def score_and_learn(
     draw, and in keeping the weights of missing inputs apart from the others (their covariances count as 0).
     """
     n, f = x.shape
-    k = weight.shape[0]
-    scratch = np.empty((2, k))
-    column, gain = scratch[0], scratch[1]
-    small = np.empty((3, f))
-    gap, t, near = small[0], small[1], small[2]
+    k, w = weight.shape[0], padded(f)
+    needs_log = bends > 0 or crossed > 0
+    wide = np.zeros((2, k + LANES))
+    wide_column, wide_weight = wide[0], wide[1]
+    column, own_weight, gain = wide_column[:k], wide_weight[:k], np.empty(k)
+    own_weight[:] = weight
+    scratch = np.zeros((18, w))
+    own_raw, own_log, own_absent = scratch[:4], scratch[4:8], scratch[8:11]
+    value, t, z, bent = scratch[11], scratch[12], scratch[13], scratch[14]
+    gap, near, added = scratch[15], scratch[16], scratch[17]
+    value[:] = np.nan
+    own_raw[:, :f] = raw
+    own_log[:, :f] = log
+    own_absent[:, :f] = absent
     for i in range(n):
         if action[i] == 0:
             continue
-        spread_out(x[i], raw, log, absent, reach, crossed, column, gap, t, near)
-        margin = dot(weight, column) + dot(absent[WEIGHT], gap)
+        prepare(x[i], own_raw, own_log, own_absent, reach, needs_log, value, t, z, bent, gap)
+        add_up(z, bent, gap, wide_weight, own_absent, f, crossed, bends, near, added)
+        margin = total(added) + own_weight[k - 1]
         out[i] = margin
         if part.shape[0] > 0 and action[i] != 2:
-            share_out(column, weight, gap, absent, crossed, part[i])
+            for j in range(f):
+                part[i, j] = added[j]
         if action[i] != 2 or label[i] < 0 or label[i] > 1:
             continue
         p = sigmoid(margin)
         drawn = 1.0 if label[i] == 1 else min(1.0, genuine_share * (1.0 + SUSPICION * p))
         if chance(SEED, seen[0]) < drawn:
+            spread_out(z, bent, near, f, crossed, bends, wide_column)
             times_symmetric(covariance, column, gain)
             variance = dot(gain, column)
             for j in range(f):
-                variance += absent[DOUBT, j] * gap[j] * gap[j]
+                variance += own_absent[DOUBT, j] * gap[j] * gap[j]
             curvature = max(p * (1.0 - p), CURVATURE_MIN) * stiffness
             spread = max(variance, 0.0) / drawn
             step = moved_by(margin, p, label[i], spread, curvature) / drawn
             shrink = curvature / (drawn * (1.0 + curvature * spread))
             for a in range(k):
-                weight[a] += gain[a] * step
+                own_weight[a] += gain[a] * step
                 less = gain[a] * shrink
                 for b in range(k):
                     covariance[a, b] -= less * gain[b]
             for j in range(f):
-                move = absent[DOUBT, j] * gap[j]
-                absent[WEIGHT, j] += move * step
-                absent[DOUBT, j] -= move * move * shrink
+                move = own_absent[DOUBT, j] * gap[j]
+                own_absent[WEIGHT, j] += move * step
+                own_absent[DOUBT, j] -= move * move * shrink
         rate = max(1.0 / (seen[0] + 1.0), 1.0 / rows)
-        for j in range(f):
-            absent[SHARE, j] += rate * gap[j]
-        observe(x[i], rows, raw)
-        observe(t, rows, log)
+        for j in range(w):
+            own_absent[SHARE, j] += rate * gap[j]
+        observe(value, rows, own_raw)
+        if needs_log:
+            observe(t, rows, own_log)
         seen[0] += 1
         if seen[0] % TIDY_LABELS == 0:
             forget(covariance, keep, doubt)
             for j in range(f):
-                absent[DOUBT, j] = min(absent[DOUBT, j] / keep, doubt)
+                own_absent[DOUBT, j] = min(own_absent[DOUBT, j] / keep, doubt)
+    raw[:] = own_raw[:, :f]
+    log[:] = own_log[:, :f]
+    absent[:] = own_absent[:, :f]
+    weight[:] = own_weight

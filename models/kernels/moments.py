@@ -13,7 +13,7 @@ WILD = 100.0  # standard deviations; what lies further out counts as if it lay t
 HUGE = 1e100  # beyond it squares would leave float64
 
 
-@njit(cache=True, fastmath=False, error_model="numpy")
+@njit(cache=True, fastmath=False, error_model="numpy", forceinline=True)
 def moved(
     x: float, rows: float, count: float, mean: float, variance: float, inverse: float
 ) -> tuple[float, float, float, float]:
@@ -46,7 +46,7 @@ def moved(
     )
 
 
-@njit(cache=True, fastmath=False, error_model="numpy")
+@njit(cache=True, fastmath=False, error_model="numpy", forceinline=True)
 def deviations(x: float, mean: float, inverse: float, reach: float) -> float:
     """Return how many deviations `x` lies from the mean, within +-`reach`; 0 where missing or without spread.
 
@@ -59,7 +59,7 @@ def deviations(x: float, mean: float, inverse: float, reach: float) -> float:
     return 0.0 if np.isnan(x) else z
 
 
-@njit(cache=True, fastmath=False, error_model="numpy")
+@njit(cache=True, fastmath=False, error_model="numpy", forceinline=True)
 def observe(value: F8, rows: float, moments: F8) -> None:
     """Take one row into the running moments of its columns, each as `moved` does it.
 
@@ -80,7 +80,7 @@ def observe(value: F8, rows: float, moments: F8) -> None:
         )
 
 
-@njit(cache=True, fastmath=False, error_model="numpy")
+@njit(cache=True, fastmath=False, error_model="numpy", forceinline=True)
 def standardise(value: F8, moments: F8, reach: float, out: F8) -> None:
     """Write how many deviations each column lies from its mean, within +-`reach`; 0 where missing or without spread.
 

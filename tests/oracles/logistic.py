@@ -13,7 +13,7 @@ class NaiveLogistic:
         self.crossed = min(model.crossed, f)
         self.absent = []
         self.values = [[] for _ in range(2 * f)]  # of each column, pulled in to 100 deviations
-        self.dense = 6 * f + self.crossed * (self.crossed - 1) // 2 + 1
+        self.dense = (1, 2, 6)[model.bends] * f + self.crossed * (self.crossed - 1) // 2 + 1
         self.weight = np.zeros(self.dense + f)
         self.weight[self.dense - 1] = model.bias
         self.covariance = np.eye(self.dense + f) * model.doubt
@@ -35,7 +35,8 @@ class NaiveLogistic:
         near = np.clip(log, -3, 3)
         products = [0.1 * near[a] * near[b] for a in range(self.crossed) for b in range(a)]
         gap = np.isnan(row) - (np.mean(self.absent, axis=0) if self.absent else 0.0)
-        return np.concatenate([z, *hinges, products, [1.0], gap])
+        bent = [[plain], [z], [z, *hinges]][self.model.bends]
+        return np.concatenate([*bent, products, [1.0], gap])
 
     def score(self, row):
         return float(self.weight @ self.columns(row))

@@ -1,6 +1,7 @@
 """The logistic kernel against a twin that inverts the information matrix instead of updating a covariance."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,6 +29,24 @@ def test_scores_equal_the_naive_twin(rows, stiffness, genuine_share, products):
         assert abs(got - expected) <= 1e-6 * (1 + abs(expected))
         model.learn(row[None, :], np.array([label], np.int8))
         twin.learn(row, int(label))
+
+
+@pytest.mark.parametrize("bends", [0, 1, 2])
+@pytest.mark.parametrize(("f", "products"), [(1, 0), (7, 3), (8, 0), (9, 9)])
+def test_any_number_of_inputs_equals_the_naive_twin(f, products, bends):
+    """Kernels work on whole vectors of inputs: what pads the last one is nowhere to be seen."""
+    rng = np.random.default_rng(f)
+    model = Logistic(f, products=products, bends=bends, genuine_share=1.0)
+    twin, label = NaiveLogistic(model, f), (rng.random(120) < 0.2).astype(np.int8)
+    x = rng.gamma(2.0, 1_000.0, (120, f)) * (1 + 2 * label)[:, None]
+    x[rng.random(x.shape) < 0.1] = np.nan
+    model.learn(x, label)
+    for row, truth in zip(x, label.tolist(), strict=True):
+        twin.learn(row, truth)
+    fresh = x[:40] * 1.3
+    np.testing.assert_allclose(model.score(fresh), [twin.score(r) for r in fresh], rtol=1e-6)
+    parts = [model.explain(row).sum() + model.bias for row in fresh]
+    np.testing.assert_allclose(parts, model.score(fresh), rtol=1e-9)
 
 
 def test_a_long_stream_equals_the_naive_twin():
