@@ -115,6 +115,19 @@ def _add_worker(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     worker.add_argument(
         "--config", type=Path, default=BANK, metavar="DIR", help="shipped: config/bank"
     )
+    worker.add_argument(
+        "--metrics-port",
+        type=int,
+        default=0,
+        metavar="PORT",
+        help="serve /metrics, /health and /ready",
+    )
+    worker.add_argument(
+        "--metrics-host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="where to listen; 127.0.0.1 unless given",
+    )
     worker.set_defaults(command=_worker)
 
 

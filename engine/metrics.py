@@ -64,6 +64,7 @@ RULES = "the rules of the packs"
 MODELS = "the models of models.yaml with `refit`"
 ANSWERS_TEXT = "approved, alerted, held (challenged ones among them), declined"
 MODELS_TEXT = "the models of models.yaml that are no shadow, or all of them"
+PARTITIONS = "numbers of the input's partitions that are this worker's"
 LOGS = "one a tuple of keys of the features, as `weir rules explain --all` lists them"
 CATALOGUE: Final[tuple[Definition, ...]] = (
     Definition(
@@ -617,6 +618,49 @@ CATALOGUE: Final[tuple[Definition, ...]] = (
         "restarts",
         "How often the process that writes the registry died and was started again.",
     ),
+    Definition(
+        "weir_partition_open",
+        GAUGE,
+        "partitions",
+        "1 for a partition of this worker that is being decided, 0 while it is taken over.",
+        "partition",
+        PARTITIONS,
+    ),
+    Definition(
+        "weir_partition_lag_records",
+        GAUGE,
+        "records",
+        "Records of the input that this worker has not decided yet; one that grows needs another worker.",
+        "partition",
+        PARTITIONS,
+    ),
+    Definition(
+        "weir_partition_waiting_lines",
+        GAUGE,
+        "lines",
+        "Outcomes that are decided and not yet visible to readers.",
+        "partition",
+        PARTITIONS,
+    ),
+    Definition(
+        "weir_rebalances_total",
+        COUNTER,
+        "rebalances",
+        "How often the partitions were distributed anew while this worker ran.",
+    ),
+    Definition(
+        "weir_partitions_lost_total",
+        COUNTER,
+        "partitions",
+        "Partitions taken from this worker without a handover: it was fenced, or a transaction failed.",
+    ),
+    Definition(
+        "weir_takeover_seconds",
+        HISTOGRAM,
+        "seconds",
+        "From the order to take a partition over to its first fetch.",
+        bounds=(0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0),
+    ),
 )
 # Groups of counts that the core gives for each batch, and the counter each goes to.
 GROUPS: Final[Mapping[str, str]] = {
@@ -1014,6 +1058,12 @@ class Metrics:
         registry.register(_Page(self))
         ProcessCollector(registry=registry)
         return registry
+
+    def part(self) -> "Metrics":
+        """Count into these numbers from another engine of the process; what only mirrors an engine is not shown."""
+        part = Metrics(self._clock, self.catalogue.values())
+        part._values, part._spreads = self._values, self._spreads
+        return part
 
     def serve(self, port: int) -> "Server":
         """Serve the page on 127.0.0.1 until the server is closed; port 0 takes a free one."""

@@ -1,6 +1,7 @@
 """`weir worker`: one of many engines on a Kafka topic; see engine/cluster/ and engine/brokers/kafka/."""
 
 import asyncio
+import contextlib
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -8,9 +9,11 @@ from pathlib import Path
 from config.cluster import ACCEPT, ClusterSettings
 from config.errors import ConfigError
 from engine.clock import SystemClock
+from engine.cluster.health import Health
 from engine.cluster.lane import Lane
 from engine.cluster.partition import Partition, take_over
 from engine.cluster.ports import Publisher
+from engine.metrics import Metrics
 from engine.setup import Setup, read_setup
 
 
@@ -51,11 +54,24 @@ def run(arguments: Namespace) -> int:
         setup = read_setup(arguments.config, partitions=n)
     demand_accepted(setup, settings)
     clock, root = SystemClock(), Path(arguments.out)
+    metrics = Metrics(clock)
 
     def own(number: int, lane: Lane, publisher: Publisher) -> Partition:
-        partition = take_over(root, number, lane, publisher, setup, clock)
+        partition = take_over(root, number, lane, publisher, setup, clock, metrics=metrics)
         print(f"partition {number} from offset {lane.next_offset}", file=sys.stderr)
         return partition
 
     root.mkdir(parents=True, exist_ok=True)
-    return Worker(settings, root, own).run()
+    worker = Worker(settings, root, own, metrics, clock)
+    with contextlib.ExitStack() as stack:
+        if arguments.metrics_port:
+            registry = metrics.registry()
+            health = Health(
+                arguments.metrics_host,
+                arguments.metrics_port,
+                worker.unhealthy,
+                worker.unready,
+                registry,
+            )
+            stack.callback(health.close)
+        return worker.run()

@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 from typing import TypeAlias, TypeVar
 
+from engine.clock import Clock, SystemClock
 from engine.cluster.lane import Lane
 from engine.cluster.partition import Partition
 from engine.cluster.ports import FencedError, NotTakenError
@@ -30,7 +31,9 @@ class Crew:
         take_over: TakeOver,
         lost: Callable[[int], None],
         failed: Callable[[BaseException], None],
+        clock: Clock | None = None,
     ) -> None:
+        self._clock = SystemClock() if clock is None else clock
         self._topic, self._take_over, self._lost, self._failed = topic, take_over, lost, failed
         self.lanes: dict[int, Lane] = {}  # of the partitions that are open, for whoever fetches
         self._partitions: dict[int, Partition] = {}  # touched by the crew's thread only
@@ -39,6 +42,7 @@ class Crew:
         self._is_leaving = False  # nothing is taken any more
         self._is_over = False
         self.failure: BaseException | None = None  # what ended the thread, if not `stop`
+        self.seen_ns = self._clock.monotonic_ns()  # when it came round last
         self._thread = threading.Thread(target=self._run, name="crew", daemon=True)
         self._thread.start()
 
@@ -67,11 +71,16 @@ class Crew:
         self._is_leaving = True
         return self._ask(self._stop)
 
+    def waiting(self) -> dict[int, int]:
+        """Lines on their way to readers, by partition; from any thread."""
+        return {number: p.backlog for number, p in list(self._partitions.items())}
+
     # ------------------------------------------------------------ in the thread
 
     def _run(self) -> None:
         try:
             while not self._is_over:
+                self.seen_ns = self._clock.monotonic_ns()
                 self._answer()
                 n_busy = sum(self._step(number) for number in list(self._partitions))
                 if not n_busy:

@@ -22,17 +22,22 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from config.cluster import ClusterSettings
+from config.errors import StateError
 from engine.brokers.kafka.bulk import BulkApp
 from engine.brokers.kafka.connecting import options
 from engine.brokers.kafka.publisher import KafkaPublisher
+from engine.clock import Clock, SystemClock
 from engine.cluster.crew import Crew
 from engine.cluster.lane import Lane
 from engine.cluster.partition import Partition
 from engine.cluster.ports import NotTakenError, Publisher
+from engine.metrics import Metrics
 
 RECORDS_MAX = 4_096  # of one fetch of a partition
 SESSION_S = 10.0
 AGAIN_S = 1.0
+BEAT_S = 1.0
+STUCK_S = 300.0  # without a sign of life of the loop or the crew; opening a large partition takes some seconds
 LEAVE_S = 300.0  # after SIGTERM; what is not published by then is published by the next owners
 EXIT_STUCK = 3
 TakeOver = Callable[[int, Lane, Publisher], Partition]
@@ -41,8 +46,19 @@ TakeOver = Callable[[int, Lane, Publisher], Partition]
 class Worker:
     """The application, and what connects it with the crew."""
 
-    def __init__(self, settings: ClusterSettings, out: Path, take_over: TakeOver) -> None:
+    def __init__(
+        self,
+        settings: ClusterSettings,
+        out: Path,
+        take_over: TakeOver,
+        metrics: Metrics | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         self._settings, self._take_over = settings, take_over
+        self._clock = SystemClock() if clock is None else clock
+        self.metrics = Metrics(self._clock) if metrics is None else metrics
+        self._beat_ns = self._clock.monotonic_ns()
+        self._is_leaving = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ours: set[int] = set()
         self.crew: Crew | None = None
@@ -62,7 +78,7 @@ class Worker:
         )
         self.app.input_topic = settings.input
         self.app.lanes = lambda: self.crew.lanes if self.crew is not None else {}
-        self.app.stopping = _end_in_time
+        self.app.stopping = self._stopping
         topic = self.app.topic(settings.input, value_type=bytes, value_serializer="raw")
         self.app.agent(topic, name="input")(_never)
         for name in settings.slow:
@@ -70,6 +86,8 @@ class Worker:
         self.app.on_partitions_assigned.connect(self._assigned)
         self.app.on_partitions_revoked.connect(self._revoked)
         self.app.on_before_shutdown.connect(self._leave)
+        self.app.timer(interval=BEAT_S)(self._beat)
+        self._show()
 
     def run(self) -> int:
         """Work until SIGTERM or SIGINT; gives the exit status. Raises what ended the crew, if something did."""
@@ -82,6 +100,60 @@ class Worker:
         if self.failure is not None:
             raise self.failure
         return int(status or 0)
+
+    def unhealthy(self) -> str:
+        """Why this worker should be started anew; "" if it should not. From any thread."""
+        if self.failure is not None:
+            return f"the worker has failed: {self.failure}"
+        now_ns = self._clock.monotonic_ns()
+        seen = {"the loop": self._beat_ns}
+        if self.crew is not None and not self._is_leaving:
+            seen["the crew"] = self.crew.seen_ns
+        for who, seen_ns in seen.items():
+            if now_ns - seen_ns > STUCK_S * 1e9:
+                return f"{who} has given no sign for {(now_ns - seen_ns) / 1e9:.0f} s"
+        return ""
+
+    def unready(self) -> str:
+        """Why this worker does not decide everything that is its own at the moment; "" if it does. From any thread."""
+        if self._is_leaving:
+            return "the worker is leaving"
+        if self.crew is None:
+            return "the worker has not joined its group yet"
+        opening = sorted(self._ours - self.crew.lanes.keys())
+        if opening:
+            return f"being taken over: partition {', '.join(map(str, opening))}"
+        return ""
+
+    async def _beat(self) -> None:
+        self._beat_ns = self._clock.monotonic_ns()
+
+    def _stopping(self) -> None:
+        self._is_leaving = True
+        _end_in_time()
+
+    def _show(self) -> None:
+        """Have the metrics mirror what is ours."""
+
+        def of_lanes(read: Callable[[int, Lane], float]) -> dict[str, float]:
+            lanes = dict(self.crew.lanes) if self.crew is not None else {}
+            return {str(number): read(number, lane) for number, lane in sorted(lanes.items())}
+
+        def lag(number: int, lane: Lane) -> float:
+            behind: int = self.app.consumer.lag(TP(self._settings.input, number))
+            return behind + len(lane)
+
+        def are_open() -> dict[str, float]:
+            lanes = self.crew.lanes if self.crew is not None else {}
+            return {str(number): float(number in lanes) for number in sorted(self._ours)}
+
+        def waiting() -> dict[str, float]:
+            told = self.crew.waiting() if self.crew is not None else {}
+            return {str(number): float(n) for number, n in sorted(told.items())}
+
+        self.metrics.mirror("weir_partition_lag_records", lambda: of_lanes(lag))
+        self.metrics.mirror("weir_partition_open", are_open)
+        self.metrics.mirror("weir_partition_waiting_lines", waiting)
 
     def _republish(self, name: str) -> None:
         """Write each message of a slow topic into the input topic, under its key."""
@@ -99,7 +171,10 @@ class Worker:
     async def _assigned(self, _app: Any, assigned: set[TP], **_: Any) -> None:
         self._loop = asyncio.get_running_loop()
         if self.crew is None:
-            self.crew = Crew(self._settings.input, self._open, self._lost, self._failed)
+            self.crew = Crew(
+                self._settings.input, self._open, self._lost, self._failed, self._clock
+            )
+        self.metrics.add("weir_rebalances_total", 1)
         now = {tp.partition for tp in assigned if tp.topic == self._settings.input}
         gone, new = self._ours - now, now - self._ours
         self._ours = now
@@ -111,6 +186,7 @@ class Worker:
     async def _begin(self, number: int) -> None:
         """Have a partition opened, then fetched from where it stands."""
         assert self.crew is not None
+        began_ns = self._clock.monotonic_ns()
         try:
             lane = await asyncio.wrap_future(self.crew.take(number))
         except NotTakenError as error:
@@ -122,12 +198,26 @@ class Worker:
         while number in self._ours:
             try:  # in the middle of a rebalance a partition cannot be sought yet
                 if tp in self.app.consumer.assignment():
+                    if not await self._has_all(tp, lane):
+                        return
                     await self.app.consumer.seek_wait({tp: lane.next_offset})
                     self.crew.feed(number, lane)
+                    took_s = (self._clock.monotonic_ns() - began_ns) / 1e9
+                    self.metrics.observe("weir_takeover_seconds", took_s)
                     return
             except (KafkaError, TimeoutError):
                 pass
             await asyncio.sleep(AGAIN_S / 10)
+
+    async def _has_all(self, tp: TP, lane: Lane) -> bool:
+        """Whether the topic still has what comes next; if retention has removed it, the worker ends."""
+        first = (await self.app.consumer.earliest_offsets(tp))[tp]
+        if first > lane.next_offset > 0:
+            self._failed(gap(tp, lane.next_offset, first))
+            return False
+        if first > lane.next_offset:
+            print(f"note: partition {tp.partition} begins at offset {first}", file=sys.stderr)
+        return True
 
     async def _revoked(self, *_: Any, **_more: Any) -> None:
         if self.crew is not None:
@@ -145,12 +235,13 @@ class Worker:
 
     def _lost(self, number: int) -> None:
         """A partition was fenced, or its transaction failed: if it is still ours, it is taken over again."""
+        self.metrics.add("weir_partitions_lost_total", 1)
         self._tell(
             lambda: self.app.add_future(self._again(number)) if number in self._ours else None
         )
 
     def _failed(self, error: BaseException) -> None:
-        """The crew has ended: so does the worker, for nothing would be decided any more while the group counts on it."""
+        """The crew has ended: so does the worker, for nothing is decided any more while the group counts on it."""
         self.failure = error
         self._tell(lambda: self.app.add_future(self._crash(error)))
 
@@ -182,6 +273,17 @@ def _end_stuck() -> None:
     print("error: the worker does not end in order; it is ended", file=sys.stderr)
     faulthandler.dump_traceback()
     os._exit(EXIT_STUCK)
+
+
+def gap(tp: TP, wanted: int, first: int) -> StateError:
+    """Retention was shorter than the workers were away."""
+    return StateError(
+        f"records from offset {wanted} on are gone, the topic begins at {first}",
+        f"{tp.topic}/{tp.partition}",
+        why="what they held was never decided, and every window would lack it in silence",
+        fix="write those messages into the topic again, remove the folder of this partition to begin anew with what is "
+        "there, and give the topic a longer retention.ms",
+    )
 
 
 async def _never(stream: AsyncIterator[Any]) -> None:

@@ -76,14 +76,6 @@ class BulkConsumer(driver.Consumer):
             await self.seek_wait(ours)
         return {**offsets, **ours}
 
-
-def _record(record: Any) -> Record:
-    """Whatever stands in a topic: without a value it is an empty message, which becomes a dead letter."""
-    owed = next((value for name, value in record.headers if name == OWED), None) or b""
-    said = owed.decode(errors="replace")
-    return Record(record.offset, record.value or b"", record.timestamp * 1_000, said)
-
-
     def lag(self, tp: TP) -> int:
         """Records that are in a partition and not fetched yet, as the last fetch told; 0 before the first."""
         consumer = self._thread._consumer  # noqa: SLF001 - Faust has its own only for its transactions
@@ -92,6 +84,13 @@ def _record(record: Any) -> Record:
         if state is None or state.highwater is None or not state.has_valid_position:
             return 0
         return max(0, int(state.highwater) - int(state.position))
+
+
+def _record(record: Any) -> Record:
+    """Whatever stands in a topic: without a value it is an empty message, which becomes a dead letter."""
+    owed = next((value for name, value in record.headers if name == OWED), None) or b""
+    said = owed.decode(errors="replace")
+    return Record(record.offset, record.value or b"", record.timestamp * 1_000, said)
 
 
 class BulkTransport(driver.Transport):
