@@ -3,7 +3,7 @@
 Everything here is plain data; engine/decode.py fills it, the core and the stages read it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
@@ -73,6 +73,35 @@ class Profile:
     values: tuple[tuple[str, float], ...]
 
 
+class Records(list[Any]):
+    """The decoded messages of a batch; one that was scanned stands here as its bytes, until somebody asks for it.
+
+    read : bytes of a message -> record
+    """
+
+    def __init__(
+        self, rows: "Iterable[bytes | Record | None]", read: "Callable[[bytes], Record]"
+    ) -> None:
+        super().__init__(rows)
+        self.read = read
+
+    def __getitem__(self, at: Any) -> Any:
+        found = super().__getitem__(at)
+        if isinstance(at, slice):
+            return Records(found, self.read)
+        if type(found) is bytes:
+            found = self[at] = self.read(found)
+        return found
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(self.__getitem__, range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, list) and list(self) == list(other)
+
+    __hash__ = None
+
+
 @dataclass(slots=True)
 class Batch:
     """`n` input messages as columns; row i has sequence number `seq0` + i.
@@ -96,6 +125,7 @@ class Batch:
     dead           : row -> why; exactly the rows of kind DEAD
     objects        : row -> the whole object of commands, ticks and configuration records
     profiles       : what profile messages set, in the order of the rows
+    originals      : row -> `original_transaction_id`, where the message has one
     """
 
     n: int
@@ -117,6 +147,7 @@ class Batch:
     profiles: list[Profile] = field(default_factory=list)
     keys: AbstractSet[str] = frozenset()
     currencies: dict[int, str] = field(default_factory=dict)
+    originals: dict[int, str] = field(default_factory=dict)
 
     def part(self, first: int, last: int) -> "Batch":
         """Rows from `first` to `last`, the latter not included, as a batch of their own."""
@@ -148,6 +179,7 @@ class Batch:
             [replace(p, row=p.row - first) for p in profiles],
             self.keys,
             some(self.currencies),
+            some(self.originals),
         )
 
     def put_back(self, first: int, part: "Batch") -> None:
@@ -163,6 +195,31 @@ class Batch:
         gone = {p.row for p in self.profiles} - {first + p.row for p in part.profiles}
         inside = range(first, first + part.n)
         self.profiles = [p for p in self.profiles if p.row not in inside or p.row not in gone]
+
+    def take(self, rows: I8, part: "Batch") -> None:
+        """Enter what was decoded apart: row i of `part` stands at `rows[i]`; codes and texts come later."""
+
+        def placed(of: dict[int, T]) -> dict[int, T]:
+            return {int(rows[i]): what for i, what in of.items()}
+
+        self.frame.number[:, rows] = part.frame.number
+        self.kind[rows], self.read_as[rows] = part.kind, part.read_as
+        self.event_time_us[rows], self.foreign[rows] = part.event_time_us, part.foreign
+        several: tuple[tuple[Any, Any], ...] = (
+            (self.lines, part.lines),
+            (self.records, part.records),
+            (self.transaction_id, part.transaction_id),
+            (self.account, part.account),
+            (self.digest, part.digest),
+        )
+        at = rows.tolist()
+        for mine, theirs in several:
+            for row, what in zip(at, theirs, strict=True):
+                mine[row] = what
+        self.dead |= placed(part.dead)
+        self.objects |= placed(part.objects)
+        self.currencies |= placed(part.currencies)
+        self.originals |= placed(part.originals)
 
     def bury(self, row: int, dead: Dead) -> None:
         """Make `row` a dead letter, whatever it was; a profile that is dead sets nothing."""

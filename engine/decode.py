@@ -12,16 +12,17 @@ It is also a function of the *stored* message: what must not be written is taken
 import dataclasses
 import hashlib
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from operator import attrgetter
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 import numpy as np
 from msgspec import UNSET, Meta, Raw
 from numpy.typing import NDArray
 
-from config.money import EXPONENTS, exponent
+from config.money import EXPONENTS, exponent, minor_units
 from config.rates import Rates
 from config.schema import ENTITIES, Column, Schema, near
 from engine.batch import (
@@ -38,6 +39,7 @@ from engine.batch import (
     Batch,
     Dead,
     Profile,
+    Records,
 )
 from engine.entities import Dictionaries, load_texts, place_sources, save_texts
 from engine.quantities import (
@@ -47,20 +49,32 @@ from engine.quantities import (
     read_numbers,
     read_spans,
     read_times,
+    span_us,
+    time_us,
 )
 from engine.scrub import DEPTH_MAX, MARK, Scrubber, nesting, withheld
 from engine.state import Arrays
 from rules.columns import Frame, Layout
+from rules.tree import TEXT
+
+if TYPE_CHECKING:
+    from engine.scanning.scanner import Scan
 
 Record: TypeAlias = Any  # the struct made from the schema: one attribute a key, None where absent
 
 BYTES_MAX: Final = 1 << 20
 ID_MAX: Final = 256  # characters of an id or a category value
+SCAN_MIN: Final = 4  # a batch of fewer messages is not scanned: the call costs more than it saves
+SCAN_SHARE: Final = (
+    0.5  # a batch of which the scanner takes less is decoded through structs as a whole
+)
+PASSES: Final = 15  # after a batch that was scanned for nothing so many are not
 UNKNOWN_MAX: Final = 64  # names of unknown fields that are counted one by one
 INTERNAL: Final = frozenset(
     {"tick", "config"}
 )  # positions of the records that the runner makes itself
 ENVELOPE: Final = ("kind", "update_id", "activity_id", "role")
+ORIGINAL: Final = "original_transaction_id"
 LABEL_KEYS: Final = ("transaction_id", "account", "event_time", "label")
 KINDS: Final[Mapping[str | None, int]] = {
     None: TRANSACTION,
@@ -130,6 +144,7 @@ _EITHER: Final[Mapping[int, tuple[str, ...]]] = {  # a message of the kind needs
     PROFILE: ENTITIES,
 }
 _KIND, _TRANSACTION_ID, _ACCOUNT = map(attrgetter, ("kind", "transaction_id", "account"))
+_ORIGINAL = attrgetter(ORIGINAL)
 _SYNTAX_FIX = (
     "send one JSON object a line; NaN, Infinity, comments and trailing commas are not JSON"
 )
@@ -198,6 +213,7 @@ class Decoder:
 
     rates    : None: money in another currency than `currency` is missing
     required : False in rule tests: absent fields are accepted (an event still needs its `event_time`)
+    scans    : False: every message through msgspec; the outcome is the same, bit for bit
     """
 
     def __init__(
@@ -210,7 +226,9 @@ class Decoder:
         rates: Rates | None = None,
         message_bytes_max: int = BYTES_MAX,
         required: bool = True,
+        scans: bool = True,
     ) -> None:
+        self.scans = scans
         self._digits = exponent(currency)
         self._rates = rates or Rates.constant(currency, {})
         self.schema, self.layout, self.dictionaries = schema, layout, dictionaries
@@ -258,6 +276,9 @@ class Decoder:
                 self._attribute_keys[column.key] = (*known, entity)
         self._planned = -1
         self._plan()
+        self.scan_min, self.scan_share = SCAN_MIN, SCAN_SHARE  # of speed only
+        self.n_scanned = 0  # messages that became columns without a struct; a metric, not state
+        self._passes = 0  # batches that go unscanned, because one before was scanned for nothing
 
     # ------------------------------------------------------------ plans
 
@@ -283,12 +304,14 @@ class Decoder:
         self._decode = msgspec.json.Decoder(self._struct).decode
         self._first_extra = len(ENVELOPE) + len(self._live)
         self._waiting: dict[str, None] = {}  # further keys for `_extra`, from the next batch on
+        self._scan_plan: Any = None
 
     def _plan(self) -> None:
         """Find which columns are written, and through which dictionary; again whenever the layout has grown."""
         if self._planned == len(self.layout.places):
             return
         self._planned = len(self.layout.places)
+        self._scan_plan = None
         self._profile_keys: dict[
             str, list[str]
         ] = {}  # dictionary -> keys that a profile is read for
@@ -307,12 +330,34 @@ class Decoder:
                 self._coders.setdefault(column.domain, []).append((key, place.row))
             else:
                 self._placed_numbers[key] = place.row
+        self._placed_codes = {key: row for pairs in self._coders.values() for key, row in pairs}
+        self._coded_of_profile = set(itertools.chain.from_iterable(self._profile_keys.values()))
 
     # ------------------------------------------------------------ decoding
 
     def decode(self, lines: Sequence[bytes], positions: Sequence[str], seq0: int) -> Batch:
         """Decode one batch: message i stands at `positions[i]` and gets the sequence number `seq0` + i."""
         self._plan()
+        scan = self._scan(lines)
+        if scan is None:
+            batch, columns = self._decode_objects(lines, positions, seq0)
+            self._encode(batch, columns)
+            if self._scan_plan is None:  # there are new keys, which the scanner knows next time
+                self._passes = 0
+        else:
+            batch = self._join(scan, lines, positions, seq0)
+        if self._waiting:
+            self._extra += self._waiting
+            self._build()
+        return batch
+
+    def _decode_objects(
+        self, lines: Sequence[bytes], positions: Sequence[str], seq0: int
+    ) -> tuple[Batch, Mapping[str, Sequence[Any]]]:
+        """Decode through structs, which is the definition, all but the codes.
+
+        Return the values by key too, where all rows are of one kind and well.
+        """
         n = len(lines)
         work = _Work(list(lines), positions)
         self._read(work)
@@ -344,16 +389,132 @@ class Decoder:
         self._bury(work, batch)
         if len(kinds) > 1 or work.dead or work.wrong:
             columns = {}
-        self._encode(batch, columns, has_profiles=PROFILE in kinds)
         batch.transaction_id = list(map(_TRANSACTION_ID, work.records))
         batch.account = list(map(_ACCOUNT, work.records))
+        if ORIGINAL in self._known:
+            values = map(_ORIGINAL, work.records)
+            batch.originals = {i: value for i, value in enumerate(values) if value is not None}
         for row, dead in work.dead.items():
             if not dead.answerable:
                 batch.records[row] = batch.transaction_id[row] = batch.account[row] = None
-        if self._waiting:
-            self._extra += self._waiting
-            self._build()
+        return batch, columns
+
+    # ------------------------------------------------------------ scanning
+
+    def _scan(self, lines: Sequence[bytes]) -> "Scan | None":
+        """Read a batch with the scanner; None if that is of no use here. Changes nothing but the time it takes."""
+        if not self.scans or len(lines) < self.scan_min:
+            return None
+        if self._passes:
+            self._passes -= 1
+            return None
+        from engine.scanning.scanner import Scan  # not before there is a batch worth its start
+
+        if self._scan_plan is None:
+            self._scan_plan = self._make_scan_plan()
+        scan = Scan(
+            self._scan_plan, lines, Frame.empty(self.layout, len(lines)), self.message_bytes_max
+        )
+        taken = int(np.count_nonzero(scan.kind))
+        if taken >= self.scan_share * len(lines):
+            self.n_scanned += taken
+            return scan
+        self._passes = PASSES
+        return None
+
+    def _make_scan_plan(self) -> Any:
+        from engine.scanning.plan import Grammar, Plan
+
+        def needed(keys: Sequence[str]) -> tuple[str, ...]:
+            return tuple(key for key in keys if self.required or key == "event_time")
+
+        meant = {"transaction": TRANSACTION, "activity": ACTIVITY}
+        return Plan(
+            Grammar(
+                keys=self._keys,
+                envelope=ENVELOPE,
+                live=self._live,
+                counted=[name for name in self._extra if not self.scrubber.is_secret(name)],
+                of_label=self._label_keys,
+                needs={kind: needed(keys) for kind, keys in self._needs.items()},
+                either=_EITHER if self.required else {},
+                needs_of_type={name: needed(keys) for name, keys in self._needs_of_type.items()},
+                meant_for={name: meant[of] for name, of in self.schema.event_types.items()},
+                numbers=self._placed_numbers,
+                coded=[
+                    (key, self._keys[key].domain, self._placed_codes[key])
+                    for key in self._live
+                    if key in self._placed_codes and self._keys[key].domain != TEXT
+                ],
+                texts=[
+                    *(key for key, _ in self._coders.get(TEXT, ()) if key in self._known),
+                    *(key for key in ("transaction_id", "account", ORIGINAL) if key in self._known),
+                ],
+                digits=self._digits,
+                books=self.currency,
+            )
+        )
+
+    def _join(
+        self, scan: "Scan", lines: Sequence[bytes], positions: Sequence[str], seq0: int
+    ) -> Batch:
+        """Make a batch of what was scanned, and decode the rows that were left."""
+        n = len(lines)
+        batch = Batch(
+            n=n,
+            seq0=seq0,
+            frame=scan.frame,
+            kind=scan.kind,
+            read_as=scan.kind.copy(),
+            event_time_us=scan.event_time_us,
+            currency=self.currency,
+            foreign=np.zeros(n, np.bool_),
+            lines=list(lines),
+            position=positions,
+            records=Records(lines, self._read_record),
+            transaction_id=scan.texts("transaction_id"),
+            account=scan.texts("account"),
+            digest=scan.digest.tolist(),
+            keys=self._known,
+            originals=scan.some_texts(ORIGINAL),
+        )
+        quality = self.quality
+        quality.n_transactions += int(np.count_nonzero(scan.kind == TRANSACTION))
+        for name, count in scan.present.items():
+            if name not in ENVELOPE:
+                counts = quality.present if name in quality.present else quality.unknown
+                counts[name] = counts.get(name, 0) + count
+        for name, count in scan.unseen.items():
+            quality.unseen[name] += count
+        left = np.flatnonzero(scan.kind == DEAD)
+        if len(left):
+            rows = left.tolist()
+            some = [lines[row] for row in rows], [positions[row] for row in rows]
+            part, _ = self._decode_objects(*some, seq0)
+            batch.take(left, part)
+        self._encode_spans(batch, scan, left)
         return batch
+
+    def _read_record(self, line: bytes) -> Record:
+        """The record of a message that was scanned: nothing about it is wrong, or unknown and not counted yet."""
+        record: Record = self._decode(line)
+        if record.kind == "transaction":
+            record.kind = None
+        keys = self._label_keys if record.kind == "label" else self._keys
+        for key in self._live:
+            kind, value = self._keys[key].kind, getattr(record, key)
+            if value is None or key not in keys:
+                continue
+            if kind == "money":
+                signed = self._keys[key].signed
+                setattr(record, key, minor_units(value, self._digits, signed=signed))
+            elif kind == "time":
+                setattr(record, key, time_us(value, dated=self._keys[key].dated))
+            elif kind == "duration":
+                setattr(record, key, span_us(value))
+        for k in range(len(self._extra)):
+            setattr(record, f"extra_{k}", UNSET)
+        return record
 
     def _read(self, work: _Work) -> None:
         """JSON to structs; rows that cannot be read are dead, with an empty struct in their place."""
@@ -563,7 +724,7 @@ class Decoder:
         record = work.records[row]
         for key in self._text_keys:
             value = getattr(record, key)
-            if value is not None and min(value) < " ":
+            if value and min(value) < " ":
                 setattr(record, key, None)
                 work.wrong.setdefault(row, {})[key] = "not free of control characters"
 
@@ -863,9 +1024,7 @@ class Decoder:
                 batch.event_time_us[row] = -1
                 batch.digest[row] = 0
 
-    def _encode(
-        self, batch: Batch, columns: Mapping[str, Sequence[Any]], *, has_profiles: bool
-    ) -> None:
+    def _encode(self, batch: Batch, columns: Mapping[str, Sequence[Any]]) -> None:
         """Give every id, category and text its code, in row order inside each dictionary.
 
         columns : the values by key where all rows are of one kind and well; else they are read from the records
@@ -874,24 +1033,103 @@ class Decoder:
         if batch.dead:
             nothing = self._struct()
             records = [nothing if row in batch.dead else r for row, r in enumerate(records)]
-        if "text" in self._coders:
-            self.dictionaries.renew("text")
-        if has_profiles:
+        if TEXT in self._coders:
+            self.dictionaries.renew(TEXT)
+        if (batch.kind == PROFILE).any():
             self._encode_with_profiles(batch, records)
             return
         for name, pairs in self._coders.items():
-            dictionary = self.dictionaries[name]
             used = [pair for pair in pairs if pair[0] in self._known]
-            if len(used) == 1:
-                key, place = used[0]
-                values = columns.get(key) or map(attrgetter(key), records)
-                batch.frame.code[place] = dictionary.encode(values, n)
-            elif used:
-                read = attrgetter(*(key for key, _ in used))
-                mixed = itertools.chain.from_iterable(map(read, records))
-                codes = dictionary.encode(mixed, n * len(used)).reshape(n, len(used))
-                for k, (_, place) in enumerate(used):
+            values = [columns.get(key) or map(attrgetter(key), records) for key, _ in used]
+            self._encode_columns(batch, name, used, values, n)
+
+    def _encode_columns(
+        self,
+        batch: Batch,
+        name: str,
+        used: Sequence[tuple[str, int]],
+        values: Sequence[Iterable[str | None]],
+        n: int,
+    ) -> None:
+        """Write the codes of columns that share a dictionary; `used`: their keys, and rows in the plane of codes."""
+        dictionary = self.dictionaries[name]
+        if len(used) == 1 and used[0][1] >= 0:
+            batch.frame.code[used[0][1]] = dictionary.encode(values[0], n)
+        elif used:
+            mixed = itertools.chain.from_iterable(zip(*values, strict=True))
+            codes = dictionary.encode(mixed, n * len(used)).reshape(n, len(used))
+            for k, (_, place) in enumerate(used):
+                if place >= 0:
                     batch.frame.code[place] = codes[:, k]
+
+    def _encode_spans(self, batch: Batch, scan: "Scan", left: I8) -> None:
+        """The same for a batch that was scanned, all but the rows `left`; those have their texts in the records."""
+        from engine.scanning.scanner import piece
+
+        dictionaries = self.dictionaries
+        living = [row for row in left.tolist() if row not in batch.dead]
+        profiles = {row for row in living if batch.kind[row] == PROFILE}
+        names, planes, spans, raw = scan.plan.domains, scan.plan.plane, scan.spans, scan.raw
+        if living:
+            coded = [
+                (key, self._keys[key].domain, self._placed_codes.get(key, -1))
+                for key in self._live
+                if key in self._placed_codes or (profiles and key in self._coded_of_profile)
+            ]
+            coded = [(key, name, plane) for key, name, plane in coded if name != TEXT]
+            names, planes = (
+                [name for _, name, _ in coded],
+                np.array([p for _, _, p in coded], np.int64),
+            )
+            spans, raw = scan.with_rows(
+                [key for key, _, _ in coded],
+                [
+                    (row, k, value)
+                    for row in living
+                    for k, (key, _, plane) in enumerate(coded)
+                    if (plane >= 0 or row in profiles)
+                    and (value := getattr(batch.records[row], key)) is not None
+                ],
+            )
+        for name in (*self._coders, *(self._profile_keys if profiles else ())):
+            dictionaries[name]  # is there from now on, asked or not
+        texts = {name: dictionaries[name].texts for name in names}
+        for k, span in dictionaries.table.encode(
+            raw, spans, names, planes, batch.frame.code, texts
+        ):
+            dictionaries[names[k]].code(piece(raw, span))
+        self._encode_texts(batch, scan, living, profiles)
+        for row in sorted(profiles):
+            record = batch.records[row]
+            codes = {
+                key: dictionaries[self._keys[key].domain].find(value)
+                for key in self._live
+                if (key in self._placed_codes or key in self._coded_of_profile)
+                and (value := getattr(record, key)) is not None
+            }
+            batch.profiles += self._profiles(row, record, codes)
+
+    def _encode_texts(
+        self, batch: Batch, scan: "Scan", living: Sequence[int], profiles: AbstractSet[int]
+    ) -> None:
+        """Codes of texts proper; they hold for this batch only."""
+        placed = self._coders.get(TEXT, [])
+        if placed:
+            self.dictionaries.renew(TEXT)
+        keys = [
+            key
+            for key in self._live
+            if self._keys[key].domain == TEXT
+            and (key in self._placed_codes or (profiles and key in self._coded_of_profile))
+        ]
+        values = [scan.texts(key) for key in keys]
+        for row in living:
+            for key, column in zip(keys, values, strict=True):
+                if key in self._placed_codes or row in profiles:
+                    column[row] = getattr(batch.records[row], key)
+        if keys:
+            used = [(key, self._placed_codes.get(key, -1)) for key in keys]
+            self._encode_columns(batch, TEXT, used, values, batch.n)
 
     def _encode_with_profiles(self, batch: Batch, records: Sequence[Record]) -> None:
         """The same, row by row: profiles bring texts in keys that other messages are not read for."""

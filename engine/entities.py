@@ -6,7 +6,7 @@ messages have set, one array per attribute, indexed by the code of the entity.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from engine.state import Arrays
 from rules import tree
 from rules.columns import Layout
 from rules.tree import Type
+
+if TYPE_CHECKING:
+    from engine.scanning.codes import TextTable
 
 I4: TypeAlias = NDArray[np.int32]
 
@@ -83,6 +86,16 @@ class Dictionaries(Mapping[str, Dictionary]):
 
     def __init__(self) -> None:
         self._all: dict[str, Dictionary] = {}
+        self._table: TextTable | None = None
+
+    @property
+    def table(self) -> "TextTable":
+        """Their texts as bytes, for the scanner: not state, but derived from it."""
+        if self._table is None:
+            from engine.scanning.codes import TextTable
+
+            self._table = TextTable()
+        return self._table
 
     def __getitem__(self, name: str) -> Dictionary:
         found = self._all.get(name)
@@ -108,6 +121,7 @@ class Dictionaries(Mapping[str, Dictionary]):
         """Go on from the very codes of `other`, which must not be used any more; what it does not have begins empty."""
         for name in {*self._all, *other} - {tree.TEXT}:
             self[name].adopt(other[name])
+        self._table = other._table  # noqa: SLF001
 
     def saved(self) -> list[tuple[str, Dictionary]]:
         """Those that outlive a batch and hold anything, by name."""

@@ -72,9 +72,8 @@ def _by_kind(kinds: NDArray[np.int8]) -> Counts:
 def _without_original(batch: Batch, admitted: Admitted, memory: Remembered) -> list[int]:
     """Rows that name an earlier transaction of their account which is not remembered, or came after them."""
     alone = []
-    for row, record in enumerate(batch.records):
-        original = getattr(record, ORIGINAL, None)
-        if original is None or batch.kind[row] not in (TRANSACTION, ACTIVITY):
+    for row, original in sorted(batch.originals.items()):
+        if batch.kind[row] not in (TRANSACTION, ACTIVITY):
             continue
         key = f"{batch.account[row]}{SEPARATOR}{original}"
         entry = memory.find(key, int(admitted.core_us[row]))

@@ -1,0 +1,148 @@
+"""The scanner and msgspec agree on every message, however it is spelt or broken: values, codes, counters, dead letters.
+
+`python -m benchmarks.bench_decode --fuzz 1000000` asks for more.
+"""
+
+import hashlib
+import os
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config.money import minor_units
+from engine.quantities import time_us
+from engine.scanning.codes import TextTable
+from engine.scanning.kernels import values
+from engine.scanning.kernels.hashing import digest_of
+from engine.scanning.kernels.layout import SIZE_BITS
+from tests import scanning, strategies
+from tests.factories import line, message
+
+MESSAGES = int(os.environ.get("WEIR_MESSAGES", "4000"))
+SEED = int(os.environ.get("WEIR_SEED", "0"))
+
+
+def test_fuzzed_messages_are_read_as_msgspec_reads_them():
+    seen, taken = scanning.agree(MESSAGES, SEED)
+    assert seen == MESSAGES
+    assert taken > MESSAGES // 4
+
+
+@given(st.lists(strategies.streams(max_size=12), max_size=4), st.integers(0, 5))
+def test_streams_with_mutations_are_read_as_msgspec_reads_them(batches, variant):
+    scanned, plain = scanning.pair_of_decoders(variant)
+    scanning.teach(scanned, plain)
+    for k, lines in enumerate(batches):
+        assert not scanning.faults(scanned, plain, lines, 100 * k)
+
+
+def test_what_a_bank_sends_is_scanned():
+    """Not one usual message is left to msgspec, or the scanner would be right and useless."""
+    scanned, plain = scanning.pair_of_decoders(0)
+    scanning.teach(scanned, plain)
+    lines = [
+        line(message(amount="1.50", lat=52.5, lon=-13.25, purpose="rent", channel="sms", is_first_use=True)),
+        line(message(amount=7, event_time=1_772_445_609_000, balance_before=-3.5, x=1, booking_date="2026-03-02")),
+        line(message(kind="transaction", customer=None)),
+        b' { "kind" : "activity" , "type":"login","event_time":"2026-03-02T11:00:09.25+01:00","account":"A1","duration":2.5}\r',
+        b'{"kind":"label","transaction_id":"t-1","account":"A1","label":"fraud","source":"desk"}',
+        b'{"kind":"update","update_id":"u","transaction_id":"t-1","account":"A1","status":"reversed","amount":"0"}',
+    ]  # fmt: skip
+    scanned.decode([lines[1]], ["f:1"], 0)  # `x` is counted, and known from now on
+    plain.decode([lines[1]], ["f:1"], 0)
+    before = scanned.n_scanned
+    assert not scanning.faults(scanned, plain, lines, 1)
+    assert scanned.n_scanned - before == len(lines)
+
+
+def test_a_message_that_ends_in_another_is_no_message():
+    """A line end inside a message must not hide what stands behind it."""
+    scanned, plain = scanning.pair_of_decoders(0)
+    scanning.teach(scanned, plain)
+    whole = line(message())
+    lines = [
+        whole + b"\n" + whole,
+        whole + b"\n",
+        whole + b"\nx",
+        whole[:-1] + b"\n}",
+        b"\n",
+        b"",
+        whole,
+    ]
+    assert not scanning.faults(scanned, plain, lines, 0)
+
+
+def raw_of(data):
+    return np.frombuffer(data + b"\n" + bytes(16), np.uint8)
+
+
+@given(st.from_regex(r"-?[0-9]{1,17}(\.[0-9]{1,17})?", fullmatch=True), st.integers(0, 4))
+def test_a_plain_decimal_has_the_minor_units_that_the_exact_reader_gives_it(text, digits):
+    end, v, places, negative, _ = values.decimal(raw_of(text.encode()), 0)
+    if v < 0:
+        return
+    assert end == len(text)
+    try:
+        wanted = minor_units(text, digits, signed=True)
+    except ValueError:
+        wanted = None
+    minor = values.minor_units(v, places, digits)
+    assert wanted == (None if minor < 0 else -minor if negative else minor)
+
+
+@given(strategies.TIMES, st.booleans())
+def test_a_plain_time_is_the_time_that_the_exact_reader_gives(value, dated):
+    if not isinstance(value, str):
+        return
+    data = value.encode()
+    found = values.moment(raw_of(data), 0, len(data), dated)
+    if found != values.NO_TIME:
+        assert found == time_us(value, dated=dated)
+
+
+@pytest.mark.parametrize("size", [0, 1, 8, 127, 128, 129, 255, 256, 257, 1_000])
+def test_the_digest_is_that_of_hashlib(size):
+    data = bytes(k * 7 % 251 for k in range(size))
+    text = np.full(2_048, 0xEE, np.uint8)
+    text[:size] = np.frombuffer(data, np.uint8)
+    wanted = hashlib.blake2b(data, digest_size=8).digest()
+    assert digest_of(text, size) == int.from_bytes(wanted, "little", signed=True)
+
+
+@given(
+    st.lists(st.lists(st.tuples(st.integers(0, 2), st.text(max_size=20)), max_size=40), max_size=6)
+)
+def test_the_table_gives_the_codes_that_dictionaries_give(calls):
+    """Texts come through the table, or from elsewhere; those of one dictionary never meet those of another."""
+    table, texts = TextTable(), {name: [] for name in "abc"}
+    for k, call in enumerate(calls):
+        if k % 3 == 2:  # somebody else has added them
+            for number, text in call:
+                held = texts["abc"[number]]
+                if text not in held:
+                    held.append(text)
+            continue
+        if k == 4:
+            texts = {name: list(held) for name, held in texts.items()}  # as after a load
+        spans, raw = np.full((len(call), 3), -1, np.int64), b""
+        wanted = [dict(zip(texts[name], range(len(texts[name])), strict=True)) for name in "abc"]
+        for row, (number, text) in enumerate(call):
+            data = text.encode()
+            spans[row, number] = len(raw) << SIZE_BITS | len(data)
+            raw += data
+            wanted[number].setdefault(text, len(wanted[number]))
+        code = np.full((3, len(call)), -7, np.int32)
+        bytes_ = np.frombuffer(raw + bytes(8), np.uint8)
+        found = table.encode(bytes_, spans, list("abc"), np.array([2, 0, 1]), code, texts)
+        for column, span in found:
+            first = span >> SIZE_BITS
+            size = span & ((1 << SIZE_BITS) - 1)
+            texts["abc"[column]].append(raw[first : first + size].decode())
+        for name, codes in zip("abc", wanted, strict=True):
+            assert texts[name] == list(codes)
+        for row, (number, text) in enumerate(call):
+            column = code[:, row].tolist()
+            assert column[(2, 0, 1)[number]] == wanted[number][text]
+            assert column.count(-7) == 2
