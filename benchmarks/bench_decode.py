@@ -1,11 +1,13 @@
 """How much decoding costs beside msgspec alone, by kind of message and size of batch.
 
     python -m benchmarks.bench_decode [--smoke] [--json]
+    python -m benchmarks.bench_decode --fuzz N [--seed S]     do the scanner and msgspec agree on N fuzzed messages?
 
 Decode-only is msgspec into the very struct that the decoder uses, batches kept, gc off, same bytes. Times are CPU time
 of this process, the best of three; the machine may be shared.
 """
 
+import argparse
 import datetime as dt
 import gc
 import hashlib
@@ -83,7 +85,28 @@ def microseconds(work, lines, rows):
     return best
 
 
+def fuzz(argv):
+    """Decode fuzzed messages with the scanner and with msgspec alone; 1 where they differ."""
+    from tests import scanning
+
+    parser = argparse.ArgumentParser(description=fuzz.__doc__)
+    parser.add_argument("--fuzz", type=int, required=True, metavar="N", help="messages")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="other messages; 0")
+    given = parser.parse_args(argv)
+    try:
+        seen, taken = scanning.agree(given.fuzz, given.seed, rows=512, batches=40)
+    except AssertionError as error:
+        print(f"they differ: {error}")
+        return 1
+    print(
+        f"the scanner and msgspec agree on {seen:,} fuzzed messages, of which {taken:,} were scanned"
+    )
+    return 0
+
+
 def main(argv=None):
+    if any(word.startswith("--fuzz") for word in argv or sys.argv[1:]):
+        return fuzz(argv)
     given = measuring.arguments(__doc__, argv, real=200_000, smoke=4_000, of="messages")
     n = given.n
     encode = [json.dumps(m, separators=(",", ":")).encode() for m in [*transactions(n), *labels(n)]]
