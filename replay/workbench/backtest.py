@@ -37,6 +37,16 @@ def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
         "--segment", default="", metavar="FIELD", help="split alerts by a field: channel, type, ..."
     )
     backtest.add_argument(
+        "--clauses",
+        action="store_true",
+        help="for each clause of a rule: how many events it holds for, alone and with those before it",
+    )
+    backtest.add_argument(
+        "--without",
+        action="store_true",
+        help="decisions without the rules asked about as well; takes twice as long",
+    )
+    backtest.add_argument(
         "--as-written",
         action="store_true",
         help="leave rules in shadow; else all run as if live, so that their actions are simulated",
@@ -139,6 +149,8 @@ def _question(arguments: argparse.Namespace) -> "Question":
         sweeps=tuple(map(Sweep.of, arguments.sweep)),
         segment=arguments.segment,
         as_written=arguments.as_written,
+        clauses=arguments.clauses,
+        without=arguments.without,
     )
 
 

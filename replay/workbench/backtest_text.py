@@ -6,6 +6,7 @@ from typing import Final
 
 from config.money import exponent, major_text
 from engine.outcomes import rfc3339
+from replay.workbench import clauses
 from replay.workbench.backtesting import Answer, Sweep, Variant
 from replay.workbench.examples import SHOWN
 from replay.workbench.scorecard import Card, Figures
@@ -31,6 +32,10 @@ def text_of(answer: Answer, seconds: float, *, again: str = "") -> str:
     lines += ["", f"{'':{NAME}s}{_HEAD}"]
     for figures in card.rules:
         lines += _rule(figures, currency)
+        if figures.rule in answer.clauses:
+            lines += clauses.lines(answer.clauses[figures.rule])
+        elif not figures.matches and figures.evaluated and len(card.rules) <= RULES_NAMED:
+            lines.append("  see which clause stops it with: --clauses")
         if answer.examples is not None and len(card.rules) <= RULES_NAMED and figures.matches:
             lines.append(f"  {_first(figures.matches)}:")
             lines += [f"    {line}" for line in answer.examples.lines(figures.rule)]
@@ -138,7 +143,9 @@ def _rule(figures: Figures, currency: str) -> list[str]:
         fresh, worth = figures.not_already
         told = f"not already caught by a live rule: {fresh:,} frauds, {money(worth, currency)}"
         overlap = _listed([f"{name} {many:,}" for name, many in figures.overlap.items()])
-        lines.append(f"  {told}     overlap: {overlap or 'none'}")
+        reporting = _listed([f"{name} {many:,}" for name, many in figures.reporting.items()])
+        more = f"     rules that only report: {reporting}" if reporting else ""
+        lines.append(f"  {told}     overlap: {overlap or 'none'}{more}")
     if figures.segments:
         parts = [f"{name} {bad}/{n}" for name, (bad, n) in figures.segments.items()]
         lines.append(f"  by segment: {', '.join(parts)} (alerts with fraud / all)")
@@ -198,6 +205,10 @@ def _decisions(answer: Answer) -> list[str]:
     card = answer.card
     decided = ", ".join(f"{name} {many:,}" for name, many in card.decisions.items())
     lines = [f"Decisions as if live: {decided or 'none'}"]
+    if answer.without is not None:
+        which = "it" if len(card.rules) == 1 else "them"
+        found = [f"{name} {many:,}" for name, many in answer.without.items()]
+        lines.append(f"Without {which}:{'':{13 - len(which)}s}{', '.join(found) or 'none'}")
     lines.append(f"Scores as if live:    {_scores(card.scores)}")
     told = "(as if live: the rules asked about act, whatever their mode"
     if card.scores_shadow != card.scores:

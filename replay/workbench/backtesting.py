@@ -19,6 +19,7 @@ from config.errors import ConfigError, InputError
 from config.settings import BANK
 from engine.setup import Setup, read_setup
 from replay.workbench import scorecard
+from replay.workbench.clauses import Clause, apart, counted
 from replay.workbench.examples import Examples, gathered
 from replay.workbench.scorecard import DAY_US, Card, Figures
 from replay.workbench.tally import Tally
@@ -89,6 +90,8 @@ class Question:
     sweeps: tuple[Sweep, ...] = ()
     segment: str = ""
     as_written: bool = False
+    clauses: bool = False
+    without: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,9 @@ class Variant:
 class Answer:
     """What a backtest found.
 
-    notes : what people should know about it
+    notes   : what people should know about it
+    clauses : rule -> what each of its clauses held for, where that was asked
+    without : decisions of the same traffic without the rules asked about, where that was asked
     """
 
     card: Card
@@ -118,10 +123,18 @@ class Answer:
     examples: Examples | None = (
         None  # what was matched, by name; no part of the result and its hash
     )
+    clauses: dict[str, list[Clause]] = field(default_factory=dict)
+    without: dict[str, int] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The result, for machines and for its hash: the same question gives the same."""
+        more: dict[str, Any] = {}
+        if self.clauses:
+            more["clauses"] = {id_: [c.facts() for c in of] for id_, of in self.clauses.items()}
+        if self.without is not None:
+            more["decisions_without"] = self.without
         return {
+            **more,
             **self.card.as_dict(),
             "currency": self.currency,
             "sweeps": [
@@ -162,6 +175,9 @@ def answer(question: Question, *, key: bytes | None = None, quiet: bool = False)
     run_as = replace(pack, rules=tuple(_run_as(r, tested, question) for r in pack.rules))
     book = LabelBook()
     swept, varied = _varied(run_as, loaded, question.sweeps)
+    taken_apart = [r for r in varied.rules if question.clauses and r.id in tested]
+    parts = apart(taken_apart)
+    varied = replace(varied, rules=tuple(sorted((*varied.rules, *parts), key=lambda r: r.id)))
     setup, core = prepared(base, varied, question.segment)
     tally = Tally(
         core,
@@ -169,9 +185,17 @@ def answer(question: Question, *, key: bytes | None = None, quiet: bool = False)
         from_us=question.from_us,
         segment=question.segment,
         keeps_ids=True,
+        only_counted=frozenset(rule.id for rule in parts),
     )
-    lane = Lane(setup, core, tally, drafted_lists(pack, traffic))
-    drive([lane], traffic, book, from_us=question.from_us, to_us=question.to_us, quiet=quiet)
+    drafted = drafted_lists(pack, traffic)
+    lane = Lane(setup, core, tally, drafted)
+    lanes = [lane]
+    if question.without:
+        off = (replace(r, mode="off") if r.id in tested else r for r in run_as.rules)
+        setup_off, core_off = prepared(base, replace(run_as, rules=tuple(off)))
+        tally_off = Tally(core_off, (), from_us=question.from_us)
+        lanes.append(Lane(setup_off, core_off, tally_off, drafted))
+    drive(lanes, traffic, book, from_us=question.from_us, to_us=question.to_us, quiet=quiet)
     notes = [*setup.notes]
     if question.labels is not None:
         n = book.read(question.labels)
@@ -205,7 +229,13 @@ def answer(question: Question, *, key: bytes | None = None, quiet: bool = False)
     held = traffic.head if isinstance(traffic, Journal) else ""
     found = gathered(tally, book, pack.currency)
     n = traffic.n_read
-    return Answer(told, sweeps, pack.currency, bands, lane.setup, notes, n, held, found)
+    answered = Answer(told, sweeps, pack.currency, bands, lane.setup, notes, n, held, found)
+    if taken_apart:
+        assert loaded.workshop is not None
+        answered.clauses = counted(taken_apart, loaded.workshop.nodes, tally.counts)
+    if question.without:
+        answered.without = dict(lanes[1].tally.counts.decisions)
+    return answered
 
 
 def opened(question: Question, key: bytes | None) -> tuple[Traffic, Setup]:

@@ -37,6 +37,7 @@ class Figures:
     value_caught   : what the matched frauds were worth, minor units
     not_already    : matched frauds, and their worth, that no live rule but this one held for
     overlap        : live rule -> events that both held for
+    reporting      : the same of rules that only report: they catch nothing
     segments       : segment -> alerts with fraud, alerts
     actions        : what would have been done -> how often
     capped         : key of a cap -> what it withheld
@@ -63,6 +64,7 @@ class Figures:
     per_day: float = 0.0
     not_already: tuple[int, int] = (0, 0)
     overlap: dict[str, int] = field(default_factory=dict)
+    reporting: dict[str, int] = field(default_factory=dict)
     segments: dict[str, tuple[int, int]] = field(default_factory=dict)
     actions: dict[str, int] = field(default_factory=dict)
     capped: dict[str, int] = field(default_factory=dict)
@@ -105,7 +107,11 @@ class Card:
             name: {str(low): many for low, many in getattr(self, name).items()}
             for name in ("scores", "scores_shadow")
         }
-        return asdict(self) | ranges
+        found = asdict(self) | ranges
+        for figures in (*found["rules"], found["together"]):
+            if not figures["reporting"]:
+                del figures["reporting"]  # results of before had none, and keep their hash
+        return found
 
 
 def card(
@@ -136,6 +142,7 @@ def card(
     )
     context.learn_live(matches, live_then)
     by_id = {rule.id: k for k, rule in enumerate(tally.rules)}
+    tried = [k for id_, k in by_id.items() if id_ not in modes]  # variants: no rules of the pack
     chosen = [id_ for id_ in tested if id_ in by_id]
     figures = [_figures(context, matches, by_id[id_]) for id_ in chosen]
     undecided = Counter[str]()
@@ -157,13 +164,13 @@ def card(
         rules=figures,
         together=_together(context, matches, [by_id[id_] for id_ in chosen]),
         decisions=dict(counts.decisions),
-        scores=_scores(matches, tally.rules, pack, counts.payments, ()),
+        scores=_scores(matches, tally.rules, pack, counts.payments, tried),
         scores_shadow=_scores(
             matches,
             tally.rules,
             pack,
             counts.payments,
-            [k for id_, k in by_id.items() if modes.get(id_, "live") != "live"],
+            [*tried, *(k for id_, k in by_id.items() if modes.get(id_, "live") != "live")],
         ),
     )
 
@@ -213,7 +220,10 @@ def _figures(context: _Context, matches: Matches, k: int) -> Figures:
     seq = matches.seq[fired]
     others = {name: at for name, at in context.live.items() if name != rule.id}
     shared = {name: int(np.isin(seq, at).sum()) for name, at in others.items()}
-    figures.overlap = _by_size({name: many for name, many in shared.items() if many})
+    silent = {known.id for known in context.tally.rules if known.only_reports}
+    both = {name: many for name, many in shared.items() if many}
+    figures.overlap = _by_size({name: many for name, many in both.items() if name not in silent})
+    figures.reporting = _by_size({name: many for name, many in both.items() if name in silent})
     fresh = fired & context.is_fraud
     for name in figures.overlap:
         fresh[fired] &= ~np.isin(seq, others[name])

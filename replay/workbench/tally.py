@@ -114,6 +114,7 @@ class Counts:
     capped           : key of a cap -> how often it withheld something
     cap_hours        : key of a cap -> when operations would have heard of it, at most once an hour
     degraded         : rule -> matches whose score missed a field
+    held             : rule that is only counted -> events that its condition held for
     first_us, last_us : the oldest and the newest event counted
     end_us           : core time when the recording ended
     """
@@ -129,6 +130,7 @@ class Counts:
     capped: Counter[str] = field(default_factory=Counter)
     cap_hours: dict[str, list[str]] = field(default_factory=dict)
     degraded: Counter[str] = field(default_factory=Counter)
+    held: Counter[str] = field(default_factory=Counter)
     first_us: int = 0
     last_us: int = 0
     end_us: int = 0
@@ -140,6 +142,7 @@ class Tally:
     tested  : ids of the rules that the question is about; all are gathered
     segment : a column of codes by which matches are split, "" for none
     keeps_ids : `transaction_ids` tells the id of each match, by seq
+    only_counted : ids of rules whose matches are counted and not gathered
     """
 
     def __init__(
@@ -150,6 +153,7 @@ class Tally:
         from_us: int | None = None,
         segment: str = "",
         keeps_ids: bool = False,
+        only_counted: Collection[str] = (),
     ) -> None:
         self.rules: tuple[Rule, ...] = core.ruleset.rules
         self.counts = Counts()
@@ -157,6 +161,9 @@ class Tally:
         self._keeps_ids = keeps_ids
         self._core = core
         self._tested = np.array([rule.id in tested for rule in self.rules], np.bool_)
+        counted = [k for k, rule in enumerate(self.rules) if rule.id in only_counted]
+        self._counted = np.array(counted, np.int64)
+        self._skipped = frozenset(counted)
         self._from_us = from_us
         self._segment = segment
         self._dedup: list[tuple[Place, ...]] = [
@@ -202,6 +209,7 @@ class Tally:
             )
             self._count_types(frame.column("type"), time_us, judged)
             self._count_undecided(outcome, judged, payments)
+            self._count_held(outcome, judged)
             self._take_payments(outcome, payments)
         self._take_matches(outcome, judged)
         if n:
@@ -255,6 +263,12 @@ class Tally:
             if self._missed[k]:
                 self._take_missed(outcome, k, np.flatnonzero(missing[k] & payments))
 
+    def _count_held(self, outcome: Outcome, judged: B1) -> None:
+        if len(self._counted):
+            held = (outcome.judgement.truth[self._counted] == FIRES) & judged
+            for k, many in zip(self._counted.tolist(), held.sum(axis=1).tolist(), strict=True):
+                self.counts.held[self.rules[k].id] += many
+
     def _take_missed(self, outcome: Outcome, k: int, rows: I8) -> None:
         inside = outcome.judgement.in_rollout
         if inside is not None:
@@ -281,6 +295,8 @@ class Tally:
     def _take_matches(self, outcome: Outcome, judged: B1) -> None:
         """Take every match; those before the period open groups too, and are not kept."""
         found = outcome.decided.matches
+        if self._skipped:
+            found = [match for match in found if match.place not in self._skipped]
         if not found:
             return
         order = sorted((match.row, match.place, match.outcome) for match in found)

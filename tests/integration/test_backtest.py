@@ -18,7 +18,7 @@ from engine.progress import Progress
 from engine.runner import StopRequest
 from engine.setup import read_setup
 from engine.starting import open_engine
-from replay.workbench import backtesting, manifests, traffic
+from replay.workbench import backtest_text, backtesting, manifests, traffic
 from replay.workbench.backtesting import Question, Sweep
 from replay.workbench.scorecard import card
 from replay.workbench.tally import Tally
@@ -525,3 +525,80 @@ def test_a_card_of_nothing_is_a_card(ran):
     _, core = traffic.prepared(setup, setup.pack)
     found = card(Tally(core, slow.IDS), setup.pack, LabelBook(), tested=slow.IDS, modes={})
     assert (found.n_events, found.together.recall, found.scores) == (0, None, {-1: 0})
+
+
+def test_each_clause_is_counted_alone_and_with_those_before_it(ran, answered):
+    """And nothing else of the answer changes."""
+    *_, question = ran
+    found = ask(question, clauses=True)
+    assert found.card.as_dict() == answered.card.as_dict()
+    first, second = found.clauses["BIG-001"]
+    assert (first.text, second.text) == (
+        "amount >= $big",
+        'channel != "web" or channel is missing',
+    )
+    sent = [m for m in slow.messages(ran[2]) if m.get("kind", "transaction") == "transaction"]
+    read = [m for m in sent if str(m["amount"]).replace(".", "").isdigit()]
+    ids = {(m["account"], m["transaction_id"]): m for m in read}  # a repeat is one
+    assert len(ids) == answered.card.n_payments
+    big = [m for m in ids.values() if float(m["amount"]) >= 700]
+    both = [m for m in big if m.get("channel") != "web"]
+    assert (first.alone, first.so_far) == (len(big), len(big))
+    assert second.so_far == len(both) > 0
+    assert second.alone > second.so_far
+    big_001 = figures(answered)["BIG-001"]
+    assert second.so_far == big_001.matches + big_001.excepted
+    (web,) = found.clauses["CHAN-002"]
+    assert web.undecided == figures(answered)["CHAN-002"].n_undecided > 0
+    shown = backtest_text.text_of(found, 1.0)
+    assert "clause by clause:" in shown
+    assert manifests.digest(found) != manifests.digest(answered)
+
+
+def test_the_clause_that_leaves_nothing_is_marked(ran, tmp_path):
+    *_, question = ran
+    when = 'when: amount >= $big and channel == "fax" and counterparty == "none"'
+    rules = slow.RULES.replace(
+        'when: amount >= $big and (channel != "web" or channel is missing)', when
+    )
+    assert rules != slow.RULES
+    question = replace(question, packs=(slow.pack(tmp_path, rules),), rules=("BIG-001",))
+    assert "stops it with: --clauses" in backtest_text.text_of(ask(question), 1.0)
+    lines = backtest_text.text_of(ask(question, clauses=True), 1.0).splitlines()
+    marked = [line for line in lines if "nothing is left" in line]
+    assert len(marked) == 1
+    assert 'channel == "fax"' in marked[0]
+
+
+def test_decisions_without_a_rule_are_those_of_a_pack_without_it(ran, answered, tmp_path):
+    *_, question = ran
+    found = ask(question, rules=("BIG-001",), without=True)
+    off = slow.RULES.replace("    mode: live\n", "    mode: off\n", 1)
+    other = ask(question, packs=(slow.pack(tmp_path, off),), rules=("FAST-003",))
+    assert found.without == other.card.decisions
+    assert found.without != found.card.decisions == answered.card.decisions
+    assert "Without it:" in backtest_text.text_of(found, 1.0)
+
+
+def test_variants_of_a_sweep_add_no_points(ran, answered):
+    *_, question = ran
+    swept = ask(question, sweeps=(Sweep.of("BIG-001.params.big=1 CNY,300 CNY"),))
+    assert (swept.card.scores, swept.card.scores_shadow) == (
+        answered.card.scores,
+        answered.card.scores_shadow,
+    )
+
+
+def test_a_rule_that_only_reports_catches_nothing_for_others(ran, answered, tmp_path):
+    *_, question = ran
+    reporting = slow.RULES + (
+        "  - id: TOLD-005\n    name: Told\n    version: 1\n    owner: payments\n    severity: medium\n"
+        "    reason: TEST\n    on: payment\n    mode: live\n    when: amount > 1 CNY\n    score: 0\n"
+        '    actions:\n      - report: {kind: large, to: pboc, title: "Told", by: account, due: 5 working days}\n'
+    )
+    found = ask(question, packs=(slow.pack(tmp_path, reporting),))
+    before, now = figures(answered)["BIG-001"], figures(found)["BIG-001"]
+    assert now.reporting == {"TOLD-005": now.matches}
+    assert (now.overlap, now.not_already) == (before.overlap, before.not_already)
+    assert "rules that only report: TOLD-005" in backtest_text.text_of(found, 1.0)
+    assert "reporting" not in answered.as_dict()["rules"][0]
