@@ -21,10 +21,10 @@ CONFIG ?= benchmarks/handbook
 OUT ?= out/replay
 ARGS ?=
 
-.PHONY: help setup lint format types test demo bench replay lock clean
+.PHONY: help setup lint format types test demo cluster-demo bench replay lock clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.weir-dev  ## create .venv with everything a developer needs
 
@@ -45,6 +45,9 @@ test: $(VENV)/.weir-dev  ## every test; ARGS="-k word" narrows
 
 demo: $(VENV)/.weir-run  ## a generated bank through the whole engine, then a report
 	$(BIN)/weir demo $(ARGS)
+
+cluster-demo: $(VENV)/.weir-dev  ## Kafka, Redis and two workers on this machine, one of them killed: nothing is lost
+	$(BIN)/python -m replay.cluster_demo $(ARGS)
 
 bench: $(VENV)/.weir-bench  ## every benchmark, then RESULTS.md and README.md; ARGS=--smoke is quick, ARGS=rules one
 	$(BIN)/python -m benchmarks.results $(ARGS)

@@ -1,0 +1,318 @@
+"""`make cluster-demo`: a real Kafka broker and a real Redis on this machine, two workers, one of them killed.
+
+    python -m replay.cluster_demo [--out DIR] [--customers N] [--days N] [--rate N]
+
+A process of its own publishes generated traffic; another reads what is committed, as core banking would. In the middle
+one worker gets SIGKILL. At the end every transaction has exactly one decision, and the table says how long the
+partitions of the dead worker waited for the other one. Needs Java 17 or newer and redis-server; no container engine.
+"""
+
+import argparse
+import asyncio
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+from config.cluster import ClusterSettings
+from config.errors import ConfigError, StateError, WeirError
+from config.settings import BANK
+from engine.clock import Clock, SystemClock
+
+PARTITIONS: Final = 8
+PREFIX: Final = "demo"
+WAIT_S: Final = 300.0  # for anything; on a quiet machine seconds
+LOOK_US: Final = 100_000
+ACCOUNT: Final = re.compile(rb'"account":"([^"]*)"')
+TRANSACTION: Final = re.compile(rb'"transaction_id":"([^"]*)"')
+IS_TRANSACTION: Final = b'"kind":"transaction"'
+OPEN: Final = re.compile(r'^weir_partition_open\{partition="(\d+)"\} 1\.0', re.MULTILINE)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Show it; 0 if nothing was lost and nothing seen twice, 1 if something was, 2 if it cannot run here."""
+    parser = argparse.ArgumentParser(description=__doc__, prog="python -m replay.cluster_demo")
+    parser.add_argument("--out", type=Path, default=Path("out/cluster-demo"), metavar="DIR")
+    parser.add_argument("--customers", type=int, default=400, metavar="N")
+    parser.add_argument("--days", type=int, default=6, metavar="N")
+    parser.add_argument("--rate", type=float, default=800.0, metavar="N", help="messages a second")
+    parser.add_argument("--publish", type=Path, metavar="FILE", help=argparse.SUPPRESS)
+    arguments = parser.parse_args(argv)
+    try:
+        if arguments.publish is not None:
+            return _publish(arguments.out, arguments.publish, arguments.rate)
+        return Demo(arguments).run()
+    except WeirError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def missing() -> str:
+    """What this machine lacks; "" if nothing."""
+    try:
+        from engine.brokers.kafka.local import missing as missing_kafka
+    except ImportError:
+        return "aiokafka and faust are missing: pip install 'weir-fraud[kafka]'"
+    if shutil.which("redis-server") is None:
+        return "redis-server is missing: apt-get install redis-server"
+    return missing_kafka()
+
+
+class Demo:
+    """One showing, in a folder that is made anew."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.arguments, self.root = arguments, arguments.out.resolve()
+        self.clock: Clock = SystemClock()
+        self.began_ns = self.clock.monotonic_ns()
+        self.seen: Counter[tuple[bytes, bytes]] = Counter()  # decisions that readers see
+        self.decided_ms: dict[int, list[int]] = {number: [] for number in range(PARTITIONS)}
+
+    def run(self) -> int:
+        lacks = missing()
+        if lacks:
+            raise ConfigError("the demonstration cannot run here", why=lacks, fix="install that")
+        from engine.brokers.kafka.local import LocalKafka
+        from engine.brokers.kafka.topics import prepare
+        from engine.brokers.kafka.trying import Follower
+
+        shutil.rmtree(self.root, ignore_errors=True)
+        self.root.mkdir(parents=True)
+        with ExitStack() as stack:
+            traffic, expected = self._traffic()
+            self._say("starting Kafka (KRaft) and Redis")
+            kafka = stack.enter_context(LocalKafka(self.root / "kafka"))
+            redis = self._redis(stack)
+            settings = self._bank(kafka.address, redis)
+            asyncio.run(prepare(settings))
+            workers = [self._worker(stack, number) for number in range(2)]
+            self._until(lambda: all(len(w.partitions()) > 0 for w in workers), workers)
+            self._until(lambda: sum(len(w.partitions()) for w in workers) == PARTITIONS, workers)
+            shares = [sorted(w.partitions()) for w in workers]
+            self._say(f"two workers decide {PARTITIONS} partitions: {shares[0]} and {shares[1]}")
+            follower = Follower(settings, "decisions", PARTITIONS, self._hear)
+            stack.callback(follower.stop)
+            sender = self._sender(stack, traffic)
+            self._say(
+                f"publishing {len(expected):,} transactions among {_lines(traffic):,} messages"
+            )
+            self._until(lambda: len(self.seen) * 3 >= len(expected), workers, sender)
+            moved = sorted(workers[1].partitions())
+            workers[1].process.kill()
+            killed_ms = self.clock.now_us() // 1_000
+            workers[1].process.wait()
+            self._say(f"killed worker 1 with {len(self.seen):,} decisions visible; it had {moved}")
+            alive = workers[:1]
+            self._until(lambda: len(alive[0].partitions()) == PARTITIONS, alive, sender)
+            self._say(f"worker 0 has all {PARTITIONS} partitions")
+            self._until(lambda: sender.poll() is not None, alive)
+            self._until(lambda: self.seen.keys() >= expected, alive)
+            status = workers[0].end()
+            follower.stop()
+        return self._table(expected, moved, killed_ms, status)
+
+    def _say(self, what: str) -> None:
+        took_s = (self.clock.monotonic_ns() - self.began_ns) / 1e9
+        print(f"{took_s:6.1f} s  {what}", flush=True)
+
+    def _traffic(self) -> tuple[Path, set[tuple[bytes, bytes]]]:
+        """A generated recording, and the transactions in it by account and id."""
+        path, arguments = self.root / "traffic.ndjson", self.arguments
+        self._say(f"generating {arguments.days} days of {arguments.customers} customers")
+        size = ["--customers", str(arguments.customers), "--days", str(arguments.days)]
+        told, nowhere = [*size, "--out", str(path)], subprocess.DEVNULL
+        _python("engine.cli", "generate", *told, stdout=nowhere, stderr=nowhere).wait()
+        if not path.exists():
+            raise StateError("no traffic was generated", str(path), fix="try weir generate by hand")
+        with path.open("rb") as file:
+            lines = [line for line in file if IS_TRANSACTION in line]
+        return path, {_identity(line) for line in lines}
+
+    def _redis(self, stack: ExitStack) -> str:
+        from engine.brokers.kafka.local import free_port
+
+        port = free_port()
+        with (self.root / "redis.log").open("wb") as log:
+            command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+            process = subprocess.Popen(  # noqa: S603 - a program of the machine, and our own words
+                [*command, "--dir", str(self.root)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        stack.callback(_end, process)
+        return f"redis://127.0.0.1:{port}/0"
+
+    def _bank(self, brokers: str, redis: str) -> ClusterSettings:
+        """The configuration that ships, for this cluster."""
+        bank = self.root / "bank"
+        shutil.copytree(BANK, bank)
+        cluster = {
+            "brokers": brokers,
+            "prefix": PREFIX,
+            "partitions": PARTITIONS,
+            "partial": "accept",
+        }
+        with (bank / "weir.yaml").open("a") as file:
+            file.write(f"\ncluster: {json.dumps(cluster)}\n")
+            file.write(f"redis: {json.dumps({'url': redis})}\n")
+        return ClusterSettings(**cluster)  # type: ignore[arg-type]
+
+    def _worker(self, stack: ExitStack, number: int) -> "Process":
+        from engine.brokers.kafka.local import free_port
+
+        port = free_port()
+        told = ["--config", str(self.root / "bank"), "--out", str(self.root / "out")]
+        log = self.root / f"worker{number}.log"
+        with log.open("wb") as file:
+            process = _python(
+                "engine.cli", "worker", *told, "--metrics-port", str(port), stdout=file, stderr=file
+            )
+        stack.callback(_end, process)
+        return Process(process, port, log)
+
+    def _sender(self, stack: ExitStack, traffic: Path) -> "subprocess.Popen[bytes]":
+        told = ["--out", str(self.root), "--publish", str(traffic), "--rate"]
+        process = _python("replay.cluster_demo", *told, str(self.arguments.rate))
+        stack.callback(_end, process)
+        return process
+
+    def _hear(self, partition: int, written_ms: int, line: bytes) -> None:
+        self.seen[_identity(line)] += 1
+        self.decided_ms[partition].append(written_ms)
+
+    def _until(
+        self,
+        is_so: Callable[[], bool],
+        workers: "Sequence[Process]",
+        sender: "subprocess.Popen[bytes] | None" = None,
+    ) -> None:
+        """Wait; `StateError` if that takes too long, or if a process that should live has ended."""
+        end_ns = self.clock.monotonic_ns() + int(WAIT_S * 1e9)
+        while not is_so():
+            for worker in workers:
+                if worker.process.poll() is not None:
+                    raise StateError("a worker has ended", str(worker.log), fix="read its log")
+            if sender is not None and sender.poll():
+                raise StateError("the sender has failed", str(self.root), fix="read what it said")
+            if self.clock.monotonic_ns() > end_ns:
+                raise StateError(
+                    f"nothing came of it in {WAIT_S:.0f} s",
+                    str(self.root),
+                    why=f"{len(self.seen):,} decisions are visible",
+                    fix="read the logs there; a busy machine needs a lower --rate",
+                )
+            self.clock.sleep_us(LOOK_US)
+
+    def _table(
+        self, expected: set[tuple[bytes, bytes]], moved: Sequence[int], killed_ms: int, status: int
+    ) -> int:
+        lost = expected - self.seen.keys()
+        twice = sum(n > 1 for n in self.seen.values())
+        again = [
+            min(after) - killed_ms
+            for number in moved
+            if (after := [ms for ms in self.decided_ms[number] if ms > killed_ms])
+        ]
+        rows = [
+            ("published", f"{len(expected):,} transactions"),
+            ("decided", f"{len(self.seen.keys() & expected):,}"),
+            ("seen twice", f"{twice:,}"),
+            ("lost", f"{len(lost):,}"),
+            ("moved partitions", f"{len(moved)} of {PARTITIONS}"),
+            ("decide again after", _spread_s(again)),
+            ("worker 0, SIGTERM", f"exit status {status}"),
+        ]
+        print()
+        for name, value in rows:
+            print(f"  {name:<20} {value}")
+        print(
+            f"\n  each owner of a partition left its own proof: weir audit verify {self.root}/out/p0000/000001"
+        )
+        return 1 if lost or twice or status else 0
+
+
+class Process:
+    """A worker that runs."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+        self.process, self.port, self.log = process, port, log
+
+    def partitions(self) -> set[int]:
+        """Those that it decides at the moment, as its metrics say; none while it does not answer."""
+        try:
+            url = f"http://127.0.0.1:{self.port}/metrics"
+            with urllib.request.urlopen(url, timeout=10) as page:
+                return {int(number) for number in OPEN.findall(page.read().decode())}
+        except (urllib.error.URLError, OSError):
+            return set()
+
+    def end(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(WAIT_S)
+
+
+def _publish(root: Path, traffic: Path, rate: float) -> int:
+    """The sender: a process of its own, as core banking is."""
+    from config.settings import SETTINGS_FILE, read_settings
+    from engine.brokers.kafka.trying import publish
+
+    settings = read_settings(root / "bank" / SETTINGS_FILE).cluster
+    assert settings is not None
+    asyncio.run(publish(settings, _keyed(traffic), rate, PARTITIONS, SystemClock()))
+    return 0
+
+
+def _keyed(traffic: Path) -> Iterator[tuple[bytes | None, bytes]]:
+    """Messages under their account; what has none (profiles of customers and cards) concerns every partition."""
+    with traffic.open("rb") as file:
+        for line in file:
+            found = ACCOUNT.search(line)
+            yield (found[1] if found else None, line.rstrip(b"\n"))
+
+
+def _identity(line: bytes) -> tuple[bytes, bytes]:
+    account, transaction = ACCOUNT.search(line), TRANSACTION.search(line)
+    return (account[1] if account else b"", transaction[1] if transaction else b"")
+
+
+def _lines(path: Path) -> int:
+    with path.open("rb") as file:
+        return sum(1 for _ in file)
+
+
+def _spread_s(took_ms: Sequence[int]) -> str:
+    if not took_ms:
+        return "nothing was left to decide there"
+    return f"{min(took_ms) / 1e3:.1f} to {max(took_ms) / 1e3:.1f} s, of which 10 s until Kafka calls a worker dead"
+
+
+def _python(
+    module: str, *told: str, stdout: object = None, stderr: object = None
+) -> "subprocess.Popen[bytes]":
+    process: subprocess.Popen[bytes] = subprocess.Popen(  # noqa: S603 - ourselves
+        [sys.executable, "-m", module, *told],
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,  # type: ignore[call-overload]
+        stderr=stderr,
+    )
+    return process
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    if process.poll() is None:
+        process.kill()
+    process.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
