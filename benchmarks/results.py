@@ -16,7 +16,7 @@ import sys
 import time
 from dataclasses import dataclass
 
-from benchmarks import measuring
+from benchmarks import goals, measuring
 from benchmarks.measuring import ROOT
 
 FOLDER = ROOT / "benchmarks" / "results"
@@ -100,6 +100,98 @@ HISTORY = (
 )
 
 SECTIONS = {
+    "canonical": Section(
+        "The canonical workload",
+        "NDJSON on disk to decisions on disk with everything on: 40 features over 20 pairs of key and window, with "
+        "filters and lags, 5 distinct counts and 2 quantiles beside them, 50 rules, half-space trees and an online "
+        "linear model that both learn; canonical+forest has trees learned from labels too, which decide there. 5 % "
+        "activities, labels for 2 %, 1 % out of order, 0.1 % late, 0.1 % twice. One process on one core, journal "
+        "synced, chain of seals. Runs take turns, each in a process of its own; the clock ends when all is synced. "
+        "Decode only is msgspec into a Struct of the same bytes, batches of 2,048 kept, no garbage collection. Only "
+        "transactions count in tx/s. The result is the hash of `decisions.ndjson`.\n\n"
+        "The obvious Python build is benchmarks/canonical_peers.py: dict and deque windows, river's models, a loop "
+        "over rules that are closures; it took turns with Weir over the first part of the same stream. Before that all "
+        "window features and the rules without models were compared over a stream in order; wrong is the share of "
+        "feature values that it has wrong where rows come out of order. The profile is the engine's own stopwatch, on "
+        "the clock, medians over the runs.",
+        {
+            "rows": (
+                Column("workload", "workload"),
+                Column("run", "run"),
+                Column("tx_per_second", "tx/s", "{:,}"),
+                Column("messages_per_second", "messages/s", "{:,}"),
+                Column("cpu_us", "CPU, us a transaction", "{:.2f}"),
+                Column("memory_mb", "memory, MB", "{:,.0f}"),
+                Column("decode_only_messages_per_second", "decode only, messages/s", "{:,}"),
+                Column("share_of_decode_only", "of it", "{:.1%}"),
+                HASH,
+            ),
+            "peers": (
+                Column("peer", "peer"),
+                Column("transactions", "transactions", "{:,}"),
+                Column("peer_tx_per_second", "peer, tx/s", "{:,}"),
+                Column("tx_per_second", "Weir, tx/s", "{:,}"),
+                Column("times", "times", "{:.1f}"),
+                Column("compared", "compared", "{:,}"),
+                Column("different", "different", "{:,}"),
+                Column("wrong_out_of_order", "wrong", "{:.3%}"),
+                Column("note", "what it does not do"),
+            ),
+            "profile": (
+                Column("workload", "where the time goes"),
+                Column("stage", "stage"),
+                Column("us", "us a transaction", "{:.2f}"),
+                Column("share", "share", "{:.1%}"),
+            ),
+        },
+    ),
+    "latency": Section(
+        "Latency",
+        "Milliseconds from when a transaction was due to when its decision was durable and published, open loop: the "
+        "schedule is fixed before the first is sent, whatever the engine does, so everything that waits is counted. "
+        "Percentiles are those of all samples, not of buckets. A real `weir run` on one core, the load on the other. "
+        "Each rate is started anew, in turns with the others; told is the turn with the median p99. A rate that is "
+        "more than the engine can decide falls behind, and its latency says how long it was sent for and nothing else.",
+        {
+            "rows": (
+                Column("rate", "tx/s", "{:,}"),
+                Column("transactions", "transactions", "{:,}"),
+                Column("p50", "p50", "{:,.2f}"),
+                Column("p90", "p90", "{:,.2f}"),
+                Column("p99", "p99", "{:,.2f}"),
+                Column("p99.9", "p99.9", "{:,.2f}"),
+                Column("p99.99", "p99.99", "{:,.2f}"),
+                Column("max", "max", "{:,.1f}"),
+                Column("rows_per_batch", "rows a batch", "{:,.1f}"),
+                Column("published_per_second", "published a second", "{:,}"),
+                Column("keeps_up", "keeps up"),
+                Column("sender_late_p99", "sent late, p99", "{:,.2f}"),
+                Column("p99_of_turns", "p99 of each turn"),
+            ),
+            "limits": (
+                Column("what", "median of the turns"),
+                Column("limit", "limit", "{:g}"),
+                Column("found", "found", "{:,.2f}"),
+            ),
+        },
+    ),
+    "start": Section(
+        "Start",
+        "Seconds from the start of a process to its end, kernels compiled before; medians, commands in turns. The "
+        "first row is an interpreter that does nothing. Modules are those imported; kernels says whether numba was "
+        "among them: commands that decide nothing do without. `run` opens an engine, finds nothing to read, and stops "
+        "with a snapshot.",
+        {
+            "rows": (
+                Column("command", "command"),
+                Column("seconds", "s", "{:.2f}"),
+                Column("slowest_s", "slowest, s", "{:.2f}"),
+                Column("cpu_s", "CPU, s", "{:.2f}"),
+                Column("modules", "modules", "{:,}"),
+                Column("kernels", "kernels"),
+            )
+        },
+    ),
     "handbook": Section(
         "Throughput on the handbook feed",
         "NDJSON in, decisions on disk: decoding, windows, both models learning, rules, decisions. A message is a "
@@ -578,7 +670,10 @@ def page(results):
         "process, one core, fixed seeds and its warm-up outside the clock; `load` is what else was running as it "
         "began, in processes a core.\n"
     )
-    parts = ["# Results\n", head]
+    parts = ["# Results\n", head, f"## {goals.TITLE}\n", f"{goals.ABOUT}\n"]
+    asked = ["what", "first", "then", "found", "reached", "section"]
+    table = goals.rows(results)
+    parts.append(markdown(asked, [[*row[:-1], linked(row[-1])] for row in table]))
     for name, section in SECTIONS.items():
         parts.append(f"## {section.title}\n")
         result = results.get(name)
@@ -668,6 +763,26 @@ def more(name, result):
                 f"Result `{result['sha256'][:16]}`."
             )
         ]
+    if name == "canonical":
+        median = result["median"]
+        told = "; ".join(
+            f"{name} {found['tx_per_second']:,.0f} tx/s, {found['cpu_us']:.2f} us of the processor a transaction"
+            for name, found in median.items()
+        )
+        return [
+            f"Medians: {told}.",
+            (
+                f"This disk syncs 64 KB {result['syncs_per_second']:,} times a second; a batch had "
+                f"{result['rows_in_a_batch']:,} messages and is synced once."
+            ),
+        ]
+    if name == "latency":
+        return [
+            (
+                f"The highest rate tried that kept p99 within {result['p99_limit_ms']:g} ms: "
+                f"{result['fastest_tx_per_second']:,} tx/s."
+            )
+        ]
     if name == "handbook":
         median = result["median"]
         return [
@@ -710,8 +825,60 @@ def numbers(results):
     return "\n".join(parts)
 
 
+def linked(name):
+    """A link to the section of a bench on the same page."""
+    return (
+        f"[{SECTIONS[name].title}]({anchor(name).removeprefix('RESULTS.md')})"
+        if name in SECTIONS
+        else name
+    )
+
+
 def anchor(name):
     return f"RESULTS.md#{SECTIONS[name].title.lower().replace(' ', '-')}"
+
+
+def of_canonical(result):
+    row, peer = result["rows"][0], result["peers"][0]
+    for k, (name, median) in enumerate(result["median"].items()):
+        yield [
+            result["workload"] if not k else name,
+            f"**{few(median['tx_per_second'])} tx/s**, {few(median['cpu_us'])} us of the processor a transaction",
+            f"decode only: {few(row['decode_only_messages_per_second'])} messages/s"
+            if not k
+            else "",
+        ]
+    yield [
+        f"the same features and rules, {peer['transactions']:,} transactions",
+        f"**{few(peer['times'])} times** as quick, {few(peer['tx_per_second'])} tx/s",
+        f"{peer['peer']}: {few(peer['peer_tx_per_second'])} tx/s",
+    ]
+
+
+def of_latency(result):
+    for k, row in enumerate(result["rows"]):
+        if row["keeps_up"]:
+            yield [
+                f"{'' if k else result['workload'] + '; '}{row['rate']:,} tx/s",
+                f"p50 {few(row['p50'])}, p99 **{few(row['p99'])}**, p99.9 **{few(row['p99.9'])}** ms",
+                "limit: p99 5, p99.9 20 ms" if row["rate"] == 5_000 else "",
+            ]
+    yield [
+        f"highest rate with p99 within {result['p99_limit_ms']:g} ms",
+        f"**{result['fastest_tx_per_second']:,} tx/s**",
+        "",
+    ]
+
+
+def of_start(result):
+    rows = {row["command"]: row for row in result["rows"]}
+    nothing = rows["python -c pass"]["seconds"]
+    for k, name in enumerate(("weir --help", "weir rules check", "weir run, nothing to read")):
+        yield [
+            f"{'' if k else result['workload'] + '; '}{name}",
+            f"{few(rows[name]['seconds'])} s",
+            f"limit: {result['limit_s']:g} s; python -c pass: {few(nothing)} s",
+        ]
 
 
 def of_handbook(result):
@@ -900,6 +1067,9 @@ def of_generate(result):
 
 
 HEADLINES = {
+    "canonical": of_canonical,
+    "latency": of_latency,
+    "start": of_start,
     "handbook": of_handbook,
     "quality": of_quality,
     "bank": of_bank,

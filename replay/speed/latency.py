@@ -117,21 +117,21 @@ def measure(
     for rate in rates:
         at(rate)
     if limit_ms is not None:
-        good = [seen.rate for seen in found if seen.at(99.0) <= limit_ms]
-        bad = [seen.rate for seen in found if seen.at(99.0) > limit_ms]
-        if good and bad:
-            low, high = max(good), min(rate for rate in bad if rate > max(good))
-            while high > low * 1.15:
-                rate = round((low * high) ** 0.5 / 500) * 500
-                if rate in (low, high):
-                    break
-                low, high = (rate, high) if at(rate).at(99.0) <= limit_ms else (low, rate)
+        low = fastest_of(found, limit_ms)
+        above = [seen.rate for seen in found if seen.rate > low]
+        high = min(above, default=low)
+        while low and high > low * 1.15:
+            rate = round((low * high) ** 0.5 / 500) * 500
+            if not low < rate < high:
+                break
+            low, high = (rate, high) if at(rate).at(99.0) <= limit_ms else (low, rate)
     return found
 
 
-def fastest(found: Sequence[Latency], limit_ms: float) -> int:
-    """The highest rate that was tried and kept p99 within the limit; 0 for none."""
-    return max((seen.rate for seen in found if seen.at(99.0) <= limit_ms), default=0)
+def fastest_of(found: Sequence[Latency], limit_ms: float) -> int:
+    """The highest rate whose p99, median over its runs, stayed within the limit; 0 for none."""
+    p99 = {rate: [s.at(99.0) for s in found if s.rate == rate] for rate in {s.rate for s in found}}
+    return max((rate for rate, ms in p99.items() if float(np.median(ms)) <= limit_ms), default=0)
 
 
 def build(config: Path, out: Path, n: int, clock: Clock) -> None:

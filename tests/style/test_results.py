@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks import results
+from benchmarks import goals, results
 from tests.style.sources import ROOT
 
 ANEW = "write it anew: python -m benchmarks.results --pages"
@@ -54,3 +54,30 @@ def test_a_smoke_run_is_marked_and_never_replaces_a_real_one(tmp_path):
     for text in (results.page, results.numbers):
         assert results.SMOKE in text({"rules": smoke})
         assert results.SMOKE not in text({"rules": real})
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "found", "reached"),
+    [
+        (40_000, 100_000, 39_999, "no"),
+        (40_000, 100_000, 40_000, "first"),
+        (40_000, 100_000, 100_000, "then"),
+        (5, 1, 5.1, "no"),
+        (5, 1, 5.0, "first"),
+        (5, 1, 0.9, "then"),
+        (10, None, 9, "no"),
+        (10, None, 11, "first"),
+        (0, 50_000, 1, "no"),
+        (0, 50_000, 50_000, "then"),
+    ],
+)
+def test_a_number_to_reach_is_reached_from_the_side_it_comes_from(first, then, found, reached):
+    assert goals.Goal("", first, then, "", "", lambda _: None).reached(found) == reached
+
+
+def test_every_number_to_reach_is_found_in_the_result_it_names():
+    found = results.read()
+    missing = [g.what for g in goals.GOALS if g.bench in found and g.find(found[g.bench]) is None]
+    assert not missing
+    smoke = {name: result | {"is_smoke": True} for name, result in found.items()}
+    assert {row[4] for row in goals.rows(smoke)} == {""}
