@@ -31,6 +31,8 @@ from replay.bank.truth import Truth, truth_path
 from replay.features import FeatureFile, check_folder
 from replay.generate import generate
 from replay.pacing import Between, Paced, check_order, factor_of
+from replay.report.making import FILE as REPORT
+from replay.report.making import write_whole
 from replay.story import read_story
 
 
@@ -157,6 +159,8 @@ def show_demo(out: Path, accounts: int, days: int, seed: int) -> int:
         f"\nEverything it said lies in {run}: decisions, alerts, commands and reports (.ndjson); what really "
         f"happened stands in {truth_path(traffic)}."
     )
+    page = write_whole(run, out / REPORT, reveal=True)  # generated names are nobody's
+    print(f"The same to look at, with plots: {page}")
     return 0
 
 
