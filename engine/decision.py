@@ -71,8 +71,9 @@ from engine.outcomes import (
     rfc3339,
     short_id,
 )
-from engine.patterns import Pattern, Patterns, write_block
+from engine.patterns import Pattern, Patterns
 from engine.proposals import Proposals
+from engine.quiet import QuietLines
 from engine.ratings import Kept, Ratings
 from engine.reports import ReportBook, Reported
 from engine.restrictions import ALL, DictionaryLike, Registry, Restriction
@@ -98,7 +99,6 @@ B1: TypeAlias = NDArray[np.bool_]
 I8: TypeAlias = NDArray[np.int64]
 U1: TypeAlias = NDArray[np.uint8]
 
-BLOCK = 128  # rows written at a time: 60 KB, below what malloc gives back and faults in again (1.1 us a row; 1.5)
 FORMAT = 2  # of the saved state
 THEN = ("release", "review", "decline")  # what becomes of a hold, from mild to strict
 FACTS = ("direction", "amount", "type", "channel")  # columns read beside entities
@@ -164,6 +164,7 @@ class Decider:
         ids = [plan.rule.id for plan in self._plans]
         assert ids == sorted(set(ids)), "rules of a pack stand in the order of their ids"
         self._patterns = Patterns(pack, self._plans, ruleset)
+        self._quiet_lines = QuietLines()
         self._alone = sorted((SEVERITY[d], at) for d, at in settings.models_alone.items())
         self._missable = {
             p.rule.id: k for k, p in enumerate(self._plans) if p.rule.if_undecided is not None
@@ -197,11 +198,11 @@ class Decider:
             work.count("alerts", "operational")
         assert inputs.judgement.truth.shape == (len(self._plans), n)
         self._patterns.begin(inputs.config, inputs.warming, inputs.partial)
-        patterns = self._survey(work)
+        which, patterns = self._survey(work)
         self._walk(work)
         if n:
             self.ratings.roll(int(inputs.core_us[-1]))
-        decisions = self._write(work, patterns)
+        decisions = self._write(work, which, patterns)
         for row, (first_seq, known) in sorted(inputs.duplicates.items()):
             here = first_seq - int(inputs.seq[0])
             first = int(work.decision[here]) if known == -1 and 0 <= here < n else known
@@ -441,8 +442,8 @@ class Decider:
 
     # Columns
 
-    def _survey(self, work: Work) -> dict[int, Pattern]:
-        """Queue the rows that need a look; return the undecided patterns of the others."""
+    def _survey(self, work: Work) -> tuple[I8, list[Pattern]]:
+        """Queue the rows that need a look; return of the others which pattern each has, and the patterns."""
         inputs = work.inputs
         truth, kind = inputs.judgement.truth, inputs.kind
         transactions = kind == TRANSACTION
@@ -460,21 +461,24 @@ class Decider:
             loud |= transactions & (truth[k] != 0)
         touched = np.flatnonzero(truth.any(axis=1))
         self._count_undecided(work, judged & (peak > 0), touched)
-        patterns: dict[int, Pattern] = {}
         plain = self._patterns.pattern((), b"")
+        which, patterns = np.zeros(work.n, np.int64), [plain]
         if plain.severity > APPROVE:
             loud |= transactions
         else:
             missing = np.flatnonzero(transactions & ~loud & (peak > 0))
             if len(missing):
-                patterns = self._patterns.of_rows(work, missing, touched)
+                which, patterns = self._patterns.of_rows(work, missing, touched)
         work.enqueue(np.flatnonzero(loud).tolist())
-        work.enqueue([row for row, p in patterns.items() if p.severity > APPROVE])
+        if any(pattern.severity > APPROVE for pattern in patterns[1:]):
+            severe = np.array([pattern.severity > APPROVE for pattern in patterns])
+            severe[0] = False
+            work.enqueue(np.flatnonzero(severe[which]).tolist())
         work.enqueue(sorted(map(int, inputs.unscorable)))
         work.enqueue(sorted(map(int, inputs.commands)))
         work.enqueue(sorted(map(int, inputs.ends)))
         work.enqueue(sorted(map(int, inputs.duplicates)))
-        return patterns
+        return which, patterns
 
     def _withheld(self) -> list[int]:
         """Places of rules that may be withheld although they are undecided."""
@@ -497,21 +501,13 @@ class Decider:
             if n:
                 work.count("undecided", self._plans[k].rule.id, n)
 
-    def _write(self, work: Work, patterns: Mapping[int, Pattern]) -> bytes:
+    def _write(self, work: Work, which: I8, patterns: Sequence[Pattern]) -> bytes:
         """Write the decisions of the batch: quiet rows together, the others as the walk left them."""
-        inputs = work.inputs
-        quiet = inputs.kind == TRANSACTION
+        quiet = work.inputs.kind == TRANSACTION
         if work.lines:
             quiet[list(work.lines)] = False
         work.decision[quiet] = APPROVE
-        plain = self._patterns.pattern((), b"")
-        names = model_order(inputs.models)
-        blocks: list[bytes] = []
-        for first in range(0, work.n, BLOCK):
-            last = min(first + BLOCK, work.n)
-            texts = write_block(work, patterns, plain, names, quiet, first, last)
-            blocks.append("".join(texts).encode())
-        return b"".join(blocks)
+        return self._quiet_lines.write(work.inputs, quiet, which, patterns, work.lines)
 
     # Rows
 

@@ -1,8 +1,7 @@
-"""Bytes of what the core says: decision lines by the thousand, and the other streams record by record.
+"""Bytes of what the core says: decision lines, and the other streams record by record.
 
-Most decisions are quiet: approved, nothing fired, nothing restricted. Their lines differ in a few texts only, so those
-are made column by column and put into one template (1.0 us a line; a dict to orjson 3 to 5). A loud decision is written
-piece by piece by `decision_text`; for a quiet row both give the same bytes, which a test holds them to.
+Most decisions are quiet, and a kernel writes them (engine/quiet.py). A loud decision is written piece by piece by
+`decision_text`; for a quiet row both give the same bytes, which a test holds them to.
 
 Numbers are plain decimals with at most 6 places and no exponent; a score is an integer when it is whole.
 """
@@ -27,15 +26,11 @@ F8: TypeAlias = NDArray[np.float64]
 I8: TypeAlias = NDArray[np.int64]
 
 CHAMPION = "champion"
-FEW = 8  # rows below which a loop costs less than numpy's calls (3 us a row against 20 us a batch)
 _DAY_US = 86_400_000_000
 _EPOCH = date(1970, 1, 1).toordinal()
 _MINUTE = [f"{m // 60:02d}:{m % 60:02d}:" for m in range(1440)]
 _SECOND = [f"{s:02d}" for s in range(60)]
 _MILLI = ["Z", *(f".{m:03d}Z" for m in range(1, 1000))]
-_THOUSANDTH = [repr(a / 1000) for a in range(1001)]  # 0.0 0.001 .. 1.0
-_PADDED = [f"{a / 1000:.3f}" for a in range(1001)]
-_TAIL = [f"{b:03d}".rstrip("0") for b in range(1000)]
 
 
 class _Days(dict[int, str]):
@@ -62,22 +57,6 @@ def rfc3339(time_us: int) -> str:
     return f"{_DAYS[day]}{_MINUTE[minute]}{_SECOND[second]}{end}"
 
 
-def rfc3339_all(time_us: I8) -> list[str]:
-    """`rfc3339` of a whole column (n,)."""
-    if not len(time_us):
-        return []
-    day, rest = np.divmod(time_us, _DAY_US)
-    minute, rest = np.divmod(rest, 60_000_000)
-    second, us = np.divmod(rest, 1_000_000)
-    milli, odd = np.divmod(us, 1000)
-    if odd.any():
-        ends = [f".{u:06d}Z" if u % 1000 else _MILLI[u // 1000] for u in us.tolist()]
-    else:
-        ends = [_MILLI[m] for m in milli.tolist()]
-    parts = zip(day.tolist(), minute.tolist(), second.tolist(), ends, strict=True)
-    return [f"{_DAYS[d]}{_MINUTE[m]}{_SECOND[s]}{e}" for d, m, s, e in parts]
-
-
 def number_text(value: float) -> str:
     """Write a float with at most 6 decimals, at least one, and no exponent; null if there is none.
 
@@ -102,19 +81,6 @@ def score_text(score: float) -> str:
     ('612', '0.5')
     """
     return number_text(score).removesuffix(".0")
-
-
-def number_texts(column: F8) -> list[str]:
-    """`number_text` of a column (n,) whose values are already rounded to 6 decimals; fast inside 0..1."""
-    inside = (column >= 0.0) & (column <= 1.0)
-    millionth = np.rint(np.where(inside, column, 0.0) * 1e6).astype(np.int64)
-    high, low = np.divmod(millionth, 1000)
-    pairs = zip(high.tolist(), low.tolist(), strict=True)
-    texts = [_PADDED[a] + _TAIL[b] if b else _THOUSANDTH[a] for a, b in pairs]
-    if not inside.all():
-        for i in np.flatnonzero(~inside).tolist():
-            texts[i] = number_text(float(column[i]))
-    return texts
 
 
 def quoted(text: str | None) -> str:
@@ -255,60 +221,6 @@ def decision_text(
         f'{{"seq":{seq},"transaction_id":{quoted(transaction_id)},"event_time":{time},'
         f'"account":{quoted(account)},{head},"models":{{{scores}}},{tail}'
     )
-
-
-def quiet_lines(
-    seq: I8,
-    transaction_id: Sequence[str | None],
-    event_time_us: I8,
-    account: Sequence[str | None],
-    heads: Sequence[str],
-    models: Mapping[str, F8],
-    tails: Sequence[str],
-) -> list[str]:
-    """Decision lines of n rows, all of them columns (n,): `heads` and `tails` as `DecisionParts` gives them."""
-    names = model_order(models)
-    if len(seq) < FEW:
-        return [
-            decision_text(
-                int(seq[k]),
-                transaction_id[k],
-                int(event_time_us[k]),
-                account[k],
-                [(name, float(models[name][k])) for name in names],
-                heads[k],
-                tails[k],
-            )
-            for k in range(len(seq))
-        ]
-    scores = number_texts(models[names[0]]) if names else [""] * len(seq)
-    for name in names[1:]:
-        key = f",{quoted(name)}:"
-        pairs = zip(scores, number_texts(models[name]), strict=True)
-        scores = [f"{before}{key}{score}" for before, score in pairs]
-    key = f"{quoted(names[0])}:" if names else ""
-    plain = is_plain(transaction_id) and is_plain(account)
-    rows = zip(
-        seq.tolist(),
-        transaction_id if plain else map(quoted, transaction_id),
-        rfc3339_all(event_time_us),
-        account if plain else map(quoted, account),
-        heads,
-        scores,
-        tails,
-        strict=True,
-    )
-    if plain:
-        return [
-            f'{{"seq":{s},"transaction_id":"{i}","event_time":"{e}","account":"{a}",{h},'
-            f'"models":{{{key}{m}}},{t}'
-            for s, i, e, a, h, m, t in rows
-        ]
-    return [
-        f'{{"seq":{s},"transaction_id":{i},"event_time":"{e}","account":{a},{h},'
-        f'"models":{{{key}{m}}},{t}'
-        for s, i, e, a, h, m, t in rows
-    ]
 
 
 def duplicate_line(

@@ -1,10 +1,10 @@
-"""What the line of a row says in which no rule fires: nothing, or which rules are undecided; and such lines together.
+"""What the line of a row says in which no rule fires: nothing, or which rules are undecided.
 
 Most rows are like that, and there are few patterns of undecided rules among them, so each pattern is made once.
 """
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.decisions import APPROVE, SEVERITY
-from engine.outcomes import DecisionParts, quiet_lines
+from engine.outcomes import DecisionParts
 from engine.verdict import Plan, RulesetLike, Verdict, Work, combined
 from rules.definitions import Pack
 
-B1: TypeAlias = NDArray[np.bool_]
 I8: TypeAlias = NDArray[np.int64]
 
 PATTERNS_MAX = (
@@ -57,9 +56,10 @@ class Patterns:
             self._patterns_of = (config, warming)
             self._patterns.clear()
 
-    def of_rows(self, work: Work, rows: I8, touched: I8) -> dict[int, Pattern]:
-        """The pattern of each of `rows`, in none of which a rule fires.
+    def of_rows(self, work: Work, rows: I8, touched: I8) -> tuple[I8, list[Pattern]]:
+        """The pattern of every row, as its place among patterns; 0 where nothing is undecided.
 
+        rows : those in which rules are undecided, and none fires; only of these anything is said
         Rows are told apart by the bytes of their column of truth, over the rules `touched` only, and of the roll-out of
         rules that ask for something when undecided.
         """
@@ -71,16 +71,16 @@ class Patterns:
         width = keys.shape[1] * keys.itemsize
         texts: list[bytes] = keys.view(np.dtype((np.void, width)))[:, 0].tolist()
         names, at = touched.tolist(), 2 * len(touched)
-        known: dict[bytes, Pattern] = {}
-        found: dict[int, Pattern] = {}
-        for row, text in zip(rows.tolist(), texts, strict=True):
-            pattern = known.get(text)
-            if pattern is None:
-                states = np.frombuffer(text[:at], np.int16).tolist()
-                missing = [(k, state) for k, state in zip(names, states, strict=True) if state]
-                pattern = known[text] = self.pattern(missing, text[at:])
-            found[row] = pattern
-        return found
+        patterns = [self.pattern((), b"")]
+        places = dict.fromkeys(texts, 0)
+        for text in places:
+            states = np.frombuffer(text[:at], np.int16).tolist()
+            missing = [(k, state) for k, state in zip(names, states, strict=True) if state]
+            places[text] = len(patterns)
+            patterns.append(self.pattern(missing, text[at:]))
+        which = np.zeros(work.n, np.int64)
+        which[rows] = [places[text] for text in texts]
+        return which, patterns
 
     def pattern(self, missing: Sequence[tuple[int, int]], rollout: bytes) -> Pattern:
         """What a row says in which exactly the rules of `missing` (index, state) are undecided and none fires."""
@@ -127,44 +127,3 @@ class Patterns:
     def band(self, score: float) -> int:
         """Severity of the band that `score` lies in; the last band includes its end."""
         return self._severities[max(0, bisect_right(self._lows, score) - 1)]
-
-
-def write_block(
-    work: Work,
-    patterns: Mapping[int, Pattern],
-    plain: Pattern,
-    names: Sequence[str],
-    quiet: B1,
-    first: int,
-    last: int,
-) -> list[str]:
-    """Lines of the rows from `first` to `last`, "" where a row has none."""
-    inputs = work.inputs
-    part: slice | I8 = slice(first, last)
-    rows: Sequence[int] = range(first, last)
-    ids, accounts = inputs.transaction_id[first:last], inputs.account[first:last]
-    everything = bool(quiet[part].all())
-    if not everything:
-        part = np.flatnonzero(quiet[part]) + first
-        rows = part.tolist()
-        ids = [inputs.transaction_id[row] for row in rows]
-        accounts = [inputs.account[row] for row in rows]
-    of_rows = [patterns.get(row, plain) for row in rows] if patterns else [plain] * len(rows)
-    lines = quiet_lines(
-        inputs.seq[part],
-        ids,
-        inputs.event_time_us[part],
-        accounts,
-        [p.head for p in of_rows],
-        {name: inputs.models[name][part] for name in names},
-        [p.tail for p in of_rows],
-    )
-    if everything:
-        return lines
-    texts = [""] * (last - first)
-    for row, text in zip(rows, lines, strict=True):
-        texts[row - first] = text
-    for row in range(first, last):
-        if row in work.lines:
-            texts[row - first] = work.lines[row]
-    return texts
