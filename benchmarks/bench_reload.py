@@ -177,7 +177,7 @@ def main(argv: list[str] | None = None) -> int:
     limits = (
         ("save to live, s", 5.0, "save_s"),
         ("accepted to live, ms", 250.0, "accepted_ms"),
-        ("p99.9 from save to live, ms more than in calm windows", 20.0, "more_ms"),
+        ("p99.9 around the reload, ms more than in calm windows", 20.0, "more_ms"),
     )
     found["limits"] = [
         {
