@@ -1,5 +1,6 @@
 """What reports count, for one business day: plain sums, so that days can be put together to weeks and whole runs."""
 
+from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
@@ -11,8 +12,18 @@ from config.decisions import APPROVE, CHALLENGE, DECISIONS
 
 I8: TypeAlias = NDArray[np.int64]
 
-BINS: Final = 1_000  # of the champion's probability, each as wide
-SHOWN: Final = 20  # ranges of a distribution
+SHOWN: Final = 20  # ranges of a distribution, each as wide
+_ODDS: Final = np.linspace(
+    -14.0, 14.0, 981
+)  # log odds: probabilities near 0 are told apart as well as others
+EDGES: Final = sorted(
+    {k / SHOWN for k in range(1, SHOWN)} | set((1 / (1 + np.exp(-_ODDS))).tolist())
+)
+BINS: Final = (
+    len(EDGES) + 1
+)  # of the champion's probability; bin k holds EDGES[k - 1] <= p < EDGES[k]
+HALF: Final = bisect_right(EDGES, 0.5)  # the first bin of a half or more
+_RANGE: Final = np.minimum(np.array([int(SHOWN * e + 1e-9) for e in (0.0, *EDGES)]), SHOWN - 1)
 FLAGGED: Final = DECISIONS[APPROVE + 1 :]  # above approve
 STOPPED: Final = DECISIONS[CHALLENGE:]  # money that does not move at once: challenge, hold, decline
 SOME: Final = 0.5  # added to each range, so that an empty one has a logarithm
@@ -95,25 +106,57 @@ class Scores:
         self.unscored += other.unscored
 
     def quantile(self, q: float) -> float | None:
-        """The upper end of the range that the quantile lies in; None without a score."""
+        """The middle of the bin that the quantile lies in, right to within 3 %; None without a score."""
         total = int(self.all.sum())
         if not total:
             return None
-        place = int(np.searchsorted(np.cumsum(self.all), q * total))
-        return (min(place, BINS - 1) + 1) / BINS
+        place = min(int(np.searchsorted(np.cumsum(self.all), q * total)), BINS - 1)
+        low, high = (
+            (EDGES[place - 1] if place else 0.0),
+            (EDGES[place] if place < len(EDGES) else 1.0),
+        )
+        return round((low + high) / 2, 7)
 
     def auc(self) -> float | None:
-        """The chance that a fraud scores above a genuine one, ties half, over those with a verdict."""
-        n_fraud, n_genuine = int(self.fraud.sum()), int(self.genuine.sum())
-        if not n_fraud or not n_genuine:
+        """The chance that a fraud scores above any other transaction, ties half; None without either.
+
+        What has no verdict counts as genuine, as in `weir replay --evaluate`.
+        """
+        others = self.all - self.fraud
+        n_fraud, n_others = int(self.fraud.sum()), int(others.sum())
+        if not n_fraud or not n_others:
             return None
-        below = np.cumsum(self.genuine) - self.genuine
-        return float((self.fraud * (below + self.genuine / 2)).sum() / (n_fraud * n_genuine))
+        below = np.cumsum(others) - others
+        return float((self.fraud * (below + others / 2)).sum() / (n_fraud * n_others))
+
+    def precision_recall(self) -> list[tuple[float, float]]:
+        """(recall, precision) at each threshold, the highest first; empty without a fraud, or with nothing else."""
+        others = self.all - self.fraud
+        n_fraud = int(self.fraud.sum())
+        if not n_fraud or not others.any():
+            return []
+        caught, wrong = (np.cumsum(column[::-1]) for column in (self.fraud, others))
+        changes = np.flatnonzero((self.fraud + others)[::-1])
+        return [
+            (float(caught[k] / n_fraud), float(caught[k] / (caught[k] + wrong[k])))
+            for k in changes.tolist()
+        ]
 
 
 def shown(bins: I8) -> list[int]:
-    """The counts of `bins` (BINS,) in `SHOWN` wider ranges."""
-    return [int(n) for n in bins.reshape(SHOWN, -1).sum(axis=1)]
+    """The counts of `bins` (BINS,) in `SHOWN` ranges of the probability, each as wide."""
+    found = np.zeros(SHOWN, np.int64)
+    np.add.at(found, _RANGE, bins)
+    return [int(n) for n in found]
+
+
+def bin_of(probability: float) -> int:
+    """The bin that a probability is counted in.
+
+    >>> bin_of(0.5) == HALF, bin_of(0.0), bin_of(1.0) == BINS - 1, bin_of(0.001) < bin_of(0.0011)
+    (True, 0, True, True)
+    """
+    return bisect_right(EDGES, probability)
 
 
 def shift(now: I8, then: I8) -> float | None:

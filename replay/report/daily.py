@@ -13,14 +13,13 @@ from config.errors import InputError
 from config.reasons import SENTENCES
 from replay.report import units
 from replay.report.businessday import before
-from replay.report.counting import BINS, Day, Region, RuleCounts, shift
+from replay.report.counting import HALF, Day, Region, RuleCounts, shift
 from replay.report.customers import Customers
 from replay.report.folder import FRAUD, GENUINE, NO_VERDICT, Folder
 from replay.report.gather import Gathered, amount_text, top_entities
 from replay.report.names import MODEL_REASONS, Names
 
 WEEK: Final = 7
-HALF: Final = BINS // 2
 PER: Final = 10_000  # transactions that alerts are counted for
 ENTITIES_SHOWN: Final = 10
 FREEZE: Final = "full_freeze"
@@ -372,7 +371,7 @@ def _figures(book: _Book, found: Gathered, days: Days) -> Iterator[Figure]:
     yield of(
         "models",
         "auc",
-        "AUC, where there are verdicts",
+        "AUC of the champion",
         score,
         verdict(lambda d: _rounded(d.scores.auc())),
     )

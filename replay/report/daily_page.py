@@ -339,11 +339,15 @@ def _meaning(report: Daily) -> Part:
         "Verdicts are the labels that had arrived when this report was made. They come late, so today has fewer than "
         "yesterday, and yesterday fewer than last week: fewer false alarms and fewer losses than there were."
     )
+    model = (
+        "The AUC takes transactions without a verdict for genuine, as weir replay --evaluate does; quantiles of scores "
+        "are right to within 3 %."
+    )
     money = (
         "Money is what the messages say, in the books' currency at the rate of the event's time. PSI compares how the "
         "champion's scores are spread: below 0.1 nothing has moved, above 0.25 much has."
     )
-    return section("meaning", "What the figures mean", *map(paragraph, (event, late, money)))
+    return section("meaning", "What the figures mean", *map(paragraph, (event, late, model, money)))
 
 
 def _foot(report: Daily) -> str:

@@ -16,7 +16,7 @@ from config.decisions import DECISIONS, SEVERITY
 from config.reasons import MODE_SWITCHED
 from engine.held import APPROVED
 from engine.progress import Progress
-from replay.report.counting import BINS, STOPPED, Day, Region, Typology
+from replay.report.counting import STOPPED, Day, Region, Typology, bin_of
 from replay.report.folder import FRAUD, GENUINE, NO_VERDICT, Bar, Folder, Messages, Verdict
 from replay.report.shapes import (
     AlertLine,
@@ -292,7 +292,7 @@ def _count_score(day: Day, champion: float | None, verdict: Verdict | None) -> N
     if champion is None:
         scores.unscored += 1
         return
-    place = min(max(int(champion * BINS), 0), BINS - 1)
+    place = bin_of(champion)
     scores.all[place] += 1
     if verdict is not None:
         (scores.fraud if verdict.label == FRAUD else scores.genuine)[place] += 1

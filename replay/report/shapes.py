@@ -110,9 +110,11 @@ class MessageDecoder:
     """Reads amount, currency and the field that tells the region; what cannot be read is unknown."""
 
     def __init__(self, region: str) -> None:
-        fields = dict.fromkeys(("amount", "currency", region), Any)
-        kind = msgspec.defstruct("Message", [(name, of, None) for name, of in fields.items()])
-        self._region = region
+        self._region = region if region in ("amount", "currency") else "place"
+        fields = dict.fromkeys(("amount", "currency", self._region), Any)
+        kind = msgspec.defstruct(
+            "Message", [(name, of, None) for name, of in fields.items()], rename={"place": region}
+        )
         self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(kind).decode
 
     def __call__(self, line: bytes) -> Told:

@@ -59,6 +59,8 @@ class Spread:
         self._count()
         if not self._n:
             return None
+        if q >= 1.0:
+            return self._most
         left = q * self._n
         found = 0
         for found in sorted(self._bins):

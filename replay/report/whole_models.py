@@ -6,7 +6,6 @@ from typing import Any, Final
 from config.reasons import SENTENCES
 from replay.report import svg, units
 from replay.report.counting import (
-    BINS,
     SHOWN,
     Day,
     Scores,
@@ -61,7 +60,7 @@ def quality_of_decisions(days: Sequence[Day], whole: Day, found: Gathered) -> Pa
     ]  # fmt: skip
     alerts = whole.alert_verdicts
     judged = [("alerts", *(units.count(alerts[key]) for key in (FRAUD, GENUINE, NO_VERDICT)))]
-    curve = precision_recall(whole.scores)
+    curve = whole.scores.precision_recall()
     plots = [
         figure(
             "By day of the transaction",
@@ -88,27 +87,11 @@ def quality_of_decisions(days: Sequence[Day], whole: Day, found: Gathered) -> Pa
         paragraph(
             f"Precision {units.share(whole.precision)}: of flagged transactions with a verdict, the share that were "
             f"fraud. Recall {units.share(whole.recall)}: of transactions that a verdict calls fraud, the share that "
-            f"were flagged. AUC of the champion's score among judged transactions: {units.score(whole.scores.auc())}. "
-            "Transactions without a verdict are left out of all three.",
+            "were flagged; transactions without a verdict are left out of both. The curve, and the AUC of the champion's"
+            f" score, {units.score(whole.scores.auc())}, take them for genuine, as weir replay --evaluate does.",
             "soft",
         ),
     )
-
-
-def precision_recall(scores: Scores) -> list[tuple[float, float]]:
-    """(recall, precision) at each threshold of the champion's score, the highest first; empty without both labels."""
-    n_fraud = int(scores.fraud.sum())
-    if not n_fraud or not scores.genuine.sum():
-        return []
-    points: list[tuple[float, float]] = []
-    fraud = genuine = 0
-    for k in range(BINS - 1, -1, -1):
-        if not scores.fraud[k] and not scores.genuine[k]:
-            continue
-        fraud += int(scores.fraud[k])
-        genuine += int(scores.genuine[k])
-        points.append((fraud / n_fraud, fraud / (fraud + genuine)))
-    return points
 
 
 def score_distributions(scores: Scores, found: Gathered) -> Part:

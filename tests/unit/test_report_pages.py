@@ -12,7 +12,18 @@ from engine import cli
 from engine.durable.holding import only_writer
 from replay.audit.access import FILE as ACCESS
 from tests.auditing import decision, restrict, write
-from tests.reporting import COUNTRY, IMAGE, SCRIPT, Oracle, Page, ndjson, number, replayed
+from tests.reporting import (
+    COUNTRY,
+    IMAGE,
+    SCRIPT,
+    Oracle,
+    Page,
+    bank,
+    ndjson,
+    number,
+    replayed,
+    traffic,
+)
 
 TAGS = {
     *(
@@ -249,6 +260,24 @@ def test_scores_by_range_are_those_of_the_decisions(folder, oracle):
     assert float(row[3]) == pytest.approx(median, rel=0.02)
 
 
+def test_model_health_of_the_day_equals_another_count(ran, oracle):
+    """Quantiles to within 3 %; the AUC pair by pair, bins tying what lies within 3 % of each other."""
+    found = figures(json.loads(ran("--day", "2026-03-04", "--json", "--no-ratings")[1]))
+    for place, day in enumerate(("2026-03-04", "2026-03-03")):
+        scored = [d for d in oracle.of(day) if d["models"].get("champion") is not None]
+        scores = sorted(d["models"]["champion"] for d in scored)
+        assert found["scored"][place] == len(scores)
+        assert found["unscored"][place] == len(oracle.of(day)) - len(scores)
+        for key, q in (("median", 0.5), ("p99", 0.99)):
+            exact = scores[max(0, -int(-q * len(scores) // 1) - 1)]
+            assert found[key][place] == pytest.approx(exact, rel=0.03)
+        assert found["likely"][place] == pytest.approx(sum(s >= 0.5 for s in scores) / len(scores))
+        fraud = [d["models"]["champion"] for d in scored if oracle.label(d) == "fraud"]
+        others = [d["models"]["champion"] for d in scored if oracle.label(d) != "fraud"]
+        pairs = [(f > o) + (f == o) / 2 for f in fraud for o in others]
+        assert found["auc"][place] == pytest.approx(sum(pairs) / len(pairs), abs=0.03)
+
+
 # ---------------------------------------------------------------- the pages
 
 
@@ -326,6 +355,85 @@ def test_customers_at_risk_are_those_that_the_engine_rates(ran, monkeypatch):
         "fallen": 0,
         "top": [],
     }
+
+
+def test_a_customer_at_risk_stands_in_the_report_as_in_the_ratings(tmp_path, ran, capsys):
+    """At the end of the last day they are those of `weir account ratings`, masked in the same way."""
+    made = bank(tmp_path / "bank")
+    sent = traffic(tmp_path / "traffic.ndjson")
+    lines = [json.loads(line) for line in sent.read_text().splitlines()]
+    for record in lines:
+        if "type" in record:
+            record["customer"] = record["account"].replace("A", "K")
+    sent.write_text("".join(json.dumps(record) + "\n" for record in lines))
+    out = tmp_path / "out"
+    assert cli.main(["replay", str(sent), "--config", str(made), "--out", str(out)]) == 0
+    last = max(Oracle(out, sent, BANK / "rates.yaml").days)
+    told = json.loads(ran("--day", last, "--json", "--reveal", out=out)[1])["customers"]
+    capsys.readouterr()
+    assert cli.main(["account", "ratings", str(out), "--json", "--reveal"]) == 0
+    known = json.loads(capsys.readouterr().out)
+    rated = [
+        (one["customer"], one["class"], one["rating"]) for one in known["ratings"] if one["rating"]
+    ]
+    assert [(c["customer"], c["class"], c["rating"]) for c in told["top"]] == rated[:10]
+    assert rated
+    counts = Counter(class_ for _, class_, _ in rated)
+    assert {name: n[0] for name, n in told["classes"].items()} == {
+        n: counts[n] for n in ("high", "medium", "low")
+    }
+    hidden = json.loads(ran("--day", last, "--json", out=out)[1])["customers"]["top"]
+    assert {c["customer"] for c in hidden} == {"hidden"}
+
+
+def test_an_encrypted_folder_has_a_report_for_who_has_the_key(tmp_path, ran, monkeypatch):
+    monkeypatch.setenv("TEST_WEIR_KEY", "ab" * 32)
+    out = replayed(tmp_path, "--report", encryption="{key_env: TEST_WEIR_KEY}")
+    assert Page((out / "report.html").read_text()).row("Decisions", "approve")
+    status, _, err = ran("--day", "2026-03-04", out=out)
+    assert status == 2
+    assert "key" in err
+    status, told, _ = ran(
+        "--day", "2026-03-04", "--json", "--key-env", "TEST_WEIR_KEY", "--no-ratings", out=out
+    )
+    assert status == 0
+    found = figures(json.loads(told))
+    assert found["transactions"][0] > 0
+    assert found["money"][0] is not None
+
+
+def test_a_live_run_writes_its_page_too(tmp_path, capsys):
+    made = bank(tmp_path / "bank")
+    out = tmp_path / "out"
+    sent = traffic(tmp_path / "traffic.ndjson", n=40)
+    assert (
+        cli.main(
+            ["run", "--input", str(sent), "--config", str(made), "--out", str(out), "--report"]
+        )
+        == 0
+    )
+    assert str(out / "report.html") in capsys.readouterr().err
+    page = Page((out / "report.html").read_text())
+    assert "from arrival to durable" in page.text
+    assert number(page.row("Decisions", "all")[1]) == len(ndjson(out / "decisions.ndjson"))
+
+
+def test_any_field_of_the_messages_may_tell_the_region(ran, oracle):
+    told = json.loads(
+        ran("--day", "2026-03-04", "--json", "--no-ratings", "--region", "merchant")[1]
+    )
+    merchants = Counter(
+        oracle.messages[d["account"], d["transaction_id"]].get("merchant", "not told")
+        for d in oracle.of("2026-03-04")
+    )
+    assert {r["region"]: r["transactions"] for r in told["regions"]} == merchants
+    for name in ("class", "no such field", "place", ""):
+        told = json.loads(ran("--day", "2026-03-04", "--json", "--no-ratings", "--region", name)[1])
+        assert [r["region"] for r in told["regions"]] == ["not told"]
+    told = json.loads(
+        ran("--day", "2026-03-04", "--json", "--no-ratings", "--region", "currency")[1]
+    )
+    assert {r["region"] for r in told["regions"]} >= {"CNY", "USD"}
 
 
 # ---------------------------------------------------------------- what may be asked

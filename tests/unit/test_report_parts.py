@@ -1,6 +1,9 @@
 """What reports are made of: quantiles in bounded memory, time in slices, axes of plots, sums of days."""
 
+import doctest
+import importlib
 import math
+import pkgutil
 import random
 import xml.etree.ElementTree as ET
 from collections import Counter
@@ -10,8 +13,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import replay.report
 from replay.report import svg
-from replay.report.counting import BINS, Day, Region, RuleCounts, Scores, shift, together
+from replay.report.counting import (
+    BINS,
+    HALF,
+    SHOWN,
+    Day,
+    Region,
+    RuleCounts,
+    Scores,
+    bin_of,
+    shift,
+    shown,
+    together,
+)
 from replay.report.spread import Spread
 from replay.report.svg import Series
 from replay.report.tempo import SLICES, Tempo
@@ -122,7 +138,8 @@ def test_bars_stand_on_each_other_as_high_as_their_sum():
 def test_auc_is_the_share_of_pairs_in_order(marks):
     scores = Scores()
     for place, is_fraud in marks:
-        (scores.fraud if is_fraud else scores.genuine)[place] += 1
+        scores.all[place] += 1
+        scores.fraud[place] += is_fraud
     pairs = [(f > g) + (f == g) / 2 for f, is_f in marks if is_f for g, is_g in marks if not is_g]
     expected = sum(pairs) / len(pairs) if pairs else None
     assert scores.auc() == (pytest.approx(expected) if expected is not None else None)
@@ -156,3 +173,25 @@ def test_days_put_together_hold_what_each_held():
     assert whole.scores.all[:3].tolist() == [0, 1, 2]
     assert whole.precision == 1.0
     assert days[0].rules["R"].fired == 1, "the days themselves stay as they were"
+
+
+@given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=40), st.floats(0.01, 1.0))
+def test_probabilities_near_nothing_are_told_apart(values, q):
+    """Most transactions score a thousandth: equal ranges would hold all of them in one."""
+    scores = Scores()
+    for value in values:
+        scores.all[bin_of(value)] += 1
+    exact = sorted(values)[max(0, math.ceil(q * len(values) - 1e-9) - 1)]
+    assert scores.quantile(q) == pytest.approx(exact, rel=0.03, abs=2e-6)
+    assert shown(scores.all) == [
+        sum(k / SHOWN <= v < (k + 1) / SHOWN or (v == 1.0 and k == SHOWN - 1) for v in values)
+        for k in range(SHOWN)
+    ]
+    assert sum(scores.all[HALF:]) == sum(v >= 0.5 for v in values)
+
+
+@pytest.mark.parametrize(
+    "name", [module.name for module in pkgutil.iter_modules(replay.report.__path__)]
+)
+def test_the_examples_in_docstrings_run(name):
+    assert doctest.testmod(importlib.import_module(f"replay.report.{name}")).failed == 0
