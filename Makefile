@@ -47,7 +47,7 @@ demo: $(VENV)/.weir-run  ## a generated bank through the whole engine, then a re
 	$(BIN)/weir demo $(ARGS)
 
 cluster-demo: $(VENV)/.weir-dev  ## Kafka, Redis and two workers on this machine, one of them killed: nothing is lost
-	$(BIN)/python -m replay.cluster_demo $(ARGS)
+	$(BIN)/python -m engine.cluster_demo $(ARGS)
 
 bench: $(VENV)/.weir-bench  ## every benchmark, then RESULTS.md and README.md; ARGS=--smoke is quick, ARGS=rules one
 	$(BIN)/python -m benchmarks.results $(ARGS)

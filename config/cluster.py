@@ -9,6 +9,8 @@ from typing import Final
 
 import msgspec
 
+from config.bounds import check_duration
+from config.durations import duration_us
 from config.errors import ConfigError
 
 PARTITIONS_MAX: Final = 4_096
@@ -26,10 +28,12 @@ class ClusterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     partitions : of the input and of every outcome topic, when they are created
     replicas   : copies of each partition, when topics are created
     create     : topics that are not there are created
+    session    : how long a worker may be silent before its partitions go to others; most brokers take no less than 6s
     slow       : topics whose messages are written into the input topic, under their own keys
     key        : what messages are distributed by; everything of one account, or of one customer, is in one partition
     local      : further fields whose values never stand in two partitions, such as a session
     partial    : whether packs are accepted that read features of which a partition sees a part only (rules/locality.py)
+    lists      : begins the keys of lists that stand in the Redis of `redis` for all workers; "" where there are none
     protocol, mechanism, user, password_env, ca_file, cert_file, key_file : TLS and SASL, as Kafka calls them
     """
 
@@ -38,10 +42,12 @@ class ClusterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     partitions: int = 8
     replicas: int = 1
     create: bool = True
+    session: str = "6s"
     slow: tuple[str, ...] = ()
     key: str = "account"
     local: tuple[str, ...] = ()
     partial: str = REFUSE
+    lists: str = ""
     protocol: str = "PLAINTEXT"
     mechanism: str = ""
     user: str = ""
@@ -69,6 +75,13 @@ class ClusterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
                 why="one partition is one core; their number cannot be changed without moving accounts between cores",
                 fix="take some times as many as there will ever be workers",
             )
+        check_duration(
+            "session",
+            self.session,
+            ("1s", "30m"),
+            why="a shorter one takes partitions from workers that are only busy, a longer one leaves them to dead ones",
+            fix="leave it at 6s",
+        )
         for name, value, known in (
             ("protocol", self.protocol, PROTOCOLS),
             ("mechanism", self.mechanism, (*MECHANISMS, "")),
@@ -98,6 +111,11 @@ class ClusterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
                 why="the brokers ask who we are",
                 fix="write mechanism: SCRAM-SHA-512, user: weir, password_env: WEIR_KAFKA_PASSWORD",
             )
+
+    @property
+    def session_s(self) -> float:
+        """Seconds after which a silent worker loses its partitions."""
+        return duration_us(self.session) / 1e6
 
     @property
     def input(self) -> str:

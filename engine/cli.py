@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TypeAlias
 
+from config.cluster import ClusterSettings
 from config.errors import WeirError
 from config.settings import BANK
 from replay import cli as replay_cli
@@ -68,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
     _add_worker(commands)
     _add_backup(commands)
     replay_cli.add_commands(commands)
+    replay_cli.add_dead_letters(commands, _DeadLetters())
     doctor = commands.add_parser("doctor", help="check this installation and say what is wrong")
     doctor.set_defaults(command=_doctor)
     return top
@@ -158,6 +160,24 @@ def _add_backup(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         "--all", action="store_true", help="the drill over everything that the journal holds"
     )
     restore.set_defaults(command=_restore)
+
+
+class _DeadLetters:
+    """The dead letters of a cluster, for `weir dead-letters`."""
+
+    def read(self, settings: ClusterSettings) -> list[bytes]:
+        import asyncio
+
+        from engine.brokers.kafka import letters
+
+        return asyncio.run(letters.read(settings, "dead_letters"))
+
+    def send(self, settings: ClusterSettings, messages: Sequence[tuple[int, bytes]]) -> None:
+        import asyncio
+
+        from engine.brokers.kafka import letters
+
+        asyncio.run(letters.send(settings, messages))
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -203,6 +203,20 @@ class Lists:
                 found = not order.removes
         return found
 
+    def standing(self, name: str, by: str, now_us: int) -> set[str]:
+        """Values of a list that `by` has added and that have not ended, once all that waits is done."""
+        found = {
+            value
+            for value, held in self._rows.get(name, {}).items()
+            if any(row.by == by and row.until_us > now_us for row in held)
+        }
+        for order in self._waiting:
+            if order.row.list == name and order.removes:
+                found.discard(order.row.value)
+            elif order.row.list == name and order.row.by == by:
+                found.add(order.row.value)
+        return found
+
     # What the core does at its cuts
 
     def cuts(self, batch: Batch) -> list[int]:

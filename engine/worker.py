@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import sys
 from argparse import Namespace
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from config.cluster import ACCEPT, ClusterSettings
@@ -13,6 +14,8 @@ from engine.cluster.health import Health
 from engine.cluster.lane import Lane
 from engine.cluster.partition import Partition, take_over
 from engine.cluster.ports import Publisher
+from engine.cluster.shared_lists import BY, Shared
+from engine.core import Core
 from engine.metrics import Metrics
 from engine.setup import Setup, read_setup
 
@@ -27,6 +30,41 @@ def demand_accepted(setup: Setup, settings: ClusterSettings) -> None:
             fix="see them with weir rules check --cluster; then change them, name what never stands in two partitions "
             "under `local`, or write `partial: accept` under `cluster`: every decision says so then",
         )
+
+
+def _shared(
+    setup: Setup, settings: ClusterSettings, stack: contextlib.ExitStack
+) -> Callable[[], Mapping[str, Shared]]:
+    """Lists as they stand in Redis, looked at while the stack is open; `ConfigError` if they cannot be had."""
+    if not settings.lists:
+        return dict
+    where, configuration = str(setup.configuration.folder / "weir.yaml"), setup.configuration
+    if configuration.settings.redis is None:
+        raise ConfigError(
+            "`lists` needs `redis`",
+            where,
+            why="shared lists stand there",
+            fix="write redis: {url: redis://127.0.0.1:6379/0}, or leave `lists` out",
+        )
+    people = configuration.people
+    if people.people and not (people.has(BY, "list_add") and people.has(BY, "list_remove")):
+        raise ConfigError(
+            f"`{BY}` may not change lists",
+            where,
+            why=f"rows of shared lists are orders of `{BY}`, and people.yaml says who may give them",
+            fix=f"name `{BY}` there, with a role that may change lists",
+        )
+    try:
+        from engine.brokers.redis_lists import RedisLists
+    except ImportError as error:
+        raise ConfigError(
+            f"what speaks with Redis is not installed: {error}",
+            fix="pip install 'weir-fraud[redis]'",
+        ) from None
+    lists = RedisLists(configuration.settings.redis, settings.lists, setup.pack.lists)
+    lists.start()
+    stack.callback(lists.stop)
+    return lambda: lists.latest
 
 
 def run(arguments: Namespace) -> int:
@@ -53,6 +91,9 @@ def run(arguments: Namespace) -> int:
     if n > 1:  # limits are divided by them, and features may be partial
         setup = read_setup(arguments.config, partitions=n)
     demand_accepted(setup, settings)
+    Core(
+        setup
+    ).warm_up()  # once: warming up that of a partition would save and load all of its state
     clock, root = SystemClock(), Path(arguments.out)
     metrics = Metrics(clock)
 
@@ -62,8 +103,8 @@ def run(arguments: Namespace) -> int:
         return partition
 
     root.mkdir(parents=True, exist_ok=True)
-    worker = Worker(settings, root, own, metrics, clock)
     with contextlib.ExitStack() as stack:
+        worker = Worker(settings, root, own, metrics, clock, _shared(setup, settings, stack))
         if arguments.metrics_port:
             registry = metrics.registry()
             health = Health(

@@ -20,6 +20,7 @@ from replay.workbench import cli as workbench_cli
 RELOAD_HELPER = (
     "replay.workbench.reloading"  # checks what is proposed to a running engine; knows rule tests
 )
+add_dead_letters = dead_letters.add_commands
 add_report_option, write_report = report_cli.add_option, report_cli.write_after_run
 Parsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
 
@@ -103,7 +104,6 @@ def add_commands(commands: Parsers) -> None:
     desk_cli.add_commands(commands)
     workbench_cli.add_commands(commands)
     report_cli.add_commands(commands)
-    dead_letters.add_commands(commands)
 
 
 def _add_models(commands: Parsers) -> None:

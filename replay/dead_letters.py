@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from config.errors import ConfigError, InputError
 from config.settings import BANK
@@ -45,7 +45,19 @@ class Letter:
     why_not: str = ""
 
 
-def add_commands(commands: Parsers) -> None:
+class Topic(Protocol):
+    """The dead letters of a cluster; given by engine/cli.py, for nothing in this room speaks with a broker."""
+
+    def read(self, settings: "ClusterSettings") -> Iterable[bytes]:
+        """Every line that is committed now."""
+        ...
+
+    def send(self, settings: "ClusterSettings", messages: Sequence[tuple[int, bytes]]) -> None:
+        """Write (partition, message) into the input; all of them are there when it returns."""
+        ...
+
+
+def add_commands(commands: Parsers, topic: Topic) -> None:
     text = "what could not be read, and sending it again once the cause is mended"
     group = commands.add_parser("dead-letters", help=text, description=text)
     verbs: Parsers = group.add_subparsers(metavar="VERB", required=True)
@@ -54,7 +66,7 @@ def add_commands(commands: Parsers) -> None:
         help="how many of which reason, and what to do",
         description="Count dead letters by reason, of an output folder or of the topic of a cluster.",
     )
-    list_.set_defaults(command=_list)
+    list_.set_defaults(command=lambda arguments: _list(arguments, topic))
     redrive = verbs.add_parser(
         "redrive",
         help="send the stored bytes into the input again",
@@ -79,11 +91,11 @@ def add_commands(commands: Parsers) -> None:
     )
     redrive.add_argument("--to", metavar="FILE|-", help="write the messages there, as NDJSON")
     redrive.add_argument("--send", action="store_true", help="send them to the input topic")
-    redrive.set_defaults(command=_redrive, reveal=True)
+    redrive.set_defaults(command=lambda arguments: _redrive(arguments, topic), reveal=True)
 
 
-def _list(arguments: argparse.Namespace) -> int:
-    letters = _wanted(arguments, "dead-letters list")
+def _list(arguments: argparse.Namespace, topic: Topic) -> int:
+    letters = _wanted(arguments, topic, "dead-letters list")
     if arguments.json:
         for letter in letters:
             print(json.dumps(_shown(letter, reveal=arguments.reveal), sort_keys=True))
@@ -100,7 +112,7 @@ def _list(arguments: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _redrive(arguments: argparse.Namespace) -> int:
+def _redrive(arguments: argparse.Namespace, topic: Topic) -> int:
     if arguments.to and arguments.send:
         raise ConfigError("--to and --send exclude each other", fix="give one of them")
     if arguments.send and not arguments.cluster:
@@ -109,7 +121,7 @@ def _redrive(arguments: argparse.Namespace) -> int:
             why="the input of an embedded engine is a file or a pipe",
             fix="write them with --to FILE, and have the engine read that: weir run --input FILE",
         )
-    letters = _wanted(arguments, "dead-letters redrive")
+    letters = _wanted(arguments, topic, "dead-letters redrive")
     able, not_able = sorted_out(letters)
     for why, n in sorted(Counter(letter.why_not for letter in not_able).items()):
         print(f"{n:>8,}  not sent: {why}", file=sys.stderr)
@@ -121,7 +133,9 @@ def _redrive(arguments: argparse.Namespace) -> int:
     elif arguments.to:
         Path(arguments.to).write_bytes(b"".join((x.message or b"") + b"\n" for x in able))
     elif arguments.send:
-        _send(_cluster(arguments.config), able)
+        settings = _cluster(arguments.config)  # each to where its account is decided
+        told = [(partition_of(settings, x.position), x.message or b"") for x in able]
+        topic.send(settings, told)
     for reason, n in sorted(Counter(letter.reason for letter in able).items()):
         print(f"{n:>8,}  {'sent' if does else 'would be sent'}: {reason}", file=sys.stderr)
     if not does:
@@ -186,12 +200,14 @@ def _shown(letter: Letter, *, reveal: bool) -> dict[str, Any]:
     return told
 
 
-def _wanted(arguments: argparse.Namespace, verb: str) -> list[Letter]:
+def _wanted(arguments: argparse.Namespace, topic: Topic, verb: str) -> list[Letter]:
     """The dead letters that are asked for, oldest first."""
     if arguments.cluster == (arguments.out is not None):
         raise ConfigError("name an output folder, or --cluster", fix="give exactly one of the two")
-    found = _of_topic(arguments.config) if arguments.cluster else _of_folder(arguments, verb)
-    letters = [letter_of(record) for record in found]
+    if arguments.cluster:
+        letters = [letter_of(json.loads(x)) for x in topic.read(_cluster(arguments.config))]
+    else:
+        letters = [letter_of(record) for record in _of_folder(arguments, verb)]
     unknown = set(arguments.reason) - {letter.reason for letter in letters}
     if unknown:
         there = sorted({letter.reason for letter in letters})
@@ -224,26 +240,6 @@ def _cluster(folder: Path) -> "ClusterSettings":
             fix="name the configuration of the workers with --config",
         )
     return found
-
-
-def _of_topic(folder: Path) -> Iterator[dict[str, Any]]:
-    import asyncio
-
-    from engine.brokers.kafka.letters import read
-
-    settings = _cluster(folder)
-    for line in asyncio.run(read(settings, "dead_letters")):
-        yield json.loads(line)
-
-
-def _send(settings: "ClusterSettings", letters: Sequence[Letter]) -> None:
-    """Each into the partition that it stood in, where its account is decided."""
-    import asyncio
-
-    from engine.brokers.kafka.letters import send
-
-    told = [(partition_of(settings, x.position), x.message or b"") for x in letters]
-    asyncio.run(send(settings, told))
 
 
 def partition_of(settings: "ClusterSettings", position: str) -> int:

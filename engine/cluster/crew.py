@@ -1,7 +1,7 @@
 """The partitions of one worker, stepped in turn, in one thread beside the loop that speaks with the broker."""
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 from typing import TypeAlias, TypeVar
@@ -10,6 +10,7 @@ from engine.clock import Clock, SystemClock
 from engine.cluster.lane import Lane
 from engine.cluster.partition import Partition
 from engine.cluster.ports import FencedError, NotTakenError
+from engine.cluster.shared_lists import Shared
 
 IDLE_S = 0.005  # between two looks at everything, where nothing arrives
 
@@ -22,6 +23,7 @@ class Crew:
 
     take_over : opens a partition
     lost      : told of a partition that is not open any more and was not handed on, from the crew's thread
+    shared    : lists as they stand for all workers
     failed    : told of what ended the thread, if not `stop`: nothing is decided any more, and the worker must end
     """
 
@@ -32,8 +34,10 @@ class Crew:
         lost: Callable[[int], None],
         failed: Callable[[BaseException], None],
         clock: Clock | None = None,
+        shared: Callable[[], Mapping[str, Shared]] = dict,
     ) -> None:
         self._clock = SystemClock() if clock is None else clock
+        self._shared = shared
         self._topic, self._take_over, self._lost, self._failed = topic, take_over, lost, failed
         self.lanes: dict[int, Lane] = {}  # of the partitions that are open, for whoever fetches
         self._partitions: dict[int, Partition] = {}  # touched by the crew's thread only
@@ -95,6 +99,7 @@ class Crew:
     def _step(self, number: int) -> bool:
         partition = self._partitions[number]
         try:
+            partition.share(self._shared())
             if partition.step():
                 return True
             partition.tick_if_silent()

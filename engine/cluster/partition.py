@@ -6,15 +6,18 @@ since; outcomes that are visible already are written into its streams, and not p
 dead, or only asleep: what it still writes is in its folder, and what it publishes is fenced.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from config.errors import StateError
+from engine.admission import NEVER
 from engine.cases import PAID
 from engine.clock import Clock
 from engine.cluster.lane import Lane, offset_of
 from engine.cluster.ports import Own, Publisher
+from engine.cluster.shared_lists import Shared, orders
 from engine.core import Outcome
 from engine.durable import snapshots
 from engine.durable.beginning import begin
@@ -30,6 +33,7 @@ STREAMS = tuple(  # answers of core banking come to an embedded engine only
 )
 BACKLOG_MAX = 20_000  # lines on their way out; beyond it nothing more is decided
 TICK_AFTER_NS = 1_000_000_000
+SHARE_AGAIN_NS = 10_000_000_000
 # of a dead letter; topics take a megabyte, and a message grows when it is quoted
 LINE_BYTES_MAX = 900_000
 
@@ -44,6 +48,8 @@ class Partition:
         self._publisher, self._clock = publisher, clock
         self._published = published
         self._seen_ns = clock.monotonic_ns()
+        self._shared: Mapping[str, Shared] = {}  # as it was compared last, and when
+        self._shared_ns = 0
         self._n_owed = len(engine.runner.core.decider.owed)
         engine.runner.watchers += (self._publish,)
         engine.runner.begin(Progress(None, "msg", quiet=True))
@@ -71,6 +77,27 @@ class Partition:
         self._seen_ns = now_ns
         tick = b'{"kind":"tick","event_time":%d}' % (self._clock.now_us() // 1_000)
         self._publisher.publish({}, [Own(tick)], self._upto())
+
+    def share(self, lists: Mapping[str, Shared]) -> None:
+        """Have lists become what is shared: the differences go through the input, like everything.
+
+        Once when something has changed, and again from time to time: an owner may begin before orders of the last.
+        """
+        core, now_ns = self.engine.runner.core, self._clock.monotonic_ns()
+        if not lists or core.core_us == NEVER:  # before the first event nothing is added
+            return
+        is_due = now_ns - self._shared_ns >= SHARE_AGAIN_NS and not len(self.lane)
+        if lists is self._shared and not is_due:
+            return
+        self._shared, self._shared_ns = lists, now_ns
+        self.engine.runner.settle()  # what is decided goes out before `_upto` says that it has
+        own = [
+            own
+            for name in sorted(lists)
+            for own in orders(core.lists, name, lists[name], core.core_us)
+        ]
+        if own:
+            self._publisher.publish({}, own, self._upto())
 
     def settle(self) -> None:
         """Return when everything that was taken is decided and visible."""
@@ -167,7 +194,6 @@ def take_over(
         durability=durability,
         helper=helper,
     )
-    engine.runner.core.warm_up()
     return Partition(engine, lane, publisher, clock, published)
 
 

@@ -1,5 +1,7 @@
 """Partitions that change hands, on a broker in memory: what becomes visible is what one embedded engine would say."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from engine.clock import SystemClock
 from engine.cluster.lane import Lane
 from engine.cluster.partition import STREAMS, take_over
 from engine.cluster.ports import FencedError
+from engine.cluster.shared_lists import Shared
 from engine.durable import snapshots
 from engine.durable.disk import RealDisk
 from engine.setup import read_setup
@@ -137,3 +140,63 @@ def test_silence_lets_time_go_on(bank, tmp_path):
     owner.partition.close()
     [record] = broker.records()
     assert record.line.startswith(b'{"kind":"tick"')
+
+
+WATCHED = """\
+lists:
+  watched: {type: id, of: account, values: [A99]}
+rules:
+  - id: WATCHED-001
+    name: Watched
+    version: 1
+    owner: payments
+    severity: high
+    reason: TEST
+    on: payment
+    mode: live
+    when: account in @watched
+    score: 300
+    actions:
+      - alert: {queue: l1, title: "Watched"}
+"""
+
+
+def test_a_shared_list_changes_at_one_position_of_the_input(broker, tmp_path):
+    """Rows come and go as records; an owner that begins behind them decides as the one before."""
+    bank = small_bank(tmp_path / "bank", durability="flush")
+    (bank / "packs" / "one" / "watched.yaml").write_text(WATCHED)
+    traffic = broker.records()[:600]
+    del broker.inputs[0][:]
+    versions = iter(
+        [
+            {"watched": Shared("1", frozenset({"A01", "A02"}))},
+            {"watched": Shared("2", frozenset({"A02", "A03"}))},
+            {"watched": Shared("3", frozenset())},
+        ]
+    )
+    for first in range(0, len(traffic), 200):
+        for record in traffic[first : first + 200]:
+            broker.write(record.line)
+        owner = Owner(broker, bank, tmp_path / "out")
+        owner.work(len(broker.records()))
+        shared = next(versions)
+        owner.partition.share(shared)
+        owner.partition.share(shared)  # nothing new
+        (owner.partition.hand_on if first else owner.forget)()
+    owner = Owner(broker, bank, tmp_path / "out")
+    owner.work(len(broker.records()))
+    core = owner.partition.engine.runner.core
+    assert not core.lists.standing("watched", "redis", core.core_us)
+    owner.partition.hand_on()
+    said = [json.loads(r.line) for r in broker.records() if b'"by": "redis"' in r.line]
+    told = [(o["command"], o["value"]) for o in said]
+    assert told == [
+        *(("list_add", "A01"), ("list_add", "A02")),
+        *(("list_remove", "A01"), ("list_add", "A03")),
+        *(("list_remove", "A02"), ("list_remove", "A03")),
+    ]
+    expected = embedded(bank, broker.records(), tmp_path / "embedded")
+    for stream in STREAMS:
+        assert broker.lines(stream) == expected[stream], stream
+    fired = {json.loads(d)["account"] for d in broker.lines("decisions") if b"WATCHED-001" in d}
+    assert fired == {"A01", "A02", "A03"}

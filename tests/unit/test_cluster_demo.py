@@ -3,7 +3,7 @@
 import argparse
 import shutil
 
-from replay.cluster_demo import Demo, _keyed, main
+from engine.cluster_demo import Demo, _keyed, main
 
 
 def test_what_is_missing_is_said_in_a_line(tmp_path, monkeypatch, capsys):

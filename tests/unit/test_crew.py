@@ -24,6 +24,9 @@ class Steps:
             raise self.error
         return False
 
+    def share(self, lists):
+        pass
+
     def tick_if_silent(self):
         pass
 

@@ -13,7 +13,7 @@ import faulthandler
 import os
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -31,10 +31,10 @@ from engine.cluster.crew import Crew
 from engine.cluster.lane import Lane
 from engine.cluster.partition import Partition
 from engine.cluster.ports import NotTakenError, Publisher
+from engine.cluster.shared_lists import Shared
 from engine.metrics import Metrics
 
 RECORDS_MAX = 4_096  # of one fetch of a partition
-SESSION_S = 10.0
 AGAIN_S = 1.0
 BEAT_S = 1.0
 STUCK_S = 300.0  # without a sign of life of the loop or the crew; opening a large partition takes some seconds
@@ -53,7 +53,9 @@ class Worker:
         take_over: TakeOver,
         metrics: Metrics | None = None,
         clock: Clock | None = None,
+        shared: Callable[[], Mapping[str, Shared]] = dict,
     ) -> None:
+        self._shared = shared
         self._settings, self._take_over = settings, take_over
         self._clock = SystemClock() if clock is None else clock
         self.metrics = Metrics(self._clock) if metrics is None else metrics
@@ -71,8 +73,8 @@ class Worker:
             topic_disable_leader=True,
             consumer_auto_offset_reset="earliest",
             broker_max_poll_records=RECORDS_MAX,
-            broker_session_timeout=SESSION_S,
-            broker_heartbeat_interval=SESSION_S / 4,
+            broker_session_timeout=settings.session_s,
+            broker_heartbeat_interval=settings.session_s / 4,
             web_enabled=False,
             **_credentials(settings),
         )
@@ -172,7 +174,12 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         if self.crew is None:
             self.crew = Crew(
-                self._settings.input, self._open, self._lost, self._failed, self._clock
+                self._settings.input,
+                self._open,
+                self._lost,
+                self._failed,
+                self._clock,
+                self._shared,
             )
         self.metrics.add("weir_rebalances_total", 1)
         now = {tp.partition for tp in assigned if tp.topic == self._settings.input}

@@ -1,6 +1,6 @@
 """`make cluster-demo`: a real Kafka broker and a real Redis on this machine, two workers, one of them killed.
 
-    python -m replay.cluster_demo [--out DIR] [--customers N] [--days N] [--rate N]
+    python -m engine.cluster_demo [--out DIR] [--customers N] [--days N] [--rate N]
 
 A process of its own publishes generated traffic; another reads what is committed, as core banking would. In the middle
 one worker gets SIGKILL. At the end every transaction has exactly one decision, and the table says how long the
@@ -9,6 +9,7 @@ partitions of the dead worker waited for the other one. Needs Java 17 or newer a
 
 import argparse
 import asyncio
+import importlib.util
 import json
 import re
 import shutil
@@ -25,11 +26,15 @@ from typing import Final
 
 from config.cluster import ClusterSettings
 from config.errors import ConfigError, StateError, WeirError
+from config.outlets import RedisSettings
 from config.settings import BANK
 from engine.clock import Clock, SystemClock
 
 PARTITIONS: Final = 8
 PREFIX: Final = "demo"
+LISTS: Final = "demo:lists"
+LIST: Final = "police_listed_accounts"
+LISTED: Final = ("A0000001", "A0000002", "A0000003")
 WAIT_S: Final = 300.0  # for anything; on a quiet machine seconds
 LOOK_US: Final = 100_000
 ACCOUNT: Final = re.compile(rb'"account":"([^"]*)"')
@@ -40,7 +45,7 @@ OPEN: Final = re.compile(r'^weir_partition_open\{partition="(\d+)"\} 1\.0', re.M
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Show it; 0 if nothing was lost and nothing seen twice, 1 if something was, 2 if it cannot run here."""
-    parser = argparse.ArgumentParser(description=__doc__, prog="python -m replay.cluster_demo")
+    parser = argparse.ArgumentParser(description=__doc__, prog="python -m engine.cluster_demo")
     parser.add_argument("--out", type=Path, default=Path("out/cluster-demo"), metavar="DIR")
     parser.add_argument("--customers", type=int, default=400, metavar="N")
     parser.add_argument("--days", type=int, default=6, metavar="N")
@@ -62,6 +67,8 @@ def missing() -> str:
         from engine.brokers.kafka.local import missing as missing_kafka
     except ImportError:
         return "aiokafka and faust are missing: pip install 'weir-fraud[kafka]'"
+    if importlib.util.find_spec("redis") is None:
+        return "the client of Redis is missing: pip install 'weir-fraud[redis]'"
     if shutil.which("redis-server") is None:
         return "redis-server is missing: apt-get install redis-server"
     return missing_kafka()
@@ -84,6 +91,7 @@ class Demo:
         from engine.brokers.kafka.local import LocalKafka
         from engine.brokers.kafka.topics import prepare
         from engine.brokers.kafka.trying import Follower
+        from engine.brokers.redis_lists import swap
 
         shutil.rmtree(self.root, ignore_errors=True)
         self.root.mkdir(parents=True)
@@ -107,6 +115,7 @@ class Demo:
             )
             self._until(lambda: len(self.seen) * 3 >= len(expected), workers, sender)
             moved = sorted(workers[1].partitions())
+            swap(RedisSettings(url=redis), LISTS, LIST, "1", LISTED)
             workers[1].process.kill()
             killed_ms = self.clock.now_us() // 1_000
             workers[1].process.wait()
@@ -114,6 +123,10 @@ class Demo:
             alive = workers[:1]
             self._until(lambda: len(alive[0].partitions()) == PARTITIONS, alive, sender)
             self._say(f"worker 0 has all {PARTITIONS} partitions")
+            self._until(lambda: _listing(settings) == PARTITIONS, alive, sender)
+            self._say(
+                f"{len(LISTED)} accounts put on @{LIST} in Redis are in the input of all {PARTITIONS} partitions"
+            )
             self._until(lambda: sender.poll() is not None, alive)
             self._until(lambda: self.seen.keys() >= expected, alive)
             status = workers[0].end()
@@ -161,6 +174,7 @@ class Demo:
             "prefix": PREFIX,
             "partitions": PARTITIONS,
             "partial": "accept",
+            "lists": LISTS,
         }
         with (bank / "weir.yaml").open("a") as file:
             file.write(f"\ncluster: {json.dumps(cluster)}\n")
@@ -182,7 +196,7 @@ class Demo:
 
     def _sender(self, stack: ExitStack, traffic: Path) -> "subprocess.Popen[bytes]":
         told = ["--out", str(self.root), "--publish", str(traffic), "--rate"]
-        process = _python("replay.cluster_demo", *told, str(self.arguments.rate))
+        process = _python("engine.cluster_demo", *told, str(self.arguments.rate))
         stack.callback(_end, process)
         return process
 
@@ -283,6 +297,14 @@ def _keyed(traffic: Path) -> Iterator[tuple[bytes | None, bytes]]:
 def _identity(line: bytes) -> tuple[bytes, bytes]:
     account, transaction = ACCOUNT.search(line), TRANSACTION.search(line)
     return (account[1] if account else b"", transaction[1] if transaction else b"")
+
+
+def _listing(settings: ClusterSettings) -> int:
+    """In how many partitions everything that was put on the list has become a record."""
+    from engine.brokers.kafka.letters import read
+
+    orders = [line for line in asyncio.run(read(settings, "input")) if b'"list_add"' in line]
+    return min(sum(f'"{value}"'.encode() in line for line in orders) for value in LISTED)
 
 
 def _lines(path: Path) -> int:
