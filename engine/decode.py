@@ -64,7 +64,9 @@ Record: TypeAlias = Any  # the struct made from the schema: one attribute a key,
 
 BYTES_MAX: Final = 1 << 20
 ID_MAX: Final = 256  # characters of an id or a category value
-SCAN_MIN: Final = 4  # a batch of fewer messages is not scanned: the call costs more than it saves
+SCAN_MIN: Final = (
+    64  # a batch of fewer messages does not load the scanner, but uses it once it is there
+)
 SCAN_SHARE: Final = (
     0.5  # a batch of which the scanner takes less is decoded through structs as a whole
 )
@@ -402,28 +404,38 @@ class Decoder:
     # ------------------------------------------------------------ scanning
 
     def _scan(self, lines: Sequence[bytes]) -> "Scan | None":
-        """Read a batch with the scanner; None if that is of no use here. Changes nothing but the time it takes."""
-        if not self.scans or len(lines) < self.scan_min:
+        """Read a batch with the scanner; None if that is of no use here. Changes nothing but the time it takes.
+
+        An empty batch loads it (`Core.warm_up`).
+        """
+        if not self.scans or 0 < len(lines) < self.scan_min:
             return None
         if self._passes:
             self._passes -= 1
             return None
         from engine.scanning.scanner import Scan  # not before there is a batch worth its start
 
+        self.scan_min = 1
         if self._scan_plan is None:
             self._scan_plan = self._make_scan_plan()
+            self._scan_dictionaries = [self.dictionaries[n] for n in self._scan_plan.domains]
         scan = Scan(
             self._scan_plan, lines, Frame.empty(self.layout, len(lines)), self.message_bytes_max
         )
-        taken = int(np.count_nonzero(scan.kind))
-        if taken >= self.scan_share * len(lines):
-            self.n_scanned += taken
+        if not lines:
+            self.dictionaries.table.warm_up()
+            return None
+        if scan.taken >= self.scan_share * len(lines):
+            self.n_scanned += scan.taken
             return scan
         self._passes = PASSES
         return None
 
     def _make_scan_plan(self) -> Any:
         from engine.scanning.plan import Grammar, Plan
+
+        for name in self._coders:
+            self.dictionaries[name]  # is there from now on, asked or not
 
         def needed(keys: Sequence[str]) -> tuple[str, ...]:
             return tuple(key for key in keys if self.required or key == "event_time")
@@ -473,27 +485,41 @@ class Decoder:
             position=positions,
             records=Records(lines, self._read_record),
             transaction_id=scan.texts("transaction_id"),
-            account=scan.texts("account"),
+            account=[],
             digest=scan.digest.tolist(),
             keys=self._known,
             originals=scan.some_texts(ORIGINAL),
         )
         quality = self.quality
         quality.n_transactions += int(np.count_nonzero(scan.kind == TRANSACTION))
-        for name, count in scan.present.items():
+        for name, count in scan.present:
             if name not in ENVELOPE:
                 counts = quality.present if name in quality.present else quality.unknown
                 counts[name] = counts.get(name, 0) + count
-        for name, count in scan.unseen.items():
+        for name, count in scan.unseen:
             quality.unseen[name] += count
-        left = np.flatnonzero(scan.kind == DEAD)
-        if len(left):
+        if scan.taken == n:
+            self._encode_spans(batch, scan, ())
+            batch.account = self._accounts(batch, scan)
+        else:
+            left = np.flatnonzero(scan.kind == DEAD)
             rows = left.tolist()
+            batch.account = scan.texts("account")
             some = [lines[row] for row in rows], [positions[row] for row in rows]
             part, _ = self._decode_objects(*some, seq0)
             batch.take(left, part)
-        self._encode_spans(batch, scan, left)
+            self._encode_spans(batch, scan, rows)
         return batch
+
+    def _accounts(self, batch: Batch, scan: "Scan") -> list[str | None]:
+        """The accounts of a batch that was scanned as a whole: their texts are there already, if they have codes."""
+        place = self._placed_codes.get("account")
+        if place is not None:
+            codes = batch.frame.code[place]
+            if codes.min() >= 0:
+                texts = self.dictionaries[self._keys["account"].domain].texts
+                return list(map(texts.__getitem__, codes.tolist()))
+        return scan.texts("account")
 
     def _read_record(self, line: bytes) -> Record:
         """The record of a message that was scanned: nothing about it is wrong, or unknown and not counted yet."""
@@ -1062,12 +1088,12 @@ class Decoder:
                 if place >= 0:
                     batch.frame.code[place] = codes[:, k]
 
-    def _encode_spans(self, batch: Batch, scan: "Scan", left: I8) -> None:
+    def _encode_spans(self, batch: Batch, scan: "Scan", left: Sequence[int]) -> None:
         """The same for a batch that was scanned, all but the rows `left`; those have their texts in the records."""
         from engine.scanning.scanner import piece
 
         dictionaries = self.dictionaries
-        living = [row for row in left.tolist() if row not in batch.dead]
+        living = [row for row in left if row not in batch.dead]
         profiles = {row for row in living if batch.kind[row] == PROFILE}
         names, planes, spans, raw = scan.plan.domains, scan.plan.plane, scan.spans, scan.raw
         if living:
@@ -1091,14 +1117,18 @@ class Decoder:
                     and (value := getattr(batch.records[row], key)) is not None
                 ],
             )
-        for name in (*self._coders, *(self._profile_keys if profiles else ())):
+        held = self._scan_dictionaries
+        if living:
+            held = [dictionaries[name] for name in names]
+        for name in self._profile_keys if profiles else ():
             dictionaries[name]  # is there from now on, asked or not
-        texts = {name: dictionaries[name].texts for name in names}
+        texts = [dictionary.texts for dictionary in held]
         for k, span in dictionaries.table.encode(
             raw, spans, names, planes, batch.frame.code, texts
         ):
-            dictionaries[names[k]].code(piece(raw, span))
-        self._encode_texts(batch, scan, living, profiles)
+            held[k].code(piece(raw, span))
+        if profiles or TEXT in self._coders:
+            self._encode_texts(batch, scan, living, profiles)
         for row in sorted(profiles):
             record = batch.records[row]
             codes = {

@@ -5,6 +5,7 @@ takes in what others have added to them, and begins again when they have become 
 """
 
 from collections.abc import Mapping, Sequence
+from operator import is_
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -33,10 +34,22 @@ class TextTable:
 
     def _begin(self) -> None:
         self._texts: dict[str, list[str]] = {}  # those that the table stands for
+        self._names: Sequence[str] = ()  # of the last call, with what was found out about them
+        self._domain = np.zeros(0, np.int64)
+        self._held: list[list[str]] = []
+        self._n_held = -1
         self._slots: U8 = np.zeros(1 << 10, np.uint64)
         self._words: U8 = np.zeros(1 << 12, np.uint64)
         self._note = np.zeros(3, np.int64)
         self._n_codes = np.zeros(max(16, 2 * len(self._domains)), np.int64)
+
+    def warm_up(self) -> None:
+        """Load or compile the kernels."""
+        nowhere, nothing = np.empty((1, 0), np.int32), np.empty((0, 1), np.int64)
+        self.encode(
+            np.frombuffer(bytes(8), np.uint8), nothing, [], nothing[:, 0].copy(), nowhere, []
+        )
+        enter(self._words.view(np.uint8), self._words, 0, self._seed, self._slots.copy())
 
     def encode(
         self,
@@ -45,16 +58,20 @@ class TextTable:
         names: Sequence[str],
         plane: I8,
         code: I4,
-        texts: Mapping[str, list[str]],
+        texts: list[list[str]],
     ) -> list[tuple[int, int]]:
         """Write the codes of spans; return column and span of new texts, in order, for the caller to add to `texts`.
 
         raw   : bytes, 8 more than the spans reach      spans : (n, k ...) see kernels/codes.py
         names : dictionary of each column (k,)          plane : (k,) row of `code` for each column, -1 for none
-        texts : every dictionary's texts by code; must hold the new ones before the next call
+        texts : (k,) every column's dictionary: texts by code; must hold the new ones before the next call
         """
-        self._follow(texts)
-        domain = np.array([self._domain(name) for name in names], np.int64)
+        if not self._is_known(names, texts):
+            self._follow(dict(zip(names, texts, strict=True)))
+            self._names, self._held = names, texts
+            self._domain = np.array([self._number_of(name) for name in names], np.int64)
+            self._n_held = sum(map(len, texts))
+        domain = self._domain
         found: list[tuple[int, int]] = []
         row, n = 0, len(spans)
         room = max(len(names), min(spans.size, 4_096))
@@ -69,9 +86,19 @@ class TextTable:
             if row < n:
                 sizes = np.maximum(spans[row, : len(names)], 0) & ((1 << SIZE_BITS) - 1)
                 self._grow(len(names), int((2 + (sizes >> 3)).sum()))
+        if found:
+            self._n_held = int(self._n_codes[domain].sum())
         return found
 
-    def _domain(self, name: str) -> int:
+    def _is_known(self, names: Sequence[str], texts: list[list[str]]) -> bool:
+        """Whether these are the dictionaries of the last call, and nobody has added to them."""
+        return (
+            names is self._names
+            and all(map(is_, texts, self._held))
+            and sum(map(len, texts)) == self._n_held
+        )
+
+    def _number_of(self, name: str) -> int:
         number = self._domains.setdefault(name, len(self._domains))
         assert number < 1 << DOMAIN_BITS, "more dictionaries than a record can name"
         if number >= len(self._n_codes):
@@ -86,7 +113,7 @@ class TextTable:
             self._begin()
         for name, held in texts.items():
             self._texts[name] = held
-            number = self._domain(name)
+            number = self._number_of(name)
             while self._n_codes[number] < len(held):
                 first = int(self._n_codes[number])
                 self._take(name, held[first : first + PIECE])
@@ -98,9 +125,9 @@ class TextTable:
         spans = (np.cumsum(sizes) - sizes) << SIZE_BITS | sizes
         assert not len(sizes) or int(sizes.max()) < 1 << SIZE_BITS, "a text longer than any message"
         nowhere = np.empty((1, 1), np.int32)
-        before = int(self._n_codes[self._domain(name)])
+        before = int(self._n_codes[self._number_of(name)])
         alone = np.full(1, -1, np.int64)
-        domain = np.array([self._domain(name)], np.int64)
+        domain = np.array([self._number_of(name)], np.int64)
         row = 0
         while row < len(pieces):
             new = np.empty((len(pieces), 2), np.int64)

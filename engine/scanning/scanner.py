@@ -15,6 +15,7 @@ I1: TypeAlias = NDArray[np.int8]
 I8: TypeAlias = NDArray[np.int64]
 U1: TypeAlias = NDArray[np.uint8]
 
+FEW = 16  # so many values are faster one by one than through numpy
 SIZE_MASK = (1 << SIZE_BITS) - 1
 
 
@@ -24,8 +25,9 @@ class Scan:
     kind          : (n,) int8                event_time_us : (n,) int64  -1 for none
     spans         : (n, columns of the plan) where texts stand in `raw`, see kernels/codes.py
     digest        : (n,) int64               frame         : given; its numbers are written where a row was taken
-    present       : field -> transactions that have it, other kinds too where it is an unknown key
-    unseen        : field -> values outside its list
+    present       : field, transactions that have it, other kinds too where it is an unknown key
+    unseen        : field, values outside its list
+    taken         : rows that are not left
     """
 
     def __init__(self, plan: Plan, lines: Sequence[bytes], frame: Frame, bytes_max: int) -> None:
@@ -45,11 +47,24 @@ class Scan:
             plan.need_of, plan.guess, frame.number, self.kind, self.event_time_us, self.spans, self.digest, counts,
         )  # fmt: skip
         self._decoded = ""
-        self.present = self._counted(counts[PRESENT])
-        self.unseen = self._counted(counts[UNSEEN])
+        self.taken = int(np.count_nonzero(self.kind))
+        self._counts = counts
 
-    def _counted(self, counts: I8) -> dict[str, int]:
-        return {name: n for name, n in zip(self.plan.names, counts.tolist(), strict=True) if n}
+    @property
+    def present(self) -> list[tuple[str, int]]:
+        return self._counted(PRESENT)
+
+    @property
+    def unseen(self) -> list[tuple[str, int]]:
+        return self._counted(UNSEEN)
+
+    def _counted(self, which: int) -> list[tuple[str, int]]:
+        found = np.flatnonzero(self._counts[which])
+        names = self.plan.names
+        return [
+            (names[f], n)
+            for f, n in zip(found.tolist(), self._counts[which][found].tolist(), strict=True)
+        ]
 
     def _letters(self) -> str:
         """A letter a byte: only ASCII is taken, whatever else there is."""
@@ -62,8 +77,10 @@ class Scan:
         if key not in self.plan.column:
             return [None] * len(self.spans)
         spans = self.spans[:, self.plan.column[key]]
-        first, size = spans >> SIZE_BITS, spans & SIZE_MASK
+        if len(spans) < FEW:
+            return [self.piece(span) if span >= 0 else None for span in spans.tolist()]
         text = self._letters()
+        first, size = spans >> SIZE_BITS, spans & SIZE_MASK
         if spans.min(initial=0) >= 0:
             pairs = zip(first.tolist(), (first + size).tolist(), strict=True)
             return [text[a:b] for a, b in pairs]
@@ -78,6 +95,11 @@ class Scan:
         rows = np.flatnonzero(spans >= 0)
         pairs = zip(rows.tolist(), spans[rows].tolist(), strict=True)
         return {row: piece(self.raw, span) for row, span in pairs}
+
+    def piece(self, span: int) -> str:
+        """The text of a span in `text`."""
+        first = span >> SIZE_BITS
+        return self.text[first : first + (span & SIZE_MASK)].decode()
 
     def with_rows(
         self, keys: Sequence[str], values: Iterable[tuple[int, int, str]]

@@ -116,7 +116,8 @@ def test_the_digest_is_that_of_hashlib(size):
 )
 def test_the_table_gives_the_codes_that_dictionaries_give(calls):
     """Texts come through the table, or from elsewhere; those of one dictionary never meet those of another."""
-    table, texts = TextTable(), {name: [] for name in "abc"}
+    names = list("abc")
+    table, texts = TextTable(), {name: [] for name in names}
     for k, call in enumerate(calls):
         if k % 3 == 2:  # somebody else has added them
             for number, text in call:
@@ -135,7 +136,9 @@ def test_the_table_gives_the_codes_that_dictionaries_give(calls):
             wanted[number].setdefault(text, len(wanted[number]))
         code = np.full((3, len(call)), -7, np.int32)
         bytes_ = np.frombuffer(raw + bytes(8), np.uint8)
-        found = table.encode(bytes_, spans, list("abc"), np.array([2, 0, 1]), code, texts)
+        found = table.encode(
+            bytes_, spans, names, np.array([2, 0, 1]), code, [texts[name] for name in names]
+        )
         for column, span in found:
             first = span >> SIZE_BITS
             size = span & ((1 << SIZE_BITS) - 1)
