@@ -87,7 +87,7 @@ def quality_of_decisions(days: Sequence[Day], whole: Day, found: Gathered) -> Pa
         paragraph(
             f"Precision {units.share(whole.precision)}: of flagged transactions with a verdict, the share that were "
             f"fraud. Recall {units.share(whole.recall)}: of transactions that a verdict calls fraud, the share that "
-            "were flagged; transactions without a verdict are left out of both. The curve and the AUC of the champion's "
+            "were flagged; transactions without a verdict are left out of both. Curve and AUC of the champion's "
             f"score, {units.score(whole.scores.auc())}, take them for genuine, as weir replay --evaluate does.",
             "soft",
         ),
