@@ -79,9 +79,13 @@ GOALS = (
     ),
     Goal(
         "latency from arrival to durable decision, open loop at 5,000 tx/s: p99",
-        5, 1, "ms", "latency", limit("p99 at 5,000 tx/s, ms"),
+        5, 1, "ms", "latency", limit("p99 at 5,000 tx/s, disk, ms"),
     ),
-    Goal("the same: p99.9", 20, 5, "ms", "latency", limit("p99.9 at 5,000 tx/s, ms")),
+    Goal("the same: p99.9", 20, 5, "ms", "latency", limit("p99.9 at 5,000 tx/s, disk, ms")),
+    Goal(
+        "the same on a file system in memory, where a sync costs nothing: p99",
+        5, 1, "ms", "latency", limit("p99 at 5,000 tx/s, memory, ms"),
+    ),
     Goal("50 rules of 3 clauses, batch of 1", 4, 2.5, "us/event", "rules", rules_at(1)),
     Goal("the same, batch of 16", 1, 0.4, "us/event", "rules", rules_at(16)),
     Goal("the same, batch of 64", 0.5, 0.2, "us/event", "rules", rules_at(64)),

@@ -150,10 +150,14 @@ SECTIONS = {
         "Milliseconds from when a transaction was due to when its decision was durable and published, open loop: the "
         "schedule is fixed before the first is sent, whatever the engine does, so everything that waits is counted. "
         "Percentiles are those of all samples, not of buckets. A real `weir run` on one core, the load on the other. "
-        "Each rate is started anew, in turns with the others; told is the turn with the median p99. A rate that is "
-        "more than the engine can decide falls behind, and its latency says how long it was sent for and nothing else.",
+        "Each rate is started anew; up to 5,000 tx/s in three turns, of which the one with the median p99 is told. A "
+        "rate that is more than the engine can decide falls behind, and its latency says how long it was sent for and "
+        "nothing else. A decision is durable when the disk says so: what the disk alone takes to sync another 4 KB "
+        "stands below, measured in the same run, and the rates were sent again to a folder in memory, where a sync "
+        "costs nothing, which leaves what the engine adds.",
         {
             "rows": (
+                Column("place", "journal on"),
                 Column("rate", "tx/s", "{:,}"),
                 Column("transactions", "transactions", "{:,}"),
                 Column("p50", "p50", "{:,.2f}"),
@@ -167,6 +171,12 @@ SECTIONS = {
                 Column("keeps_up", "keeps up"),
                 Column("sender_late_p99", "sent late, p99", "{:,.2f}"),
                 Column("p99_of_turns", "p99 of each turn"),
+            ),
+            "disks": (
+                Column("place", "a sync of 4 KB alone"),
+                Column("p50", "p50", "{:,.3f}"),
+                Column("p99", "p99", "{:,.3f}"),
+                Column("p99.9", "p99.9", "{:,.3f}"),
             ),
             "limits": (
                 Column("what", "median of the turns"),
@@ -376,11 +386,12 @@ SECTIONS = {
         "Rules that come in while transactions flow",
         "Rule files are saved over and over into the folder that a running engine watches. Save is from the last byte "
         "to the first decision under the new rules, published; accepted is from the end of the checks. Every second "
-        "save changes 100 rows of a list of 100,000 and nothing else. Around the swap are the transactions due from "
-        "0.3 s before it to 0.2 s after; calm is the median, and the worst, of five half seconds before the save, when "
-        "nothing is reloaded. A gap is the longest time between two batches published in such a half second, a sync "
-        "the longest that one of them waited for the disk. Feed, engine and the process that checks share two cores. "
-        "Every transaction has one decision, under the rules of its seq, and `weir audit verify` finds no difference.",
+        "save changes 100 rows of a list of 100,000 and nothing else. Around it are the transactions due from the save "
+        "to 0.2 s after the first decision under the new rules; calm is the median, and the worst, of five half "
+        "seconds before the save, when nothing is reloaded. A gap is the longest time between two batches published "
+        "then, a sync the longest that one of them waited for the disk. Feed, engine and the process that checks share "
+        "two cores. Every transaction has one decision, under the rules of its seq, and `weir audit verify` finds no "
+        "difference.",
         {
             "rows": (
                 Column("reload", "reload"),
@@ -389,14 +400,15 @@ SECTIONS = {
                 Column("accepted_ms", "accepted to live, ms", "{:.0f}"),
                 Column("longest_step_ms", "longest step, ms", "{:.1f}"),
                 Column("swap_ms", "swap, ms", "{:.1f}"),
-                Column("p999_ms", "around the swap: p99.9, ms", "{:.1f}"),
+                Column("p999_ms", "around it: p99.9, ms", "{:.1f}"),
                 Column("calm_p999_ms", "calm: p99.9", "{:.1f}"),
+                Column("max_ms", "around it: longest, ms", "{:.1f}"),
+                Column("calm_max_ms", "calm: longest", "{:.1f}"),
                 Column("calm_worst_ms", "worst", "{:.1f}"),
                 Column("gap_ms", "gap, ms", "{:.1f}"),
                 Column("calm_gap_ms", "calm", "{:.1f}"),
                 Column("sync_ms", "sync, ms", "{:.1f}"),
                 Column("calm_sync_ms", "calm", "{:.1f}"),
-                Column("checking_p999_ms", "while it is checked: p99.9, ms", "{:.1f}"),
             ),
             "limits": (
                 Column("what", "median of the reloads"),
@@ -779,11 +791,10 @@ def more(name, result):
             ),
         ]
     if name == "latency":
+        fastest = result["fastest_tx_per_second"].items()
+        told = ", ".join(f"{rate:,} tx/s ({place})" for place, rate in fastest)
         return [
-            (
-                f"The highest rate tried that kept p99 within {result['p99_limit_ms']:g} ms: "
-                f"{result['fastest_tx_per_second']:,} tx/s."
-            )
+            f"The highest rate tried that kept p99 within {result['p99_limit_ms']:g} ms: {told}."
         ]
     if name == "handbook":
         median = result["median"]
@@ -858,16 +869,18 @@ def of_canonical(result):
 
 
 def of_latency(result):
-    for k, row in enumerate(result["rows"]):
-        if row["keeps_up"]:
-            yield [
-                f"{'' if k else result['workload'] + '; '}{row['rate']:,} tx/s",
-                f"p50 {few(row['p50'])}, p99 **{few(row['p99'])}**, p99.9 **{few(row['p99.9'])}** ms",
-                "limit: p99 5, p99.9 20 ms" if row["rate"] == 5_000 else "",
-            ]
+    alone = {row["place"]: row for row in result["disks"]}
+    for k, row in enumerate(row for row in result["rows"] if row["rate"] == 5_000):
+        disk = alone[row["place"]]
+        yield [
+            f"{'' if k else result['workload'] + '; '}5,000 tx/s, journal on {row['place']}",
+            f"p50 {few(row['p50'])}, p99 **{few(row['p99'])}**, p99.9 **{few(row['p99.9'])}** ms",
+            f"a sync alone: p50 {few(disk['p50'])}, p99 {few(disk['p99'])} ms; limit: p99 5, p99.9 20 ms",
+        ]
+    fastest = result["fastest_tx_per_second"].items()
     yield [
         f"highest rate with p99 within {result['p99_limit_ms']:g} ms",
-        f"**{result['fastest_tx_per_second']:,} tx/s**",
+        ", ".join(f"**{rate:,} tx/s** ({place})" for place, rate in fastest),
         "",
     ]
 

@@ -172,6 +172,7 @@ def latencies(arguments: Namespace, folder: Path) -> dict[str, Any]:
     return {
         "workload": f"{named(arguments.size, forest=False)} as history, then {arguments.seconds:g} s at each rate",
         "latency": [row.told() for row in rows],
+        "sync_ms": latency.disk(folder),
     }
 
 
@@ -182,7 +183,9 @@ def table(result: dict[str, Any], *, with_profile: bool) -> str:
     """The result as aligned lines."""
     lines = [result["workload"], f"{result['cores']} core(s) of {result['machine']}", ""]
     if "latency" in result:
-        return "\n".join([*lines, *latency.lines(result["latency"])])
+        alone = ", ".join(f"{name} {ms:.2f}" for name, ms in result["sync_ms"].items())
+        shown = latency.lines(result["latency"])
+        return "\n".join([*lines, *shown, "", f"this disk alone, sync of 4 KB: {alone} ms"])
     single = ", ".join(f"{n:,}" for n in result["runs"])
     lines += [
         f"throughput     {result['tx_per_second']:,} tx/s (runs: {single})",

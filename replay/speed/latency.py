@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from config.errors import StateError
 from engine.clock import Clock, SystemClock
-from replay.speed import workload
+from replay.speed import throughput, workload
 
 RATES: Final = (1_000, 5_000, 20_000, 50_000)  # transactions a second
 PERCENTILES: Final = (50.0, 90.0, 99.0, 99.9, 99.99)
@@ -132,6 +132,12 @@ def fastest_of(found: Sequence[Latency], limit_ms: float) -> int:
     """The highest rate whose p99, median over its runs, stayed within the limit; 0 for none."""
     p99 = {rate: [s.at(99.0) for s in found if s.rate == rate] for rate in {s.rate for s in found}}
     return max((rate for rate, ms in p99.items() if float(np.median(ms)) <= limit_ms), default=0)
+
+
+def disk(folder: Path) -> dict[str, float]:
+    """Percentiles of what the disk alone takes to sync another 4 KB, ms: no durable decision can be quicker."""
+    took = np.sort(throughput.sync_ms(folder, n_bytes=4_096, seconds=2.0))
+    return {f"p{p:g}": round(nearest_rank(took, p), 3) for p in (50.0, 99.0, 99.9)}
 
 
 def build(config: Path, out: Path, n: int, clock: Clock) -> None:

@@ -202,17 +202,26 @@ def decode_only(lines: Sequence[bytes]) -> float:
     return len(lines) / took_ns * 1e9
 
 
+def sync_ms(folder: Path, *, n_bytes: int = SYNC_BYTES, seconds: float = 1.0) -> list[float]:
+    """How long this disk takes to make so many more bytes of a growing file durable, each time; milliseconds."""
+    clock, block, path = SystemClock(), bytes(n_bytes), folder / "sync.probe"
+    sync = getattr(os, "fdatasync", os.fsync)
+    took: list[float] = []
+    with path.open("wb", buffering=0) as file:
+        began_ns = clock.monotonic_ns()
+        while not took or clock.monotonic_ns() - began_ns < seconds * 1e9:
+            at_ns = clock.monotonic_ns()
+            file.write(block)
+            sync(file.fileno())
+            took.append((clock.monotonic_ns() - at_ns) / 1e6)
+    path.unlink()
+    return took
+
+
 def syncs_per_second(folder: Path, seconds: float = 1.0) -> float:
     """How often this disk makes another 64 KB of a growing file durable."""
-    clock, block, path = SystemClock(), bytes(SYNC_BYTES), folder / "sync.probe"
-    with path.open("wb", buffering=0) as file:
-        n, took_ns, began_ns = 0, 0, clock.monotonic_ns()
-        while not n or took_ns < seconds * 1e9:
-            file.write(block)
-            os.fsync(file.fileno())
-            n, took_ns = n + 1, clock.monotonic_ns() - began_ns
-    path.unlink()
-    return n / took_ns * 1e9
+    took = sync_ms(folder, seconds=seconds)
+    return len(took) / max(sum(took), 1e-9) * 1e3
 
 
 # ---------------------------------------------------------------- as told
