@@ -95,15 +95,6 @@ def quoted(text: str | None) -> str:
         return json.dumps(text)
 
 
-def is_plain(texts: Sequence[str | None]) -> bool:
-    """Whether all `texts` may stand in JSON between quotes as they are; None may not."""
-    try:
-        whole = "".join(texts)  # type: ignore[arg-type]
-    except TypeError:  # a None among them
-        return False
-    return whole.isprintable() and '"' not in whole and "\\" not in whole
-
-
 def line(record: Mapping[str, Any]) -> bytes:
     """One record as a line of JSON, keys in the order of the mapping."""
     try:
