@@ -32,6 +32,7 @@ from engine.clock import Clock, SystemClock
 
 PARTITIONS: Final = 8
 PREFIX: Final = "demo"
+SESSION: Final = "6s"
 LISTS: Final = "demo:lists"
 LIST: Final = "police_listed_accounts"
 LISTED: Final = ("A0000001", "A0000002", "A0000003")
@@ -175,6 +176,7 @@ class Demo:
             "partitions": PARTITIONS,
             "partial": "accept",
             "lists": LISTS,
+            "session": SESSION,
         }
         with (bank / "weir.yaml").open("a") as file:
             file.write(f"\ncluster: {json.dumps(cluster)}\n")
@@ -315,7 +317,7 @@ def _lines(path: Path) -> int:
 def _spread_s(took_ms: Sequence[int]) -> str:
     if not took_ms:
         return "nothing was left to decide there"
-    return f"{min(took_ms) / 1e3:.1f} to {max(took_ms) / 1e3:.1f} s, of which 10 s until Kafka calls a worker dead"
+    return f"{min(took_ms) / 1e3:.1f} to {max(took_ms) / 1e3:.1f} s, of which {SESSION} until Kafka calls a worker dead"
 
 
 def _python(

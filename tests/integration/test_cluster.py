@@ -200,3 +200,22 @@ def test_a_shared_list_changes_at_one_position_of_the_input(broker, tmp_path):
         assert broker.lines(stream) == expected[stream], stream
     fired = {json.loads(d)["account"] for d in broker.lines("decisions") if b"WATCHED-001" in d}
     assert fired == {"A01", "A02", "A03"}
+
+
+def test_another_configuration_counts_from_the_next_owner_on(broker, tmp_path):
+    """Every transaction is decided once, and says under which configuration."""
+    bank = small_bank(tmp_path / "bank", durability="flush")
+    seen = []
+    for until, score in ((300, 600), (N + 50, 650)):
+        rules = bank / "packs" / "one" / "rules.yaml"
+        rules.write_text(rules.read_text().replace("score: 600", f"score: {score}"))
+        owner = Owner(broker, bank, tmp_path / "out")
+        owner.work(until)
+        seen.append(owner.partition.engine.runner.core.config)
+        owner.partition.hand_on()
+    decisions = [json.loads(line) for line in broker.lines("decisions")]
+    configs = [d["config"] for d in decisions]
+    assert list(dict.fromkeys(configs)) == seen
+    assert len({(d["account"], d["transaction_id"]) for d in decisions}) == len(decisions)
+    expected = embedded(bank, broker.records(), tmp_path / "embedded")
+    assert len(expected["decisions"]) == len(decisions)

@@ -252,3 +252,16 @@ def test_dead_letters_go_back_to_where_they_stood(kafka, tmp_path, capsys):
     assert main(["dead-letters", "redrive", *where, "--reason", "wrong_field", "--send"]) == 0
     found = {n: [r.value for r in some] for n, some in read(settings, settings.input).items()}
     assert found == {0: [b'{"n":0}'], 1: [], 2: [b'{"n":2}']}
+
+
+def test_a_broker_that_does_not_answer_is_said_in_a_line(tmp_path, capsys):
+    from engine.brokers.kafka.local import free_port
+
+    bank = small_bank(tmp_path / "bank")
+    path = bank / "weir.yaml"
+    path.write_text(f"{path.read_text()}\ncluster: {{brokers: '127.0.0.1:{free_port()}'}}\n")
+    where = ["--config", str(bank)]
+    assert main(["worker", *where, "--out", str(tmp_path / "out")]) == 2
+    assert "no broker answers" in capsys.readouterr().err
+    assert main(["dead-letters", "list", "--cluster", *where]) == 2
+    assert "no broker answers" in capsys.readouterr().err

@@ -18,13 +18,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 from faust.types import TP
 
 from config.cluster import ClusterSettings
 from config.errors import StateError
 from engine.brokers.kafka.bulk import BulkApp
-from engine.brokers.kafka.connecting import options
+from engine.brokers.kafka.connecting import options, reaching
 from engine.brokers.kafka.publisher import KafkaPublisher
 from engine.clock import Clock, SystemClock
 from engine.cluster.crew import Crew
@@ -101,6 +101,9 @@ class Worker:
             status = over.code
         if self.failure is not None:
             raise self.failure
+        if status and isinstance(self.app.crash_reason, KafkaConnectionError):
+            with reaching(self._settings):
+                raise self.app.crash_reason
         return int(status or 0)
 
     def unhealthy(self) -> str:

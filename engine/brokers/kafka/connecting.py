@@ -2,10 +2,14 @@
 
 import os
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from aiokafka.errors import KafkaConnectionError
+
 from config.cluster import ClusterSettings
-from config.errors import ConfigError
+from config.errors import ConfigError, StateError
 
 
 def options(settings: ClusterSettings) -> dict[str, Any]:
@@ -23,6 +27,19 @@ def options(settings: ClusterSettings) -> dict[str, Any]:
             "sasl_plain_password": _password(settings),
         }
     return given
+
+
+@contextmanager
+def reaching(settings: ClusterSettings) -> Iterator[None]:
+    """Raise `StateError` where no broker answers."""
+    try:
+        yield
+    except KafkaConnectionError as error:
+        raise StateError(
+            f"no broker answers: {error}",
+            settings.brokers,
+            fix="start it, or correct `brokers` and `protocol` under `cluster`",
+        ) from None
 
 
 def _context(settings: ClusterSettings) -> ssl.SSLContext:

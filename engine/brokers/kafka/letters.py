@@ -7,7 +7,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from config.cluster import ClusterSettings
 from config.errors import StateError
-from engine.brokers.kafka.connecting import options
+from engine.brokers.kafka.connecting import options, reaching
 
 POLL_MS = 200
 
@@ -15,7 +15,7 @@ POLL_MS = 200
 async def read(settings: ClusterSettings, stream: str) -> list[bytes]:
     """Every line of a stream that is committed now, partition by partition, in order.
 
-    Raises `StateError` if the topic is not there.
+    Raises `StateError` if the topic is not there, or no broker answers.
     """
     topic = settings.topic(stream)
     n = await _partitions(settings, topic)
@@ -43,7 +43,8 @@ async def read(settings: ClusterSettings, stream: str) -> list[bytes]:
 
 async def _partitions(settings: ClusterSettings, topic: str) -> int:
     admin = AIOKafkaAdminClient(**options(settings))
-    await admin.start()
+    with reaching(settings):
+        await admin.start()
     try:
         there = await admin.list_topics()
         found = await admin.describe_topics([topic]) if topic in there else []

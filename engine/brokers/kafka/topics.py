@@ -7,7 +7,7 @@ from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from config.cluster import ClusterSettings
 from config.errors import StateError
-from engine.brokers.kafka.connecting import options
+from engine.brokers.kafka.connecting import options, reaching
 from engine.cluster.partition import STREAMS
 
 TRIES, WAIT_S = 50, 0.2
@@ -20,10 +20,11 @@ async def prepare(settings: ClusterSettings) -> int:
     """Create what is missing, where that is allowed; return how many partitions the input has.
 
     Raises `StateError` if a topic is missing and may not be created, or if an outcome topic has another number of
-    partitions than the input: outcomes stand in the partition that their input stood in.
+    partitions than the input (outcomes stand in the partition that their input stood in), or if no broker answers.
     """
     admin = AIOKafkaAdminClient(**options(settings))
-    await admin.start()
+    with reaching(settings):
+        await admin.start()
     try:
         wanted = [settings.input, *(settings.topic(stream) for stream in STREAMS), *settings.slow]
         there = set(await admin.list_topics())
