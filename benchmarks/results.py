@@ -625,6 +625,40 @@ SECTIONS = {
             ),
         },
     ),
+    "cluster": Section(
+        "A cluster on Kafka",
+        "One broker on the same machine: it, the workers and the bench share the cores. The input topic is "
+        "filled, then one process decides it; transactions a second from the first decision that the broker wrote "
+        "to the last, by the broker's clock. `weir worker` keeps its journal, synced, and publishes exactly once; "
+        "the plain Faust agents run the same core on the same configuration, keep nothing and publish at least "
+        "once; times is against the better of the two that publish. With one partition all of them, and the "
+        "embedded engine, decide the same, byte for byte: the result is the hash. Then latency at a fixed rate, "
+        "open loop, from when a transaction was due to when a reader of what is committed had its decision, ms. "
+        "Then a rebalance: two workers share 8 partitions, one is killed; a moved partition decides again when "
+        "the first transaction sent after the kill is decided.",
+        {
+            "rows": (
+                Column("way", "way"),
+                Column("transactions", "transactions", "{:,}"),
+                Column("tx_per_second", "tx/s", "{:,}"),
+                Column("times", "times", "{:.1f}"),
+            ),
+            "latency": (
+                Column("partitions", "partitions"),
+                Column("rate", "tx/s", "{:,}"),
+                Column("p50", "p50", "{:.1f}"),
+                Column("p99", "p99", "{:.1f}"),
+                Column("p99.9", "p99.9", "{:.1f}"),
+                Column("slowest", "slowest", "{:.1f}"),
+            ),
+            "rebalance": (Column("what", "rebalance"), Column("found", "found", "{:,.4g}")),
+            "limits": (
+                Column("what", "what"),
+                Column("limit", "limit", "{:,.10g}"),
+                Column("found", "found", "{:,.4g}"),
+            ),
+        },
+    ),
     "decode": Section(
         "Decoding",
         "CPU microseconds a message, the best of three passes: from bytes to validated columns, beside msgspec alone "
@@ -1034,6 +1068,16 @@ def of_durability(result):
         yield [row["what"], few(row["found"]), f"limit: {few(row['limit'])}"]
 
 
+def of_cluster(result):
+    for row in result["limits"]:
+        least = "at least" if row["what"].endswith("at least") else "at most"
+        yield [
+            row["what"].removesuffix(f", {least}"),
+            f"**{few(row['found'])}**",
+            f"limit: {least} {few(row['limit'])}",
+        ]
+
+
 def of_models(result):
     for row in (row for row in result["rows"] if row["river_us"] is not None):
         yield [
@@ -1098,6 +1142,7 @@ HEADLINES = {
     "models": of_models,
     "detectors": of_detectors,
     "durability": of_durability,
+    "cluster": of_cluster,
     "decode": of_decode,
     "generate": of_generate,
 }
