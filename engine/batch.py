@@ -126,6 +126,7 @@ class Batch:
     objects        : row -> the whole object of commands, ticks and configuration records
     profiles       : what profile messages set, in the order of the rows
     originals      : row -> `original_transaction_id`, where the message has one
+    verdicts       : row -> `label` of the rows that are labels
     """
 
     n: int
@@ -148,6 +149,7 @@ class Batch:
     keys: AbstractSet[str] = frozenset()
     currencies: dict[int, str] = field(default_factory=dict)
     originals: dict[int, str] = field(default_factory=dict)
+    verdicts: dict[int, str] = field(default_factory=dict)
 
     def part(self, first: int, last: int) -> "Batch":
         """Rows from `first` to `last`, the latter not included, as a batch of their own."""
@@ -180,6 +182,7 @@ class Batch:
             self.keys,
             some(self.currencies),
             some(self.originals),
+            some(self.verdicts),
         )
 
     def put_back(self, first: int, part: "Batch") -> None:
@@ -220,6 +223,7 @@ class Batch:
         self.objects |= placed(part.objects)
         self.currencies |= placed(part.currencies)
         self.originals |= placed(part.originals)
+        self.verdicts |= placed(part.verdicts)
 
     def bury(self, row: int, dead: Dead) -> None:
         """Make `row` a dead letter, whatever it was; a profile that is dead sets nothing."""

@@ -396,6 +396,11 @@ class Decoder:
         if ORIGINAL in self._known:
             values = map(_ORIGINAL, work.records)
             batch.originals = {i: value for i, value in enumerate(values) if value is not None}
+        if LABEL in kinds:
+            rows = np.flatnonzero(batch.kind == LABEL).tolist()
+            batch.verdicts = {
+                i: label for i in rows if (label := work.records[i].label) is not None
+            }
         for row, dead in work.dead.items():
             if not dead.answerable:
                 batch.records[row] = batch.transaction_id[row] = batch.account[row] = None
@@ -460,7 +465,11 @@ class Decoder:
                 ],
                 texts=[
                     *(key for key, _ in self._coders.get(TEXT, ()) if key in self._known),
-                    *(key for key in ("transaction_id", "account", ORIGINAL) if key in self._known),
+                    *(
+                        key
+                        for key in ("transaction_id", "account", ORIGINAL, "label")
+                        if key in self._known
+                    ),
                 ],
                 digits=self._digits,
                 books=self.currency,
@@ -489,6 +498,7 @@ class Decoder:
             digest=scan.digest.tolist(),
             keys=self._known,
             originals=scan.some_texts(ORIGINAL),
+            verdicts=scan.some_texts("label", np.flatnonzero(scan.kind == LABEL)),
         )
         quality = self.quality
         quality.n_transactions += int(np.count_nonzero(scan.kind == TRANSACTION))

@@ -88,7 +88,7 @@ class Labels:
         labels = np.flatnonzero(kind == LABEL)
         first = NO_ROWS
         if len(labels):
-            verdict[labels] = [VERDICTS[_label(batch, i)] for i in labels.tolist()]
+            verdict[labels] = [VERDICTS[batch.verdicts[i]] for i in labels.tolist()]
             first = first_verdicts(labels, admitted, memory, verdict)
             standing = memory.arrays["standing"][memory.rows(admitted.entry[labels])]
             teaches = labels[(standing == APPLIED) & (verdict[labels] <= FRAUD)]
@@ -138,8 +138,3 @@ class Labels:
         x[here >= 0] = inputs[here[here >= 0]]
         return self._past(admitted, row, entries, here), x
 
-
-def _label(batch: Batch, row: int) -> str:
-    record = batch.records[row]
-    assert record is not None, "decode gives a label row its record"
-    return str(record.label)

@@ -87,14 +87,17 @@ class Scan:
         triples = zip(spans.tolist(), first.tolist(), (first + size).tolist(), strict=True)
         return [text[a:b] if span >= 0 else None for span, a, b in triples]
 
-    def some_texts(self, key: str) -> dict[int, str]:
-        """The same by row, for keys that few rows have."""
+    def some_texts(self, key: str, rows: I8 | None = None) -> dict[int, str]:
+        """The same by row, for keys that few rows have; None: every row that has it."""
         if key not in self.plan.column:
             return {}
         spans = self.spans[:, self.plan.column[key]]
-        rows = np.flatnonzero(spans >= 0)
-        pairs = zip(rows.tolist(), spans[rows].tolist(), strict=True)
-        return {row: piece(self.raw, span) for row, span in pairs}
+        at = np.flatnonzero(spans >= 0) if rows is None else rows
+        return {
+            row: self.piece(span)
+            for row, span in zip(at.tolist(), spans[at].tolist(), strict=True)
+            if span >= 0
+        }
 
     def piece(self, span: int) -> str:
         """The text of a span in `text`."""
