@@ -47,7 +47,7 @@ def change(figure: Figure, then: float | str | None) -> str:
         return units.NONE
     if figure.unit == units.SHARE:
         points = 100 * (float(now) - float(then))
-        return "=" if points == 0 else f"{points:+.2g} pt"
+        return "=" if abs(points) < 0.005 else f"{points:+.2f} pt"
     if figure.unit == units.SCORE:
         apart = float(now) - float(then)
         return "=" if apart == 0 else f"{apart:+.2g}"

@@ -61,11 +61,21 @@ summary { cursor: pointer; color: var(--c1); font-size: 13px }
 code { font: 12px/1.4 ui-monospace, "DejaVu Sans Mono", Menlo, monospace; overflow-wrap: anywhere }
 .bad { color: var(--bad); font-weight: 600 }
 footer { color: var(--soft); font-size: 13px }
-@media print { @page { size: A4; margin: 14mm 12mm } :root { color-scheme: light; --ink: #111; --soft: #444;
-  --line: #bbb; --paper: #fff; --back: #fff; --c1: #2563a8; --c2: #7d8b99; --c3: #0f8a7d; --c4: #b4530a; --c5:
-  #8b2fa0; --review: #d39b00; --challenge: #2b8fd6; --hold: #d2571a; --decline: #9c1f4e; --bad: #a81b1b; --warn:
-  #fff; --warnline: #444 } body { font-size: 9.5pt } main { max-width: none; padding: 0 } nav { display: none }
-  section, .card, .warn { border-radius: 0; padding: 8px 10px } section { margin: 8px 0 } table { font-size:
-  8.5pt } thead { display: table-header-group } tr, figure, .card { break-inside: avoid } h2, h3 { break-after:
-  avoid } .card b { font-size: 13pt } * { print-color-adjust: exact; -webkit-print-color-adjust: exact } }
+th.n { white-space: normal } tbody td:not(.n):nth-child(2) { min-width: 150px }
+@media print {
+  @page { size: A4; margin: 12mm 11mm }
+  :root { color-scheme: light; --ink: #111; --soft: #444; --line: #bbb; --paper: #fff; --back: #fff; --c1: #2563a8;
+    --c2: #7d8b99; --c3: #0f8a7d; --c4: #b4530a; --c5: #8b2fa0; --review: #d39b00; --challenge: #2b8fd6;
+    --hold: #d2571a; --decline: #9c1f4e; --bad: #a81b1b; --warn: #fff; --warnline: #444 }
+  body { font-size: 9pt } main { max-width: none; padding: 0 } nav { display: none } h1 { font-size: 16pt }
+  h2 { font-size: 12pt } section { border: 0; border-top: 1px solid var(--soft); border-radius: 0; padding: 6px 0 0;
+    margin: 10px 0 } .card, .warn { border-radius: 0; padding: 5px 8px } .cards { grid-template-columns: repeat(4, 1fr);
+    gap: 6px; margin: 8px 0 } .card b { font-size: 11.5pt } .card span { font-size: 7.5pt }
+  .pair { grid-template-columns: 1fr 1fr; gap: 0 12px } .scroll { overflow: visible }
+  .soft, caption, footer { font-size: 8pt } figcaption { font-size: 9pt }
+  table { font-size: 7.6pt; margin: 4px 0 } th, td { padding: 2px 7px 2px 0 } svg.cell { width: 52px }
+  tbody td:not(.n):nth-child(2) { min-width: 34mm } thead { display: table-header-group }
+  tr, figure, .card { break-inside: avoid } h2, h3, figcaption, caption { break-after: avoid }
+  * { print-color-adjust: exact; -webkit-print-color-adjust: exact }
+}
 """

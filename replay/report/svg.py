@@ -36,7 +36,7 @@ def bars(
     totals = [sum(s.values[i] or 0 for s in series) for i in range(len(labels))]
     if log:
         totals = [max((s.values[i] or 0 for s in series), default=0) for i in range(len(labels))]
-    axis = _Axis.over(max(totals, default=0), log=log)
+    axis = _Axis.over(max(totals, default=0), log=log, whole=True)
     step = (WIDTH - LEFT - RIGHT) / max(1, len(labels))
     marks = []
     for i in range(len(labels)):
@@ -145,11 +145,19 @@ class _Axis:
 
     @classmethod
     def over(
-        cls, most: float, *, log: bool = False, least: float = 0.0, percent: bool = False
+        cls,
+        most: float,
+        *,
+        log: bool = False,
+        least: float = 0.0,
+        percent: bool = False,
+        whole: bool = False,
     ) -> "_Axis":
         """Ticks at round numbers that reach `most`."""
         if not log or most <= 0:
             step = round_up((most or 1.0) / TICKS)
+            if whole and step != int(step):  # there is no half of a transaction
+                step = math.ceil(step)
             n = max(1, math.ceil((most or 1.0) / step - 1e-9))
             return cls([k * step for k in range(n + 1)], percent=percent)
         bottom = math.floor(math.log10(least) + 1e-9) if least > 0 else 0

@@ -89,6 +89,8 @@ def change(now: float | None, then: float | None) -> str:
 
     >>> change(12, 10), change(5, 10), change(3, 0), change(7, 7), change(1, None), change(2000, 1)
     ('+20%', '-50%', 'new', '=', '-', 'x2,000')
+    >>> change(9_990, 10_000)
+    '-0.1%'
     """
     if now is None or then is None:
         return NONE
@@ -98,7 +100,8 @@ def change(now: float | None, then: float | None) -> str:
         return "new"
     if now / then >= 10:
         return f"x{now / then:,.0f}"
-    return f"{100 * (now / then - 1):+.0f}%"
+    percent = 100 * (now / then - 1)
+    return f"{percent:+.0f}%" if abs(percent) >= 1 else f"{percent:+.2g}%"
 
 
 def of(part: int, whole: int) -> float | None:
