@@ -174,8 +174,8 @@ class Sender:
             yield _More(growing.rows, of.rows[first : first + ROWS_MAX])
         if "by_value" in vars(of):
             found = [*of.by_value.items()]
-            for first in range(0, len(found), TEXTS_MAX):
-                yield _More(growing.by_value, dict(found[first : first + TEXTS_MAX]))
+            for first in range(0, len(found), ROWS_MAX):
+                yield _More(growing.by_value, dict(found[first : first + ROWS_MAX]))
 
     def _of_content(self, content: Listed) -> Iterator[object]:
         growing = self._pickler.growing.get(content.of.name)
