@@ -63,30 +63,28 @@ def padded(n: int) -> int:
 @njit(cache=True, fastmath=False, error_model="numpy", forceinline=True)
 def prepare(
     x: F8,
-    raw: F8,
-    log: F8,
+    moments: F8,
     absent: F8,
     reach: float,
     needs_log: bool,
+    values: F8,
     value: F8,
     t: F8,
     z: F8,
-    bent: F8,
     gap: F8,
 ) -> None:
     """Standardise one row of inputs and their logarithms.
 
-    x         : (f,) float64    inputs, NaN missing
-    raw       : (4, w) float64  moments of the inputs, w = padded(f)
-    log       : (4, w) float64  moments of their signed logarithms
-    absent    : (3, w) float64  share of rows in which the input was missing (the other rows are not read)
-    reach     : float           deviations beyond which an input stays where it is
-    needs_log : bool            False: `t` and `bent` are left alone
-    value     : (w,) float64    written: the inputs; NaN in the padding, which is never touched
-    t         : (w,) float64    written: their signed logarithms
-    z         : (w,) float64    written: the inputs in deviations, 0 where missing and in the padding
-    bent      : (w,) float64    written: the logarithms in deviations, likewise
-    gap       : (w,) float64    written: 1 - share where the input is missing, - share where it is not
+    x         : (f,) float64      inputs, NaN missing
+    moments   : (4, 2 w) float64  moments of the inputs, then of their signed logarithms; w = padded(f)
+    absent    : (3, w) float64    share of rows in which the input was missing (the other rows are not read)
+    reach     : float             deviations beyond which an input stays where it is
+    needs_log : bool              False: logarithms are left alone
+    values    : (2 w,) float64    written: the inputs, then their signed logarithms; NaN in the padding, never touched
+    value     : (w,) float64      the first half of `values`
+    t         : (w,) float64      the second half
+    z         : (2 w,) float64    written: `values` in deviations, 0 where missing and in the padding
+    gap       : (w,) float64      written: 1 - share where the input is missing, - share where it is not
 
     O(f), no allocation.
     """
@@ -94,12 +92,39 @@ def prepare(
         value[j] = x[j]
     for j in range(value.shape[0]):
         gap[j] = (1.0 if np.isnan(value[j]) else 0.0) - absent[SHARE, j]
-    standardise(value, raw, reach, z)
     if needs_log:
         for j in range(value.shape[0]):
             v = value[j]
             t[j] = v if np.isnan(v) else signed_log1p(min(max(v, -HUGE), HUGE))
-        standardise(t, log, reach, bent)
+    standardise(values, moments, reach, z)
+
+
+@njit(cache=True, fastmath=False, error_model="numpy")
+def lay_out(weight: F8, f: int, crossed: int, bends: int, held: F8, cross: F8) -> None:
+    """Copy weights to where `add_up` wants them: whole vectors, and 0 for what is no column.
+
+    weight  : (k,) float64
+    f       : int             inputs
+    crossed : int             g, the inputs that stand in products: the first ones; 0 <= g <= f
+    bends   : int             0 inputs as they are, 1 logarithms too, 2 hinges too
+    held    : (3, 2 w) float64  written where there is a column: inputs and logarithms, nearer hinges, farther hinges
+    cross   : (g or more, w) float64  written: of the product of each two, on both sides of the diagonal
+
+    O(k), no allocation.
+    """
+    w = held.shape[1] // 2
+    for j in range(f):
+        held[0, j] = weight[j]
+        if bends > 0:
+            held[0, w + j] = weight[f + j]
+        if bends > 1:
+            held[1, j], held[2, j] = weight[2 * f + j], weight[3 * f + j]
+            held[1, w + j], held[2, w + j] = weight[4 * f + j], weight[5 * f + j]
+    c = columns_of(bends) * f
+    for a in range(1, crossed):
+        for b in range(a):
+            cross[a, b] = cross[b, a] = weight[c + b]
+        c += a
 
 
 @njit(cache=True, fastmath=False, error_model="numpy", forceinline=True)
@@ -107,70 +132,59 @@ def add_up(
     z: F8,
     bent: F8,
     gap: F8,
-    weight: F8,
+    held: F8,
+    hinge: F8,
+    cross: F8,
     absent: F8,
-    f: int,
-    crossed: int,
-    bends: int,
+    sums: F8,
+    of_log: F8,
     near: F8,
     part: F8,
 ) -> None:
     """Write what each input adds to the margin; the two inputs of a product get half of it each.
 
-    z       : (w,) float64         the inputs in deviations, 0 in the padding
-    bent    : (w,) float64         their logarithms, likewise
-    gap     : (w,) float64         as `prepare` leaves it
-    weight  : (k + LANES,) float64  finite; the last LANES are not read but with 0
-    absent  : (3, w) float64       weights of being missing; 0 in the padding
-    f       : int                  inputs
-    crossed : int                  g, the inputs that stand in products: the first ones; 0 <= g <= f
-    bends   : int                  0 inputs as they are, 1 logarithms too, 2 hinges too
-    near    : (w,) float64         written: `bent`, pulled in for the products
-    part    : (w,) float64         written; with the weight of the constant it sums to the margin
+    z      : (2 w,) float64    as `prepare` leaves it
+    bent   : (w,) float64      its second half
+    gap    : (w,) float64      as `prepare` leaves it
+    held   : (3, 2 w) float64  as `lay_out` leaves it
+    hinge  : (2, 2 w) float64  where the nearer and the farther hinge of each column lie
+    cross  : (c, w) float64    as `lay_out` leaves it, c divisible by 4
+    absent : (3, w) float64    weights of being missing; 0 in the padding
+    sums   : (2 w,) float64    scratch
+    of_log : (w,) float64      its second half
+    near   : (w,) float64      written: `bent`, pulled in for the products
+    part   : (w,) float64      written; with the weight of the constant it sums to the margin
 
-    The columns of `spread_out` times their weights without writing them anywhere. O(k), no allocation.
+    The columns of `spread_out` times their weights without writing them anywhere: few loops over whole vectors, for
+    each one that begins costs as much as 30 additions. O(k), no allocation.
     """
-    w = z.shape[0]
-    if bends > 1:
-        for j in range(w):
-            part[j] = (
-                (weight[j] * z[j] + weight[f + j] * bent[j])
-                + (
-                    weight[2 * f + j] * max(0.0, z[j] - RAW_HINGES[0])
-                    + weight[3 * f + j] * max(0.0, z[j] - RAW_HINGES[1])
-                )
-                + (
-                    weight[4 * f + j] * max(0.0, bent[j] - LOG_HINGES[0])
-                    + weight[5 * f + j] * max(0.0, bent[j] - LOG_HINGES[1])
-                )
-                + absent[WEIGHT, j] * gap[j]
-            )
-    elif bends > 0:
-        for j in range(w):
-            part[j] = (weight[j] * z[j] + weight[f + j] * bent[j]) + absent[WEIGHT, j] * gap[j]
-    else:
-        for j in range(w):
-            part[j] = weight[j] * z[j] + absent[WEIGHT, j] * gap[j]
-    if crossed > 0:
+    for j in range(z.shape[0]):
+        sums[j] = held[0, j] * z[j] + (
+            held[1, j] * max(0.0, z[j] - hinge[0, j]) + held[2, j] * max(0.0, z[j] - hinge[1, j])
+        )
+    w = gap.shape[0]
+    for j in range(w):
+        part[j] = (sums[j] + of_log[j]) + absent[WEIGHT, j] * gap[j]
+    if cross.shape[0] > 0:
         for j in range(w):
             near[j] = min(max(bent[j], -PRODUCT_REACH), PRODUCT_REACH)
-    c = columns_of(bends) * f
-    for a in range(1, crossed):
-        factor, total = 0.5 * PRODUCT_SCALE * near[a], 0.0
-        for b in range(a):
-            half = weight[c + b] * (factor * near[b])
-            part[b] += half
-            total += half
-        part[a] += total
-        c += a
+            sums[j] = 0.0
+        for a in range(0, cross.shape[0], 4):
+            n0, n1, n2, n3 = near[a], near[a + 1], near[a + 2], near[a + 3]
+            for j in range(w):
+                sums[j] += (n0 * cross[a, j] + n1 * cross[a + 1, j]) + (
+                    n2 * cross[a + 2, j] + n3 * cross[a + 3, j]
+                )
+        for j in range(w):
+            part[j] += 0.5 * PRODUCT_SCALE * near[j] * sums[j]
 
 
 @njit(cache=True, fastmath=False, error_model="numpy", forceinline=True)
 def spread_out(z: F8, bent: F8, near: F8, f: int, crossed: int, bends: int, column: F8) -> None:
     """Write one row in the columns of the model.
 
-    z       : (w,) float64  the inputs in deviations
-    bent    : (w,) float64  their logarithms
+    z       : (2 w,) float64  as `prepare` leaves it
+    bent    : (w,) float64  its second half
     near    : (w,) float64  as `add_up` leaves it
     f       : int           inputs
     crossed : int           g, the inputs that stand in products: the first ones; 0 <= g <= f
@@ -180,7 +194,7 @@ def spread_out(z: F8, bent: F8, near: F8, f: int, crossed: int, bends: int, colu
     Blocks are written from the first to the last in whole vectors: what one writes beyond its end, the next one
     overwrites. O(k), no allocation.
     """
-    w = z.shape[0]
+    w = bent.shape[0]
     for j in range(w):
         column[j] = z[j]
     if bends > 0:
@@ -362,7 +376,7 @@ def score_and_learn(
     out        : (n,) float64    written for actions 1, 2 and 3, elsewhere left alone
     part       : (n, f) float64  written for actions 1 and 3: what each input adds to `out`; (0, f) if nobody asks
 
-    Rows are applied in order, so batch cuts change no bit. O(k) a score, O(k^2) a label that is learned, three
+    Rows are applied in order, so batch cuts change no bit. O(k) a score, O(k^2) a label that is learned, a few
     allocations a call. State is worked on in padded copies, so that all loops over inputs are whole vectors.
 
     Genuine rows are a hundred to one and nearly all say the same: of those that looked genuine (probability p) only
@@ -376,24 +390,29 @@ def score_and_learn(
     n, f = x.shape
     k, w = weight.shape[0], padded(f)
     needs_log = bends > 0 or crossed > 0
-    wide = np.zeros((2, k + LANES))
-    wide_column, wide_weight = wide[0], wide[1]
-    column, own_weight, gain = wide_column[:k], wide_weight[:k], np.empty(k)
-    own_weight[:] = weight
-    scratch = np.zeros((18, w))
-    own_raw, own_log, own_absent = scratch[:4], scratch[4:8], scratch[8:11]
-    value, t, z, bent = scratch[11], scratch[12], scratch[13], scratch[14]
-    gap, near, added = scratch[15], scratch[16], scratch[17]
-    value[:] = np.nan
-    own_raw[:, :f] = raw
-    own_log[:, :f] = log
+    wide_column, gain = np.empty(k + LANES), np.empty(k)
+    column = wide_column[:k]
+    scratch = np.zeros((6, w))
+    own_absent, gap, near, added = scratch[:3], scratch[3], scratch[4], scratch[5]
     own_absent[:, :f] = absent
+    twice = np.zeros((12, 2 * w))
+    moments, held, hinge = twice[:4], twice[4:7], twice[7:9]
+    values, z, sums = twice[9], twice[10], twice[11]
+    value, t, bent, of_log = values[:w], values[w:], z[w:], sums[w:]
+    values[:] = np.nan
+    moments[:, :f] = raw
+    moments[:, w : w + f] = log
+    for j in range(2):
+        hinge[j, :w] = RAW_HINGES[j]
+        hinge[j, w:] = LOG_HINGES[j]
+    cross = np.zeros(((crossed + 3) // 4 * 4, w))
+    lay_out(weight, f, crossed, bends, held, cross)
     for i in range(n):
         if action[i] == 0:
             continue
-        prepare(x[i], own_raw, own_log, own_absent, reach, needs_log, value, t, z, bent, gap)
-        add_up(z, bent, gap, wide_weight, own_absent, f, crossed, bends, near, added)
-        margin = total(added) + own_weight[k - 1]
+        prepare(x[i], moments, own_absent, reach, needs_log, values, value, t, z, gap)
+        add_up(z, bent, gap, held, hinge, cross, own_absent, sums, of_log, near, added)
+        margin = total(added) + weight[k - 1]
         out[i] = margin
         if part.shape[0] > 0 and action[i] != 2:
             for j in range(f):
@@ -413,10 +432,11 @@ def score_and_learn(
             step = moved_by(margin, p, label[i], spread, curvature) / drawn
             shrink = curvature / (drawn * (1.0 + curvature * spread))
             for a in range(k):
-                own_weight[a] += gain[a] * step
+                weight[a] += gain[a] * step
                 less = gain[a] * shrink
                 for b in range(k):
                     covariance[a, b] -= less * gain[b]
+            lay_out(weight, f, crossed, bends, held, cross)
             for j in range(f):
                 move = own_absent[DOUBT, j] * gap[j]
                 own_absent[WEIGHT, j] += move * step
@@ -424,15 +444,12 @@ def score_and_learn(
         rate = max(1.0 / (seen[0] + 1.0), 1.0 / rows)
         for j in range(w):
             own_absent[SHARE, j] += rate * gap[j]
-        observe(value, rows, own_raw)
-        if needs_log:
-            observe(t, rows, own_log)
+        observe(values, rows, moments)
         seen[0] += 1
         if seen[0] % TIDY_LABELS == 0:
             forget(covariance, keep, doubt)
             for j in range(f):
                 own_absent[DOUBT, j] = min(own_absent[DOUBT, j] / keep, doubt)
-    raw[:] = own_raw[:, :f]
-    log[:] = own_log[:, :f]
+    raw[:] = moments[:, :f]
+    log[:] = moments[:, w : w + f]
     absent[:] = own_absent[:, :f]
-    weight[:] = own_weight
