@@ -1044,6 +1044,29 @@ class Metrics:
         self.mirror("weir_memory_bytes", parts)
         self.mirror("weir_memory_warnings_total", lambda: {"": guard.warnings})
 
+    def show_worker(
+        self,
+        opened: Callable[[], Mapping[str, float]],
+        lag: Callable[[], Mapping[str, float]],
+        waiting: Callable[[], Mapping[str, float]],
+    ) -> None:
+        """Show the partitions of a worker of a cluster, each by its number."""
+        self.mirror("weir_partition_open", opened)
+        self.mirror("weir_partition_lag_records", lag)
+        self.mirror("weir_partition_waiting_lines", waiting)
+
+    def rebalanced(self) -> None:
+        """The partitions were distributed anew."""
+        self.add("weir_rebalances_total", 1)
+
+    def lost_partition(self) -> None:
+        """A partition went without a handover."""
+        self.add("weir_partitions_lost_total", 1)
+
+    def took_over(self, seconds: float) -> None:
+        """A partition was taken over, in so long."""
+        self.observe("weir_takeover_seconds", seconds)
+
     def _present(self, name: str) -> dict[str, float]:
         """A copy of the values of a counter or gauge."""
         read = self._mirrors.get(name)

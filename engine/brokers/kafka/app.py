@@ -156,9 +156,7 @@ class Worker:
             told = self.crew.waiting() if self.crew is not None else {}
             return {str(number): float(n) for number, n in sorted(told.items())}
 
-        self.metrics.mirror("weir_partition_lag_records", lambda: of_lanes(lag))
-        self.metrics.mirror("weir_partition_open", are_open)
-        self.metrics.mirror("weir_partition_waiting_lines", waiting)
+        self.metrics.show_worker(are_open, lambda: of_lanes(lag), waiting)
 
     def _republish(self, name: str) -> None:
         """Write each message of a slow topic into the input topic, under its key."""
@@ -184,7 +182,7 @@ class Worker:
                 self._clock,
                 self._shared,
             )
-        self.metrics.add("weir_rebalances_total", 1)
+        self.metrics.rebalanced()
         now = {tp.partition for tp in assigned if tp.topic == self._settings.input}
         gone, new = self._ours - now, now - self._ours
         self._ours = now
@@ -213,7 +211,7 @@ class Worker:
                     await self.app.consumer.seek_wait({tp: lane.next_offset})
                     self.crew.feed(number, lane)
                     took_s = (self._clock.monotonic_ns() - began_ns) / 1e9
-                    self.metrics.observe("weir_takeover_seconds", took_s)
+                    self.metrics.took_over(took_s)
                     return
             except (KafkaError, TimeoutError):
                 pass
@@ -245,7 +243,7 @@ class Worker:
 
     def _lost(self, number: int) -> None:
         """A partition was fenced, or its transaction failed: if it is still ours, it is taken over again."""
-        self.metrics.add("weir_partitions_lost_total", 1)
+        self.metrics.lost_partition()
         self._tell(
             lambda: self.app.add_future(self._again(number)) if number in self._ours else None
         )
