@@ -797,7 +797,7 @@ def more(name, result):
             (
                 f"{result['honest']:,} honest transactions, {result['honest_disturbed']:.3%} not simply approved; "
                 f"{result['alerts']:,} alerts, {result['alerts_false']:,} of them without a fraud behind them. "
-                f"Reports: {reports or 'none'}. {result['tx_per_second']:,} tx/s, {result['memory_mb_max']:,.0f} MB; "
+                f"Reports: {reports or 'none'}. {result['memory_mb_max']:,.0f} MB; "
                 f"`decisions.ndjson` is `{result['sha256'][:16]}`."
             )
         ]
