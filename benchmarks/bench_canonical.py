@@ -225,6 +225,7 @@ def main(argv=None):
             1 if given.is_smoke else PEER_RUNS,
         )
         syncs = throughput.syncs_per_second(folder)
+        size = (folder / "stream.ndjson").stat().st_size
     peer |= {
         "compared": in_order["features"] + in_order["rules"],
         "different": in_order["features_different"] + in_order["rules_different"],
@@ -251,6 +252,9 @@ def main(argv=None):
         },
         syncs_per_second=round(syncs),
         rows_in_a_batch=round(of.messages / of.batches),
+        message_bytes=size / of.messages,
+        decision_bytes=of.written["decisions.ndjson"] / of.transactions,
+        journal_bytes=of.written["journal"] / of.messages,
         sha256=of.sha256[:16],
     )
 

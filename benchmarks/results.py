@@ -16,7 +16,7 @@ import sys
 import time
 from dataclasses import dataclass
 
-from benchmarks import goals, measuring
+from benchmarks import goals, measuring, planning
 from benchmarks.measuring import ROOT
 
 FOLDER = ROOT / "benchmarks" / "results"
@@ -183,6 +183,32 @@ SECTIONS = {
                 Column("limit", "limit", "{:g}"),
                 Column("found", "found", "{:,.2f}"),
             ),
+        },
+    ),
+    "curves": Section(
+        "Scale curves",
+        "The canonical workload with one thing changed at a time: accounts over the same transactions, transactions "
+        "over the same accounts, every window once or three times more a little wider, every rule three or nine times "
+        "more with another first clause. Each row is a process of its own on one core; times is its processor time "
+        "against the first row, the stages are clock, microseconds a transaction. Memory is all of the process. It "
+        "bends where state outgrows the caches: more accounts are more cache misses in windows, slots and links, not "
+        "more work; features cost what they compute, rules nearly nothing until hundreds of them fire.",
+        {
+            "rows": (
+                Column("what", "changed"),
+                Column("value", "to", "{:,}"),
+                Column("tx_per_second", "tx/s", "{:,}"),
+                Column("cpu_us", "CPU, us a transaction", "{:.2f}"),
+                Column("times", "times", "{:.2f}"),
+                Column("memory_mb", "memory, MB", "{:,.0f}"),
+                Column("decode", "decode", "{:.2f}"),
+                Column("windows", "windows", "{:.2f}"),
+                Column("models", "models", "{:.2f}"),
+                Column("rules", "rules", "{:.2f}"),
+                Column("decide", "decide", "{:.2f}"),
+                Column("seal", "seal", "{:.2f}"),
+                HASH,
+            )
         },
     ),
     "start": Section(
@@ -737,6 +763,11 @@ def page(results):
             if (rows := result.get(key))
         ]
         parts += [f"{line}\n" for line in more(name, result)]
+    if planned := planning.rows(results):
+        sources = ("canonical", "scale")
+        parts += [f"## {planning.TITLE}\n"]
+        parts += [f"{SMOKE}\n"] if any(results[name]["is_smoke"] for name in sources) else []
+        parts += [f"{planning.about(results)}\n", markdown(planning.HEADINGS, planned)]
     return "\n".join(parts)
 
 
@@ -917,6 +948,16 @@ def of_latency(result):
         ", ".join(f"**{rate:,} tx/s** ({place})" for place, rate in fastest),
         "",
     ]
+
+
+def of_curves(result):
+    rows = [row for row in result["rows"] if row["what"] == "accounts"]
+    for k, row in enumerate((rows[0], rows[-1])):
+        yield [
+            f"{'' if k else result['workload'] + '; '}{row['value']:,} accounts",
+            f"{few(row['tx_per_second'])} tx/s, {few(row['cpu_us'])} us of the processor, {few(row['memory_mb'])} MB",
+            "",
+        ]
 
 
 def of_start(result):
@@ -1130,6 +1171,7 @@ def of_generate(result):
 HEADLINES = {
     "canonical": of_canonical,
     "latency": of_latency,
+    "curves": of_curves,
     "start": of_start,
     "handbook": of_handbook,
     "quality": of_quality,

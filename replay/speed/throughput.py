@@ -57,6 +57,7 @@ class Run:
     seconds, cpu_seconds : on the clock, and of the processor with all threads
     stage_s              : seconds by stage; they add up to `seconds`
     sha256               : of decisions.ndjson
+    written              : bytes on disk afterwards, by name: journal, decisions.ndjson ...; snapshots left out
     """
 
     transactions: int
@@ -67,6 +68,7 @@ class Run:
     stage_s: dict[str, float]
     sha256: str
     memory_mb: float
+    written: dict[str, int]
 
     @property
     def tx_per_second(self) -> float:
@@ -146,7 +148,18 @@ def once(setup: Setup, source: FileSource, out: Path) -> Run:
         ordered(stage_s) | {ELSE: seconds - sum(stage_s.values())},
         sha256,
         memory_mb(),
+        sizes(out),
     )
+
+
+def sizes(out: Path) -> dict[str, int]:
+    """Bytes of what a run wrote, by name of file or folder; snapshots and configuration left out."""
+    found: dict[str, int] = {}
+    for path in sorted(out.rglob("*")):
+        name = path.relative_to(out).parts[0]
+        if path.is_file() and name not in ("snapshots", "config"):
+            found[name] = found.get(name, 0) + path.stat().st_size
+    return found
 
 
 def ordered(stage_s: dict[str, float]) -> dict[str, float]:

@@ -85,15 +85,21 @@ def times(at_us: I8) -> list[bytes]:
 
 
 def stream(
-    n: int = N, *, seed: int = 6, orderly: bool = False, start_us: int = START_US
+    n: int = N,
+    *,
+    seed: int = 6,
+    orderly: bool = False,
+    start_us: int = START_US,
+    accounts: int = 0,
 ) -> list[bytes]:
     """All messages in order of arrival, without newlines.
 
     orderly  : without what is out of order, late or repeated: what simpler programs can follow exactly
     start_us : when the two weeks begin, whole milliseconds
+    accounts : how many there are, in place of a fifth of the transactions
     """
     rng = np.random.default_rng(seed)
-    n_accounts = max(n // 5, 200)
+    n_accounts = accounts or max(n // 5, 200)
     at_us = at_random(rng, n, start_us, DAYS * DAY_US)
     weight = rng.lognormal(0.0, 1.0, n_accounts)
     account = np.searchsorted(np.cumsum(weight / weight.sum()), rng.random(n)).clip(
