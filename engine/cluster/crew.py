@@ -85,7 +85,7 @@ class Crew:
         try:
             while not self._is_over:
                 self.seen_ns = self._clock.monotonic_ns()
-                self._answer()
+                self._answer_one()  # opening a large partition takes seconds: the others go on in between
                 n_busy = sum(self._step(number) for number in list(self._partitions))
                 if not n_busy:
                     self._wake.wait(IDLE_S)
@@ -166,8 +166,13 @@ class Crew:
         return future
 
     def _answer(self) -> None:
-        while True:
-            try:
-                self._asked.get_nowait()()
-            except Empty:
-                return
+        while self._answer_one():
+            pass
+
+    def _answer_one(self) -> bool:
+        try:
+            answer = self._asked.get_nowait()
+        except Empty:
+            return False
+        answer()
+        return True

@@ -206,7 +206,7 @@ def _begin(disk: RealDisk, here: Path, owners: list[Path], published: int) -> No
     for seq, folder in sorted(found, reverse=True):
         try:
             if offset_of(snapshots.position(disk, folder, seq)) < published:
-                begin(disk, here, snapshots.read(disk, folder, seq), folder)
+                begin(disk, here, seq, folder)
                 return
         except StateError:
             continue  # one before it is as good: the topic has the rest

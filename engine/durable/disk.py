@@ -11,6 +11,7 @@ import os
 import shutil
 import stat
 import sys
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import IO, Final, Protocol
@@ -186,6 +187,23 @@ class RealDisk:
             os.fsync(number)
         finally:
             os.close(number)
+
+
+def share(disk: Disk, old: Path, new: Path) -> None:
+    """Let `new` hold what `old` does, both durable; neither may be written to any more.
+
+    Where the file system can, it is the same file under two names: a gigabyte takes no time.
+    """
+    if isinstance(disk, RealDisk):
+        with suppress(OSError):  # another file system, or one without such names
+            os.link(old, new)
+            return
+    file = disk.create(new)
+    with disk.open(old) as source:
+        while block := source.read(BLOCK_BYTES):
+            file.write(block)
+    file.sync()
+    file.close()
 
 
 def sha256_of(disk: Disk, path: Path) -> str:

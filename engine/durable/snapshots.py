@@ -24,7 +24,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from config.errors import StateError
-from engine.durable.disk import Disk, DiskFile, sha256_of
+from engine.durable.disk import Disk, DiskFile, sha256_of, share
 from engine.durable.encrypted_disk import beneath
 from engine.versions import software
 
@@ -35,6 +35,7 @@ PICKLED: Final = (
     "/estimator"  # ends the names of arrays that hold pickles of other libraries (models/adapters)
 )
 STATE, MANIFEST = "state.npz", "manifest.json"
+MANIFESTED: Final = ("seq", "records", "position", "orderly", "config", "lengths", "totals")
 FORMAT: Final = 2  # of the manifest; 2 added the hash of the state
 SYNC_BYTES: Final = (
     1 << 24
@@ -68,10 +69,7 @@ def write(disk: Disk, root: Path, snapshot: Snapshot) -> dict[str, str]:
 
     These are hashes of what stands on the disk, so that the chain can be checked without a key.
     """
-    folder = root / FOLDER
-    target, temporary = folder / _name(snapshot.seq), folder / f".{_name(snapshot.seq)}.new"
-    disk.remove(temporary)
-    disk.make_folder(temporary)
+    temporary = _begin(disk, root, snapshot.seq)
     state = _Hashing(disk.create(temporary / STATE))
     np.savez(state, allow_pickle=False, **snapshot.arrays)
     state.sync()
@@ -91,6 +89,34 @@ def write(disk: Disk, root: Path, snapshot: Snapshot) -> dict[str, str]:
     pickled = sorted(name for name in snapshot.arrays if name.endswith(PICKLED))
     if pickled:
         manifest["pickled"] = pickled
+    return _finish(disk, root, manifest)
+
+
+def adopt(disk: Disk, root: Path, before: Path, seq: int) -> dict[str, str]:
+    """Let the snapshot of `seq` in the folder `before` stand in `root` too, which begins there.
+
+    Returns the sha256 of its files as `write` does. The state is the same file where the file system can have that.
+    Raises `StateError` if the snapshot is of another format; `checked` says whether it is damaged.
+    """
+    found = _told(disk, before, seq, lambda _disk, _folder, manifest: manifest)
+    temporary = _begin(disk, root, seq)
+    share(disk, before / FOLDER / _name(seq) / STATE, temporary / STATE)
+    return _finish(disk, root, {**found, "lengths": {}, "orderly": False})
+
+
+def _begin(disk: Disk, root: Path, seq: int) -> Path:
+    """An empty folder for a snapshot, under a name that is none."""
+    temporary = root / FOLDER / f".{_name(seq)}.new"
+    disk.remove(temporary)
+    disk.make_folder(temporary)
+    return temporary
+
+
+def _finish(disk: Disk, root: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Write the manifest beside the state, and give the folder its name; the sha256 of both files."""
+    seq = manifest["seq"]
+    folder = root / FOLDER
+    target, temporary = folder / _name(seq), folder / f".{_name(seq)}.new"
     text = json.dumps(manifest, indent=1, sort_keys=True).encode() + b"\n"
     file = disk.create(temporary / MANIFEST)
     file.write(text)
@@ -101,7 +127,7 @@ def write(disk: Disk, root: Path, snapshot: Snapshot) -> dict[str, str]:
     disk.rename(temporary, target)
     disk.sync_folder(folder)
     return {
-        STATE: stored_sha256(disk, target / STATE, state.sha256()),
+        STATE: stored_sha256(disk, target / STATE, manifest["sha256"][STATE]),
         MANIFEST: stored_sha256(disk, target / MANIFEST, hashlib.sha256(text).hexdigest()),
     }
 
@@ -114,6 +140,11 @@ def numbers(disk: Disk, root: Path) -> list[int]:
 def read(disk: Disk, root: Path, seq: int) -> Snapshot:
     """Read one snapshot; `StateError` if it is damaged or of another format."""
     return _told(disk, root, seq, _read)
+
+
+def checked(disk: Disk, root: Path, seq: int) -> Snapshot:
+    """One snapshot without its arrays, whose bytes are those that were written; `StateError` as for `read`."""
+    return _told(disk, root, seq, _checked)
 
 
 def position(disk: Disk, root: Path, seq: int) -> str:
@@ -172,6 +203,12 @@ def remove(disk: Disk, root: Path, seq: int) -> None:
 
 def _name(seq: int) -> str:
     return f"{seq:016d}"
+
+
+def _checked(disk: Disk, folder: Path, manifest: Mapping[str, Any]) -> Snapshot:
+    if sha256_of(disk, folder / STATE) != manifest["sha256"][STATE]:
+        raise ValueError(f"{STATE} is not what was written, by its sha256")
+    return Snapshot(**{name: manifest[name] for name in MANIFESTED}, arrays={})
 
 
 def _read(disk: Disk, folder: Path, manifest: Mapping[str, Any]) -> Snapshot:
