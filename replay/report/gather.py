@@ -6,14 +6,14 @@ no event (commands, alarms, what became of a hold) that of core time when it hap
 """
 
 from bisect import bisect_right
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
 from config.decisions import DECISIONS, SEVERITY
-from config.reasons import MODE_SWITCHED
+from config.reasons import COMMAND_REJECTED, MODE_SWITCHED
 from engine.held import APPROVED
 from engine.progress import Progress
 from replay.report.counting import STOPPED, Day, Region, Typology, bin_of
@@ -80,6 +80,7 @@ class Gathered:
     in_force: list[tuple[str, Counter[str]]] = field(
         default_factory=list
     )  # day -> level -> how many
+    rejected: list[tuple[int, str, str]] = field(default_factory=list)  # seq, day, restriction
     mode: str = ""  # the effect that an order has set
     n_labels: int = 0
     ends: dict[str, int] = field(default_factory=dict)  # day -> the first seq of a later day
@@ -310,6 +311,8 @@ def _alerts(
         day = found.days.get(name)
         if alert.reason == MODE_SWITCHED:
             found.mode = alert.effect
+        elif alert.reason == COMMAND_REJECTED:
+            found.rejected.append((alert.seq, name, alert.restriction_id))
         is_new_case = bool(alert.case_id) and alert.case_id not in cases
         if is_new_case:
             cases.add(alert.case_id)
@@ -357,23 +360,44 @@ def _count_entity(
 
 
 def _commands(folder: Folder, found: Gathered, days: _Days) -> None:
-    """Count commands, and what was in force when each day ended."""
+    """Count commands, and what was in force when each day ended.
+
+    A restriction that core banking has rejected is in force no longer; one whose command was withdrawn, as the mode
+    became observe, still is: the engine goes by it.
+    """
     levels: dict[str, str] = {}
+    rejected = deque(found.rejected)
     for command in folder.lines("commands", CommandLine):
+        while rejected and rejected[0][0] <= command.seq:
+            _end(found, levels, *rejected.popleft()[1:])
+        if command.withdrawn:
+            continue
         name = days.of(command.core_time, command.seq)
+        level = command.level
         if command.verb == RESTRICT:
-            levels[command.restriction_id] = command.level
-            ended = ""
+            levels[command.restriction_id] = level
+            _stand(found, levels, name)
         else:
-            ended = levels.pop(command.restriction_id, "")
-        if found.in_force and found.in_force[-1][0] == name:
-            found.in_force[-1] = name, Counter(levels.values())
-        else:
-            found.in_force.append((name, Counter(levels.values())))
+            level = level or levels.get(command.restriction_id, "")
+            _end(found, levels, name, command.restriction_id)
         day = found.days.get(name)
         if day is not None:
-            day.verbs[command.verb, command.level or ended] += 1
+            day.verbs[command.verb, level] += 1
             day.released_by_people += command.verb == "release" and bool(command.released_by)
+    for _, name, id_ in rejected:
+        _end(found, levels, name, id_)
+
+
+def _end(found: Gathered, levels: dict[str, str], day: str, restriction_id: str) -> None:
+    levels.pop(restriction_id, None)
+    _stand(found, levels, day)
+
+
+def _stand(found: Gathered, levels: Mapping[str, str], day: str) -> None:
+    """Note what is in force by now on a day."""
+    if found.in_force and found.in_force[-1][0] == day:
+        found.in_force.pop()
+    found.in_force.append((day, Counter(levels.values())))
 
 
 def _resolutions(

@@ -54,6 +54,7 @@ class AlertLine(msgspec.Struct):
     title: str = ""
     case_id: str = ""
     effect: str = ""
+    restriction_id: str = ""
     name: str = ""
 
 
@@ -64,6 +65,7 @@ class CommandLine(msgspec.Struct):
     level: str = ""
     core_time: str | None = None
     released_by: list[str] = []
+    withdrawn: bool = False
     entity: dict[str, str | None] = {}
 
 

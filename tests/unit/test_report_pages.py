@@ -518,6 +518,9 @@ def test_freezes_releases_and_what_became_of_holds(tmp_path, ran):
             restrict(1, "r1"),
             restrict(2, "r2", hour, level="limit"),
             restrict(3, "r1", 2 * hour, verb="release", released_by=["li", "wu"]),
+            restrict(3, "r3", 2 * hour, level="no_debit"),
+            restrict(4, "r4", 2 * hour, level="limit"),
+            restrict(5, "r4", 3 * hour, level="limit", verb="release", withdrawn=True),
             restrict(9, "r2", 24 * hour, verb="expired", level="limit"),
         ],
         resolutions=[
@@ -527,6 +530,8 @@ def test_freezes_releases_and_what_became_of_holds(tmp_path, ran):
         alerts=[
             {"alert_id": "a1", "kind": "operational", "seq": 2, "reason": "SCORE_DRIFTED", "severity": "high",
              "title": "raw score of m: <b>median</b>", "core_time": "2026-03-02T11:00:00Z", "name": "m"},
+            {"alert_id": "a2", "kind": "operational", "seq": 6, "reason": "COMMAND_REJECTED", "severity": "high",
+             "title": "rejected", "core_time": "2026-03-02T13:00:00Z", "restriction_id": "r3"},
         ],
     )  # fmt: skip
     report = json.loads(ran("--day", "2026-03-02", "--json", out=out)[1])
@@ -540,14 +545,14 @@ def test_freezes_releases_and_what_became_of_holds(tmp_path, ran):
         "in_force",
         "freezes_in_force",
     )
-    assert [found[key] for key in told] == [1, 1, 1, 1, 0, 1, 0]
+    assert [found[key] for key in told] == [1, 3, 1, 1, 0, 2, 0]
     assert (found["holds_settled"], found["holds_approved"], found["cases_closed"]) == (1, 1, 1)
     assert found["model_alarms"] == 1
     assert report["alarms"][0]["about"] == "raw score of m: <b>median</b>"
     after = figures(json.loads(ran("--day", "2026-03-03", "--json", out=out)[1]))
     assert [after[key][:2] for key in ("expired", "in_force", "freezes")] == [
         [1, 0],
-        [0, 1],
+        [1, 2],
         [0, 1],
     ]
 
