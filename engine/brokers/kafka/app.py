@@ -93,7 +93,9 @@ class Worker:
 
     def run(self) -> int:
         """Work until SIGTERM or SIGINT; gives the exit status. Raises what ended the crew, if something did."""
-        worker = self.app.Worker(loglevel="WARN", redirect_stdouts=False, blocking_timeout=60.0)
+        # without Faust's detector of a blocked loop: its alarm raises wherever the main thread is, and 2 s of delay are
+        # enough for it after a minute; `unhealthy` tells of a loop that is stuck
+        worker = self.app.Worker(loglevel="WARN", redirect_stdouts=False)
         status: int | str | None = 0
         try:
             worker.execute_from_commandline()
