@@ -27,8 +27,8 @@ from benchmarks import canonical_peers, measuring
 from replay.speed import throughput, workload
 
 RUNS, PEER_RUNS = 3, 3
-PEER_ROWS, SMOKE_PEER_ROWS = 40_000, 3_000
-CHECKED_ROWS = 20_000
+PEER_ROWS, SMOKE_PEER_ROWS = 30_000, 3_000
+CHECKED_ROWS = 10_000
 WARM_ROWS = 4_000
 
 

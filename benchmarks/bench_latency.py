@@ -22,7 +22,7 @@ from pathlib import Path
 from benchmarks import measuring
 from replay.speed import latency
 
-SECONDS, SMOKE_SECONDS = 6.0, 2.0
+SECONDS, SMOKE_SECONDS = 5.0, 2.0
 TURNS = 3
 P99_MS, P999_MS = 5.0, 20.0
 AT = 5_000  # tx/s, where the limits are set

@@ -35,7 +35,7 @@ ONE = (
 
 
 def main(argv=None):
-    given = measuring.arguments(__doc__, argv, real=11, smoke=2, of="turns")
+    given = measuring.arguments(__doc__, argv, real=7, smoke=2, of="turns")
     took = {name: [] for name in COMMANDS}
     cpu = {name: [] for name in COMMANDS}
     imported = {}

@@ -14,6 +14,7 @@ TITLE = "From here to a national payment system"
 HEADROOM = 0.5  # share of what a core can do that the peak may take: the rest is for catching up after a failure
 DAYS = 7  # that a window looks back
 WORKER_GB = 0.5  # of a process before its first account: libraries, kernels, packs
+PARTITION_GB = 16.0  # state of a partition at most, so that it restarts within minutes
 MACHINE_CORES, MACHINE_GB = 32, 256
 SYSTEMS = (  # accounts, transactions a second on average and at the peak
     ("a regional bank", 2_000_000, 150, 1_000),
@@ -36,8 +37,8 @@ def rows(results):
     account, event = limits["bytes an account"], limits["bytes a retained event, over all keys"]
     made = []
     for name, accounts, mean, peak in SYSTEMS:
-        partitions = max(math.ceil(peak / rate), 1)
         state_gb = (accounts * account + mean * 86_400 * DAYS * event) / 1e9
+        partitions = max(math.ceil(peak / rate), math.ceil(state_gb / PARTITION_GB))
         memory_gb = state_gb + partitions * WORKER_GB
         machines = max(
             math.ceil(partitions / MACHINE_CORES), math.ceil(memory_gb / (MACHINE_GB * 0.8))
@@ -60,7 +61,9 @@ def about(results):
     return (
         f"Arithmetic, not a measurement. One partition is one core and decides "
         f"{canonical['median']['canonical']['tx_per_second']:,.0f} canonical tx/s here; the peak may take "
-        f"{HEADROOM:.0%} of that, so that a worker that takes over can catch up. Memory: "
+        f"{HEADROOM:.0%} of that, so that a worker that takes over can catch up; and no partition holds more than "
+        f"{PARTITION_GB:g} GB of state, so that it restarts in minutes: of the two, what asks for more partitions "
+        "counts. Memory: "
         f"{limits['bytes an account']:,.0f} bytes an account over five keys, "
         f"{limits['bytes a retained event, over all keys']:,.0f} bytes for each transaction of the last {DAYS} days, "
         f"{WORKER_GB:g} GB a process. A machine has {MACHINE_CORES} cores and {MACHINE_GB} GB, a fifth of it left "

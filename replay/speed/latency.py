@@ -120,7 +120,7 @@ def measure(
         low = fastest_of(found, limit_ms)
         above = [seen.rate for seen in found if seen.rate > low]
         high = min(above, default=low)
-        while low and high > low * 1.15:
+        while low and high > low * 1.25:
             rate = round((low * high) ** 0.5 / 500) * 500
             if not low < rate < high:
                 break
