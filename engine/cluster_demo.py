@@ -251,9 +251,12 @@ class Demo:
         print()
         for name, value in rows:
             print(f"  {name:<20} {value}")
-        print(
-            f"\n  each owner of a partition left its own proof: weir audit verify {self.root}/out/p0000/000001"
-        )
+        owners = self.root / "out" / f"p{moved[0]:04d}"
+        if owners.is_dir():
+            last = max(owners.iterdir())
+            print(
+                f"\n  what the last owner of a partition did can be proven: weir audit verify {last}"
+            )
         return 1 if lost or twice or status else 0
 
 

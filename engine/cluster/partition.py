@@ -120,11 +120,14 @@ class Partition:
                 **totals,
             }
         )
-        self.close()
+        self._publisher.close()
+        self.engine.close()
 
     def close(self) -> None:
-        """Let go, in whatever state."""
+        """Let go in the middle of things, as a kill would: somebody else goes on."""
         self._publisher.close()
+        if self.engine.runner.ledger is not None:
+            self.engine.runner.ledger.journal.abandon()
         self.engine.close()
 
     def _publish(self, outcome: Outcome) -> None:

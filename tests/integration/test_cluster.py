@@ -113,6 +113,17 @@ def test_every_owner_can_be_verified(broker, bank, tmp_path):
     assert not verify.report(second).is_fine
 
 
+def test_an_owner_that_let_go_leaves_what_a_killed_one_leaves(broker, bank, tmp_path):
+    """A journal that says it was stopped in order, and a chain that does not, would look like a forgery."""
+    for until in (0, 130):
+        owner = Owner(broker, bank, tmp_path / "out")
+        owner.work(until)
+        owner.forget()
+    for number in (1, 2):
+        report = verify.report(tmp_path / "out" / "p0000" / f"{number:06d}")
+        assert "stopped in order" not in report.as_text()
+
+
 def test_a_snapshot_ahead_of_what_is_visible_is_passed_over(broker, bank, tmp_path):
     """What its owner decided since, and never published, must become visible all the same."""
     first = Owner(broker, bank, tmp_path / "out")

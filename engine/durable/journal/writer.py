@@ -71,6 +71,7 @@ class SegmentedJournal:
         self._compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL)
         self._worker = _Worker() if threaded and self._is_synced else None
         self._broken: StateError | None = None
+        self._is_abandoned = False
         self._file: DiskFile | None = None
         self._path = Path()
         self._cipher: Cipher | None = None
@@ -337,12 +338,17 @@ class SegmentedJournal:
             self._refresh()
         return rewrite(self._disk, self._reader, wanted, note, self._chance)
 
+    def abandon(self) -> None:
+        """Leave no end that an orderly stop leaves: `close` lets go of it as a kill would."""
+        self.wait()
+        self._is_abandoned = True
+
     def close(self) -> None:
         """Sync, write the end that an orderly stop leaves, and let go of files. Harmless when called twice."""
         if self._file is None:
             return
         try:
-            if self._broken is None:
+            if self._broken is None and not self._is_abandoned:
                 self._end_segment()
         finally:
             if self._worker is not None:
