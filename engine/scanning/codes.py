@@ -86,6 +86,7 @@ class TextTable:
             if row < n:
                 sizes = np.maximum(spans[row, : len(names)], 0) & ((1 << SIZE_BITS) - 1)
                 self._grow(len(names), int((2 + (sizes >> 3)).sum()))
+        assert self._note[END] <= len(self._words), "a record was written where there is no room"
         if found:
             self._n_held = int(self._n_codes[domain].sum())
         return found

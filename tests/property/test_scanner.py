@@ -111,6 +111,24 @@ def test_the_digest_is_that_of_hashlib(size):
     assert digest_of(text, size) == int.from_bytes(wanted, "little", signed=True)
 
 
+def test_the_table_grows_before_it_is_full():
+    """Each call brings more bytes than there was room for before."""
+    table, held = TextTable(), [[]]
+    for n, size in ((10, 1), (3_000, 9), (500, 256), (20_000, 12)):
+        texts = [f"{size}-{k}".ljust(size, "x") for k in range(n)]
+        sizes = np.array([len(text) for text in texts])
+        spans = ((np.cumsum(sizes) - sizes) << SIZE_BITS | sizes)[:, None]
+        raw = np.frombuffer("".join(texts).encode() + bytes(8), np.uint8)
+        code, before, names = np.zeros((1, n), np.int32), len(held[0]), ["a"]
+        new = table.encode(raw, spans, names, np.zeros(1, np.int64), code, held)
+        assert [span for _, span in new] == spans[:, 0].tolist()
+        held[0] += texts
+        assert code[0].tolist() == list(range(before, before + n))
+        again = np.zeros((1, n), np.int32)
+        assert not table.encode(raw, spans, names, np.zeros(1, np.int64), again, held)
+        assert again.tolist() == code.tolist()
+
+
 @given(
     st.lists(st.lists(st.tuples(st.integers(0, 2), st.text(max_size=20)), max_size=40), max_size=6)
 )
