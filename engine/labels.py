@@ -137,4 +137,3 @@ class Labels:
         here = np.array([decided_at.get(entry, -1) for entry in entries.tolist()], np.int64)
         x[here >= 0] = inputs[here[here >= 0]]
         return self._past(admitted, row, entries, here), x
-

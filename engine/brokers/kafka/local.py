@@ -21,7 +21,10 @@ from config.errors import StateError
 from engine.clock import SystemClock, random_bytes
 
 VERSION = "3.9.1"
-WAIT_S, MAVEN_S = 300.0, 600.0  # it takes 3 s; on a busy machine much more, and one that fails ends at once
+WAIT_S, MAVEN_S = (
+    300.0,
+    600.0,
+)  # it takes 3 s; on a busy machine much more, and one that fails ends at once
 LOOK_EVERY_US = 50_000
 HEAP = "384m"
 _POM = f"""<project>
