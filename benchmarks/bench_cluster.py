@@ -44,7 +44,7 @@ SIZES = {  # transactions or seconds: real, smoke
     "take": (24_000, 1_000),
     "score": (24_000, 1_000),
     "latency_s": (40, 3),
-    "behind": (120_000, 1_000),
+    "behind": (60_000, 1_000),
 }
 PLAIN = {
     "one": "plain Faust agent, `async for`",

@@ -185,7 +185,7 @@ async def storm(chaos, settings, traffic, given):
 
 
 async def seen(settings):
-    """All inputs and lines of all streams that a reader of what is committed sees."""
+    """What a reader of what is committed sees: inputs as far as they are decided, and lines of all streams."""
     from engine.cluster.partition import STREAMS
 
     async with Reader(settings) as reader:
@@ -194,6 +194,9 @@ async def seen(settings):
         for stream in STREAMS:
             records = await reader.read(settings.topic(stream))
             streams[stream] = {k: [r.value for r in some] for k, some in records.items()}
+        upto = await reader.published()
+    for number, records in inputs.items():  # workers go on to write ticks until they end
+        inputs[number] = [record for record in records if record.offset < upto[number]]
     return inputs, streams
 
 
