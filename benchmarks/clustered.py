@@ -226,9 +226,9 @@ def differences(config, settings, inputs, seen, folder):
     Returns what differs, in words, and how many lines were compared of each stream.
     """
     from engine.app import Job, execute
+    from engine.brokers.kafka.bulk import record_of
     from engine.cluster.lane import Lane
     from engine.cluster.partition import STREAMS
-    from engine.cluster.ports import Record
     from engine.setup import read_setup
 
     class Recorded:
@@ -259,12 +259,7 @@ def differences(config, settings, inputs, seen, folder):
         setup = read_setup(config, partitions=settings.partitions)
         rows_max = setup.configuration.settings.rows_max
         job = Job(setup, out, rows_max, inputs=("topic",), durability="none", quiet=True)
-        lane = [
-            Record(
-                r.offset, r.value, r.timestamp * 1_000, dict(r.headers).get("owed", b"").decode()
-            )
-            for r in records
-        ]
+        lane = [record_of(r) for r in records]
         execute(job, Recorded(lane, number))
         for stream in STREAMS:
             path = out / f"{stream}.ndjson"

@@ -75,6 +75,7 @@ UNKNOWN_MAX: Final = 64  # names of unknown fields that are counted one by one
 INTERNAL: Final = frozenset(
     {"tick", "config"}
 )  # positions of the records that the runner makes itself
+TICKED: Final = "(tick) "  # how the position of a tick begins that came through a topic
 ENVELOPE: Final = ("kind", "update_id", "activity_id", "role")
 ORIGINAL: Final = "original_transaction_id"
 LABEL_KEYS: Final = ("transaction_id", "account", "event_time", "label")
@@ -87,7 +88,7 @@ KINDS: Final[Mapping[str | None, int]] = {
     "profile": PROFILE,
     "command": COMMAND,
 }
-INTERNAL_KINDS: Final[Mapping[str | None, int]] = {**KINDS, "tick": TICK, "config": CONFIG}
+INTERNAL_KINDS: Final[Mapping[str, int]] = {"tick": TICK, "config": CONFIG}
 KINDS_WITH_IDENTITY: Final = (TRANSACTION, UPDATE, LABEL)
 
 # Every reason that decode gives, and what it means; engine/admission.py has more.
@@ -663,8 +664,7 @@ class Decoder:
         """Values of a message that the struct refused, key by key: what is wrong is left out and remembered."""
         unknown = [key for key in raws if key not in self._wires]
         kind = self._one(raws, "kind")
-        internal = work.positions[row] in INTERNAL
-        if kind == "command" or (internal and kind in INTERNAL):
+        if kind == "command" or (kind in INTERNAL and _is_internal(work.positions[row])):
             self._open(work, row)
         else:
             self._learn(work, row, unknown)
@@ -774,8 +774,9 @@ class Decoder:
         else:
             kind = np.zeros(len(names), np.int8)
             for row, name in enumerate(names):
-                table = INTERNAL_KINDS if work.positions[row] in INTERNAL else KINDS
-                found = table.get(name)
+                found = KINDS.get(name)
+                if found is None and name in INTERNAL and _is_internal(work.positions[row]):
+                    found = INTERNAL_KINDS[name]
                 if found is None or "kind" in work.wrong.get(row, {}):
                     shown = f"`{name}`" if name is not None else "no text"
                     what = f"`kind` must be one of {', '.join(filter(None, KINDS))}, was {shown}"
@@ -1278,3 +1279,8 @@ def _can_be_learned(key: str) -> bool:
 def _an(kind: int) -> str:
     name = KIND_NAMES[kind]
     return f"an {name}" if name[0] in "aeiou" else f"a {name}"
+
+
+def _is_internal(position: str) -> bool:
+    """Whether the engine made the record that stands there."""
+    return position in INTERNAL or position.startswith(TICKED)

@@ -23,10 +23,10 @@ class MemoryBroker:
         self.owner = [0] * n_partitions
         self.lock = threading.RLock()
 
-    def write(self, line, partition=0, owed=""):
+    def write(self, line, partition=0, owed="", is_tick=False):
         with self.lock:
             records = self.inputs[partition]
-            records.append(Record(len(records), line, WRITTEN_US, owed))
+            records.append(Record(len(records), line, WRITTEN_US, owed, is_tick))
 
     def records(self, partition=0):
         with self.lock:
@@ -59,7 +59,7 @@ class MemoryPublisher:
                 self.broker.visible[self.partition].setdefault(stream, []).extend(lines)
             self.broker.upto[self.partition] = upto
             for message in own:
-                self.broker.write(message.line, self.partition, message.owed)
+                self.broker.write(message.line, self.partition, message.owed, message.is_tick)
 
     def settle(self):
         with self.broker.lock:

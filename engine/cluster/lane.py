@@ -8,6 +8,7 @@ import numpy as np
 
 from engine.cases import PAID
 from engine.cluster.ports import Record
+from engine.decode import TICKED
 from engine.ports import Messages
 
 FULL = 50_000  # records; beyond it nothing more is fetched
@@ -16,7 +17,8 @@ FULL = 50_000  # records; beyond it nothing more is fetched
 class Lane:
     """One partition's queue. `put` is called by the broker's thread, everything else by the engine's.
 
-    Positions are `topic/partition@offset`; those of labels that a verdict gave say so in front, as in a journal.
+    Positions are `topic/partition@offset`; those of ticks and of labels that a verdict gave say so in front, as in a
+    journal.
     `is_live` is false: the engine takes in nothing that the topic does not hold, or another owner could not derive it.
     """
 
@@ -79,6 +81,8 @@ class Lane:
     def position(self, record: Record) -> str:
         """Where it stands, for people and for going on."""
         place = f"{self._prefix}{record.offset}"
+        if record.is_tick:
+            return f"{TICKED}{place}"
         return f"{PAID}{record.owed} {place}" if record.owed else place
 
     def resume_after(self, position: str) -> None:

@@ -76,7 +76,7 @@ class Partition:
             return
         self._seen_ns = now_ns
         tick = b'{"kind":"tick","event_time":%d}' % (self._clock.now_us() // 1_000)
-        self._publisher.publish({}, [Own(tick)], self._upto())
+        self._publisher.publish({}, [Own(tick, is_tick=True)], self._upto())
 
     def share(self, lists: Mapping[str, Shared]) -> None:
         """Have lists become what is shared: the differences go through the input, like everything.

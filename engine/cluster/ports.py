@@ -13,6 +13,7 @@ class Record:
     line: bytes
     written_us: int
     owed: str = ""  # the source of a label that a verdict gave; "" for what came from outside
+    is_tick: bool = False  # the partition's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Own:
 
     line: bytes
     owed: str = ""
+    is_tick: bool = False
 
 
 class FencedError(Exception):

@@ -26,7 +26,7 @@ class InMemory:
         return self.broker.lines(stream)
 
     def inputs(self):
-        return [(record.line, record.owed) for record in self.broker.records()]
+        return [(record.line, record.owed, record.is_tick) for record in self.broker.records()]
 
 
 class OnKafka:
@@ -52,8 +52,10 @@ class OnKafka:
         return [record.value for record in self.read(self.settings.topic(stream))]
 
     def inputs(self):
-        records = self.read(self.settings.input)
-        return [(r.value, dict(r.headers).get("owed", b"").decode()) for r in records]
+        from engine.brokers.kafka.bulk import record_of
+
+        records = map(record_of, self.read(self.settings.input))
+        return [(record.line, record.owed, record.is_tick) for record in records]
 
 
 @pytest.fixture(scope="module")
@@ -82,13 +84,15 @@ def test_nothing_is_visible_at_the_beginning(system):
 def test_what_is_said_becomes_visible_once_in_order_and_with_its_offset(system):
     publisher = system.publisher()
     publisher.begin()
-    publisher.publish({"decisions": [b"a", b"b"], "alerts": [b"x"]}, [Own(b"tick")], 3)
+    publisher.publish(
+        {"decisions": [b"a", b"b"], "alerts": [b"x"]}, [Own(b"tick", is_tick=True)], 3
+    )
     publisher.publish({"decisions": [b"c"]}, [Own(b"label", "case-1")], 7)
     publisher.settle()
     assert publisher.backlog == 0
     sees(lambda: system.lines("decisions"), [b"a", b"b", b"c"])
     sees(lambda: system.lines("alerts"), [b"x"])
-    sees(system.inputs, [(b"tick", ""), (b"label", "case-1")])
+    sees(system.inputs, [(b"tick", "", True), (b"label", "case-1", False)])
     publisher.close()
     other = system.publisher()
     assert other.begin() == 7

@@ -148,9 +148,24 @@ def test_silence_lets_time_go_on(bank, tmp_path):
     owner.partition._seen_ns -= 2_000_000_000
     owner.partition.tick_if_silent()
     owner.partition.tick_if_silent()
-    owner.partition.close()
     [record] = broker.records()
     assert record.line.startswith(b'{"kind":"tick"')
+    owner.work(1)
+    owner.partition.hand_on()
+    core = owner.partition.engine.runner.core
+    assert core.core_us == json.loads(record.line)["event_time"] * 1_000
+    assert broker.lines("dead_letters") == []
+
+
+def test_a_tick_from_outside_is_none(bank, tmp_path):
+    """Whoever writes one into the topic, or sends a file whose name sounds like one, does not turn the clock."""
+    broker = MemoryBroker()
+    broker.write(b'{"kind":"tick","event_time":1893456000000}')
+    owner = Owner(broker, bank, tmp_path / "out")
+    owner.work(1)
+    owner.partition.hand_on()
+    [letter] = broker.lines("dead_letters")
+    assert json.loads(letter)["reason"] == "unknown_kind"
 
 
 WATCHED = """\

@@ -15,7 +15,6 @@ import pytest
 from config.cluster import ClusterSettings
 from engine.cli import main
 from engine.cluster.partition import STREAMS
-from engine.cluster.ports import Record
 from tests.auditing import small_bank, small_traffic
 from tests.clustering import committed, embedded, local_kafka, needs_kafka
 
@@ -122,15 +121,12 @@ def until_decided(settings, n, workers):
 
 def check(bank, settings, folder):
     """Every stream of every partition is what one engine makes of the same records; returns the decisions seen."""
+    from engine.brokers.kafka.bulk import record_of
+
     inputs = read(settings, settings.input)
     seen = {stream: visible(settings, stream) for stream in STREAMS}
     for number, found in inputs.items():
-        records = [
-            Record(
-                r.offset, r.value, r.timestamp * 1_000, dict(r.headers).get("owed", b"").decode()
-            )
-            for r in found
-        ]
+        records = [record_of(r) for r in found]
         out = folder / f"embedded{number}"
         expected = embedded(bank, records, out, settings.input, number, PARTITIONS)
         for stream in STREAMS:

@@ -13,7 +13,7 @@ import faust
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from engine.brokers.kafka.publisher import OWED
+from engine.brokers.kafka.publisher import OWED, TICKED
 from engine.cluster.lane import Lane
 from engine.cluster.ports import Record
 
@@ -61,7 +61,7 @@ class BulkConsumer(driver.Consumer):
             self._read_offset[tp] = batch[-1].offset
             lane = app.lanes().get(tp.partition)
             if lane is not None:
-                lane.put([_record(r) for r in batch])
+                lane.put([record_of(r) for r in batch])
         return records, active
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
@@ -86,11 +86,19 @@ class BulkConsumer(driver.Consumer):
         return max(0, int(state.highwater) - int(state.position))
 
 
-def _record(record: Any) -> Record:
-    """Whatever stands in a topic: without a value it is an empty message, which becomes a dead letter."""
+def record_of(record: Any) -> Record:
+    """Whatever stands in a topic: without a value it is an empty message, which becomes a dead letter.
+
+    record : as aiokafka reads it
+    """
     owed = next((value for name, value in record.headers if name == OWED), None) or b""
-    said = owed.decode(errors="replace")
-    return Record(record.offset, record.value or b"", record.timestamp * 1_000, said)
+    return Record(
+        record.offset,
+        record.value or b"",
+        record.timestamp * 1_000,
+        owed.decode(errors="replace"),
+        any(name == TICKED for name, _ in record.headers),
+    )
 
 
 class BulkTransport(driver.Transport):

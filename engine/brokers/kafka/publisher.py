@@ -22,6 +22,7 @@ from engine.brokers.kafka.connecting import options
 from engine.cluster.ports import FencedError, NotTakenError, Own
 
 OWED = "owed"  # the header that names the source of a label which a verdict gave
+TICKED = "tick"  # the header of a tick
 LINES_MAX = 10_000  # of one transaction
 BATCH_BYTES = 1 << 18
 TRANSACTION_MS = 15_000  # a worker that is halted for longer than that has lost its transaction
@@ -166,6 +167,7 @@ class KafkaPublisher:
                 lines.setdefault(self._settings.topic(stream), []).extend((s, []) for s in some)
             for own in said.own:
                 headers = [(OWED, own.owed.encode())] if own.owed else []
+                headers += [(TICKED, b"")] if own.is_tick else []
                 lines.setdefault(self._settings.input, []).append((own.line, headers))
         sent: list[asyncio.Future[Any]] = []
 
