@@ -1,6 +1,6 @@
 """What the benchmarks share: their arguments, the core they run on, the machine line, and how a result is told.
 
-A result is one object; `--json` prints it on one line, RESULTS.md is made of it (benchmarks/results.py):
+A result is one object; `--json` prints it on one line, RESULTS.md is made of it (benchmarks/pages.py):
 
     workload, is_smoke          what was measured; whether at a size that only shows that the bench runs
     machine, cores, load, date  on what and when; load is what else was running as it began, in processes a core

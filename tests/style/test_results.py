@@ -4,7 +4,9 @@ import json
 
 import pytest
 
-from benchmarks import goals, results
+from benchmarks import goals, pages, results
+from benchmarks.headlines import HEADLINES
+from benchmarks.sections import SECTIONS
 from tests.style.sources import ROOT
 
 ANEW = "write it anew: python -m benchmarks.results --pages"
@@ -12,13 +14,13 @@ HEAD = ("bench", "workload", "is_smoke", "machine", "cores", "load", "date", "to
 
 
 def test_the_page_of_results_is_made_of_the_files_of_results():
-    assert (ROOT / "RESULTS.md").read_text(encoding="utf-8") == results.page(results.read()), ANEW
+    assert (ROOT / "RESULTS.md").read_text(encoding="utf-8") == pages.page(pages.read()), ANEW
 
 
 def test_the_numbers_of_the_readme_are_made_of_the_files_of_results():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert text.count(results.BEGIN) == text.count(results.END) == 1
-    assert text == results.with_numbers(text, results.read()), ANEW
+    assert text.count(pages.BEGIN) == text.count(pages.END) == 1
+    assert text == pages.with_numbers(text, pages.read()), ANEW
 
 
 def test_every_bench_has_its_place_on_the_page_and_its_file_of_results():
@@ -26,34 +28,34 @@ def test_every_bench_has_its_place_on_the_page_and_its_file_of_results():
         path.stem.removeprefix("bench_") for path in (ROOT / "benchmarks").glob("bench_*.py")
     }
     files = {path.stem for path in (ROOT / "benchmarks" / "results").glob("*.json")}
-    assert benches == set(results.SECTIONS) == set(results.HEADLINES) == files
+    assert benches == set(SECTIONS) == set(HEADLINES) == files
 
 
-@pytest.mark.parametrize("name", results.SECTIONS)
+@pytest.mark.parametrize("name", SECTIONS)
 def test_every_result_says_on_what_and_when_it_was_measured(name):
-    result = results.read()[name]
+    result = pages.read()[name]
     assert not [key for key in HEAD if result.get(key) in (None, "", [])]
     assert result["bench"] == name
 
 
 def test_a_changed_figure_changes_both_pages():
-    found = results.read()
-    page, numbers = results.page(found), results.numbers(found)
+    found = pages.read()
+    page, numbers = pages.page(found), pages.numbers(found)
     found["handbook"]["median"]["tx_per_second"] *= 2
-    assert results.page(found) != page
-    assert results.numbers(found) != numbers
+    assert pages.page(found) != page
+    assert pages.numbers(found) != numbers
 
 
 def test_a_smoke_run_is_marked_and_never_replaces_a_real_one(tmp_path):
-    real = results.read()["rules"] | {"is_smoke": False, "took_s": 1.0}
+    real = pages.read()["rules"] | {"is_smoke": False, "took_s": 1.0}
     smoke = real | {"is_smoke": True, "took_s": 2.0}
     path = tmp_path / "rules.json"
     for run, is_kept in ((smoke, True), (real, True), (smoke, False), (real, True)):
         assert results.keep("rules", run, tmp_path) == is_kept
     assert json.loads(path.read_text(encoding="utf-8")) == real
-    for text in (results.page, results.numbers):
-        assert results.SMOKE in text({"rules": smoke})
-        assert results.SMOKE not in text({"rules": real})
+    for text in (pages.page, pages.numbers):
+        assert pages.SMOKE in text({"rules": smoke})
+        assert pages.SMOKE not in text({"rules": real})
 
 
 @pytest.mark.parametrize(
@@ -76,7 +78,7 @@ def test_a_number_to_reach_is_reached_from_the_side_it_comes_from(first, then, f
 
 
 def test_every_number_to_reach_is_found_in_the_result_it_names():
-    found = results.read()
+    found = pages.read()
     missing = [g.what for g in goals.GOALS if g.bench in found and g.find(found[g.bench]) is None]
     assert not missing
     smoke = {name: result | {"is_smoke": True} for name, result in found.items()}
