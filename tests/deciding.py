@@ -8,7 +8,8 @@ import numpy as np
 
 from config.decisions import DecisionSettings
 from engine.batch import ACTIVITY, COMMAND, DEAD, DUPLICATE, LABEL, TICK, TRANSACTION
-from engine.decision import FIRES, DecideInputs, Decider
+from engine.decision import Decider
+from engine.verdict import FIRES, DecideInputs
 from rules.columns import Frame, Layout
 from rules.definitions import Action, Band, ExceptionClause, Pack, Place, Rule, Template, Undecided
 from rules.tree import BOOL, CATEGORY, ID, MONEY, NUMBER, Node, Type

@@ -225,7 +225,7 @@ class Masking:
             out["remembered/texts"] = _bytes(msgspec.json.encode(hidden))
 
     def _masked_decider(self, array: NDArray[Any]) -> NDArray[Any]:
-        """Restrictions, groups, suppressions, caps and what is due, by their structure (engine/decision.py)."""
+        """Restrictions, groups, suppressions, caps and what is due, by their structure (engine/books.py)."""
         state = msgspec.msgpack.decode(array.tobytes())
         dedup = {rule.id: rule.dedup_by for rule in self.pack.rules}
         for one in state["restrictions"]:

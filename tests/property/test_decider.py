@@ -182,14 +182,14 @@ def test_a_quiet_row_reads_the_same_through_the_loud_path(seed):
     """Whether a row is written with the others or by itself shows nowhere in its bytes."""
     rows = stream(seed)
     quick, slow = make().run(rows), make()
-    survey = slow.decider._survey
+    survey = slow.decider._survey.of_batch
 
     def all_loud(work):
         patterns = survey(work)
         work.enqueue(np.flatnonzero(work.inputs.kind == 1).tolist())
         return patterns
 
-    slow.decider._survey = all_loud
+    slow.decider._survey.of_batch = all_loud
     slow.run(rows)
     assert slow.streams == quick.streams
 

@@ -8,13 +8,13 @@ import pytest
 from config.decisions import DecisionSettings
 from config.errors import ConfigError
 from engine.batch import Dead
-from engine.decision import NO_DECISION
 from engine.outcomes import (
     dead_letter_line,
     number_text,
     quoted,
     rfc3339,
 )
+from engine.verdict import NO_DECISION
 from tests.deciding import (
     CONFIG,
     DAY,

@@ -145,7 +145,7 @@ def test_a_row_later_than_anything_is_remembered_stands_alone():
     lines = bench.lines("reports")
     assert [line["revision"] for line in lines] == [1, 1, 1, 1]
     assert len({line["report_id"] for line in lines}) == 4
-    assert len(bench.decider._reports.save()) == 1
+    assert len(bench.decider._books.reports.save()) == 1
     near = Bench(rule("A", report()))
     near.run([cash("A"), cash("A", at=far - DAY), cash("A", late=True)])
     assert known(near)[2] == ("2026-03-02", 2, "K1", 0)
