@@ -5,7 +5,7 @@
     +-- InputError         a file or stream that was given cannot be read
     +-- StateError         state on disk does not fit, or is damaged
 
-A bad *message* raises nothing: it becomes a dead letter (engine/decode.py). A broken invariant of ours is an
+A bad *message* raises nothing: it becomes a dead letter (engine/decoding/). A broken invariant of ours is an
 `assert`.
 """
 

@@ -6,7 +6,8 @@
 A rate holds from the midnight of its day (in the zone of the table) until the table has a newer one of that currency,
 and at most `valid_for` long: a table that nobody keeps up runs out, it does not go stale in silence. A rate is a
 decimal and stays one: an amount is multiplied and divided exactly, through the base where neither currency is the base,
-and rounded once, half to even. Not here: which amounts are converted, and when (engine/decode.py, engine/money.py).
+and rounded once, half to even. Not here: which amounts are converted, and when (engine/decoding/checker.py,
+engine/money.py).
 """
 
 import datetime as dt

@@ -5,7 +5,7 @@
     never_store              keys that are removed from a message before anything is written
 
 A schema is a file that a bank edits (config/bank/schema.yaml says each key by example). Not here: how a message is
-decoded (engine/decode.py), and how foreign names become these names (config/feeds.py).
+decoded (engine/decoding/), and how foreign names become these names (config/feeds.py).
 """
 
 import difflib

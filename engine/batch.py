@@ -1,6 +1,6 @@
 """What travels between the stages of the core: a batch of rows, and facts about each of them.
 
-Everything here is plain data; engine/decode.py fills it, the core and the stages read it.
+Everything here is plain data; engine/decoding/ fills it, the core and the stages read it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rules.columns import Frame
 
 if TYPE_CHECKING:
-    from engine.decode import Record
+    from engine.decoding.messages import Record
 
 I1: TypeAlias = NDArray[np.int8]
 I8: TypeAlias = NDArray[np.int64]

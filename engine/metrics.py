@@ -723,7 +723,7 @@ class Watch:
 
 
 class Quality(Protocol):
-    """What was odd about fields, by name; engine/decode.py keeps it."""
+    """What was odd about fields, by name; engine/decoding/quality.py keeps it."""
 
     present: dict[str, int]
     invalid: dict[str, int]

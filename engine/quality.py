@@ -4,7 +4,7 @@
     of_run    the `quality` of summary.json: every field of transactions, every kind of message, one feed
     table     the same for people, as far as there is something to say
 
-What is odd about fields is counted while they are decoded (`Quality` of engine/decode.py); how many messages of a kind
+What is odd about fields is counted while they are decoded (engine/decoding/quality.py); how many messages of a kind
 were read follows from the counts of the core. Here both are put beside each other, nothing is counted twice.
 """
 

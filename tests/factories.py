@@ -5,7 +5,7 @@ from pathlib import Path
 
 import config
 from config import feeds, schema
-from engine.decode import Decoder
+from engine.decoding.decoder import Decoder
 from engine.entities import Dictionaries
 from rules.columns import Layout
 from rules.tree import MONEY, Type

@@ -13,7 +13,7 @@ import numpy as np
 
 from config.rates import Rates
 from config.schema import Schema
-from engine.decode import Decoder
+from engine.decoding.decoder import Decoder
 from tests.factories import PLACED, SCHEMA, decoder
 
 as_json = msgspec.json.Encoder().encode  # tells 1 from 1.0, true and "1"

@@ -8,7 +8,7 @@ import numpy as np
 
 from engine.cases import PAID
 from engine.cluster.ports import Record
-from engine.decode import TICKED
+from engine.decoding.messages import TICKED
 from engine.ports import Messages
 
 FULL = 50_000  # records; beyond it nothing more is fetched

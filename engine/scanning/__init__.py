@@ -1,1 +1,1 @@
-"""Flat JSON to columns in one pass, without a Python object a row; whatever is unusual is left to engine/decode.py."""
+"""Flat JSON to columns in one pass, without a Python object a row; whatever is unusual is left to engine/decoding/."""

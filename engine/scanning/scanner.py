@@ -20,7 +20,7 @@ SIZE_MASK = (1 << SIZE_BITS) - 1
 
 
 class Scan:
-    """What was read of `lines`; rows of kind 0 are left to engine/decode.py, and nothing of them is here.
+    """What was read of `lines`; rows of kind 0 are left to engine/decoding/, and nothing of them is here.
 
     kind          : (n,) int8                event_time_us : (n,) int64  -1 for none
     spans         : (n, columns of the plan) where texts stand in `raw`, see kernels/codes.py

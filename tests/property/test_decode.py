@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from config.money import minor_units
 from config.rates import Rates
 from engine.batch import DEAD, KIND_NAMES, TRANSACTION
-from engine.decode import REASONS
+from engine.decoding.reasons import REASONS
 from engine.quantities import FEW, read_money, read_times, time_us
 from engine.scrub import Scrubber
 from tests import strategies

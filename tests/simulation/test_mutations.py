@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from engine.batch import DEAD, KIND_NAMES
-from engine.decode import BYTES_MAX, DEPTH_MAX, ID_MAX, REASONS
+from engine.decoding.messages import BYTES_MAX, ID_MAX
+from engine.decoding.reasons import REASONS
+from engine.scrub import DEPTH_MAX
 from tests import banking, factories
 
 N = int(os.environ.get("WEIR_MUTATIONS", "1500"))

@@ -177,7 +177,7 @@ def test_every_reason_of_a_dead_letter_is_on_the_page():
                 first = node.args[0]
                 if isinstance(first, ast.Constant):
                     given.add(first.value)
-    from engine.decode import REASONS
+    from engine.decoding.reasons import REASONS
 
     meanings = dict(REASONS)
     documented = dict(TABLE_ROW.findall(section(read("REASONS.md"), "Dead letters")))

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from engine.batch import ACTIVITY, COMMAND, DEAD, LABEL, PROFILE, TICK, TRANSACTION, UPDATE
-from engine.decode import REASONS, UNKNOWN_MAX
+from engine.decoding.quality import UNKNOWN_MAX
+from engine.decoding.reasons import REASONS
 from engine.scrub import DEPTH_MAX
 from tests.factories import decode, decoder, label, line, message
 

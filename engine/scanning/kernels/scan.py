@@ -1,6 +1,6 @@
 """Read flat JSON messages into columns and spans; a row with anything unusual is left, with kind 0 and no trace.
 
-The definition is engine/decode.py: a row that this kernel takes means exactly what it means there, and nothing about
+The definition is engine/decoding/: a row that this kernel takes means exactly what it means there, and nothing about
 it is wrong. What is left: escapes, nesting, bytes beyond ASCII, exponents, more than 15 digits, a key twice, unknown
 keys that are not counted yet, amounts in other currencies than the books', and every error.
 

@@ -1,0 +1,1 @@
+"""JSON to batches: decoder.py puts the parts together, and says what decode promises."""
