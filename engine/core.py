@@ -36,7 +36,7 @@ from engine.batch import (
 from engine.cases import PAID
 from engine.commands import STREAM
 from engine.control import PREFIX
-from engine.decision import NO_DECISION, Decided, DecideInputs, Decider
+from engine.decision import Decider
 from engine.decoding.decoder import Decoder
 from engine.drifting import Drifting
 from engine.entities import Attributes, Dictionaries
@@ -57,6 +57,7 @@ from engine.scoring import Scoring
 from engine.setup import Setup
 from engine.signing import DOOR
 from engine.state import Arrays, prefixed, under
+from engine.verdict import NO_DECISION, Decided, DecideInputs
 from engine.warming import Warming
 from engine.windows.plan import Rows, Windows
 from engine.windows.shape import Shape
