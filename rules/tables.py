@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -68,8 +69,8 @@ def inline_rows(node: marks.Node, kind: Type, findings: Findings, scope: Scope) 
     if not isinstance(node, marks.ListNode):
         findings.at("WR027", node, '"values" is a list of values')
         return content
-    cells: list[tuple[str, int | None, int | None, dict[str, str]]] = []
-    seen = Content()
+    items: list[tuple[Sequence[str], int | None, int | None, dict[str, str]]] = []
+    seen: dict[tuple[object, ...], set[str]] = {}  # values by what else their rows say
     for item in node:
         if isinstance(item, marks.ListNode):
             hint = "write a value, or {value: A1, valid_until: 2026-05-01}"
@@ -104,15 +105,16 @@ def inline_rows(node: marks.Node, kind: Type, findings: Findings, scope: Scope) 
         except ValueError as error:
             findings.at("WR026", value, str(error))
             continue
-        cells += [(text, start, end, more) for text in written]
-        told = tuple(more.values())
-        if twice := seen.knows(written, start, end, told):
+        items.append((written, start, end, more))
+        alike = seen.setdefault((start, end, *more.values()), set())
+        if twice := next((text for text in written if text in alike), ""):
             findings.at("WR343", value, again(twice), AGAIN_HINT)
+        alike.update(written)
+    content.columns = list(dict.fromkeys(name for *_, more in items for name in more))
+    for written, start, end, more in items:
+        told = tuple(more.get(name, "") for name in content.columns)
         for text in written:
-            seen.add(text, start, end, told)
-    content.columns = list(dict.fromkeys(name for *_, more in cells for name in more))
-    for text, start, end, more in cells:
-        content.add(text, start, end, tuple(more.get(name, "") for name in content.columns))
+            content.add(text, start, end, told)
     return content
 
 
