@@ -9,12 +9,10 @@ The hash over decisions.ndjson says what was computed: a fast wrong answer is no
 generated one of the same shape is used, and says so.
 """
 
-import gc
 import hashlib
 import statistics
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import msgspec
@@ -92,21 +90,6 @@ def synthetic(folder, n, seed=1):
     return path
 
 
-def decode_only(path):
-    """Seconds to decode every message into a struct, batches kept."""
-    lines = path.read_bytes().splitlines()
-    decode = msgspec.json.Decoder(Message).decode
-    gc.collect()
-    gc.disable()
-    began = time.perf_counter()
-    for a in range(0, len(lines), BATCH):
-        kept = [decode(line) for line in lines[a : a + BATCH]]
-    took = time.perf_counter() - began
-    gc.enable()
-    del kept
-    return took, len(lines)
-
-
 def run(path, folder, k):
     """One replay; return (summary, hash of the decisions)."""
     from config import feeds
@@ -137,13 +120,16 @@ def does():
 
 
 def main(argv=None):
+    from replay.speed.throughput import decode_only
+
     given = measuring.arguments(__doc__, argv, real=400_000, smoke=75_000, of="transactions")
     rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         path, of = prepare(folder, given.n)
+        lines = path.read_bytes().splitlines()
         for k in range(RUNS):
-            decode_s, n_messages = decode_only(path)
+            decode = decode_only(lines, Message)
             summary, digest = run(path, folder, k)
             speed = summary["speed"]
             rows.append(
@@ -153,15 +139,15 @@ def main(argv=None):
                     "messages_per_second": speed["messages_per_second"],
                     "batch_ms_p50": speed["batch_latency_ms"]["p50"],
                     "batch_ms_p99": speed["batch_latency_ms"]["p99"],
-                    "decode_only_messages_per_second": round(n_messages / decode_s),
-                    "share_of_decode_only": speed["messages_per_second"] * decode_s / n_messages,
+                    "decode_only_messages_per_second": round(decode),
+                    "share_of_decode_only": speed["messages_per_second"] / decode,
                     "decisions_sha256": digest[:16],
                 }
             )
     assert len({row["decisions_sha256"] for row in rows}) == 1, "runs differ"
     return measuring.report(
         given,
-        f"{of}, first {given.n:,} transactions, {n_messages:,} messages, labels 7 days late; {does()}",
+        f"{of}, first {given.n:,} transactions, {len(lines):,} messages, labels 7 days late; {does()}",
         rows,
         median={
             name: statistics.median(row[name] for row in rows)

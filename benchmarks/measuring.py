@@ -12,9 +12,9 @@ import argparse
 import datetime as dt
 import json
 import os
-import platform
-from importlib.metadata import version
 from pathlib import Path
+
+from replay.speed.machine import machine
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("WEIR_SHARED") or ROOT.parent / "shared")
@@ -43,21 +43,6 @@ def pin():
     """Keep this process on the last core it may use, where the system can."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-
-
-def machine():
-    """The CPU, the system, and what kernels were compiled with."""
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        lines = info.read_text(encoding="utf-8").splitlines()
-        named = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-        cpu = named[0] if named else cpu
-    made = ", ".join(f"{name} {version(name)}" for name in ("numba", "numpy"))
-    return (
-        f"{cpu} with {os.cpu_count()} cores, {platform.system()} {platform.machine()}, "
-        f"Python {platform.python_version()}, {made}"
-    )
 
 
 def report(given, workload, rows, **more):

@@ -2,13 +2,11 @@
 
 import json
 import os
-import platform
 import statistics
 import sys
 import tempfile
 from argparse import Namespace
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from config.errors import ConfigError, StateError
 from engine.brokers.files import FileSource
 from engine.setup import Setup, read_setup
 from replay.speed import latency, throughput, workload
+from replay.speed.machine import machine
 from replay.speed.throughput import Run
 
 WARM_UP: int = 4_000  # transactions decided before the clock starts
@@ -61,21 +60,6 @@ def check(arguments: Namespace) -> None:
                 "less than that says nothing",
                 f"leave --{name} out",
             )
-
-
-def machine() -> str:
-    """The CPU, the system, and what kernels were compiled with."""
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        lines = info.read_text(encoding="utf-8").splitlines()
-        named = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-        cpu = named[0] if named else cpu
-    made = ", ".join(f"{name} {version(name)}" for name in ("numba", "numpy"))
-    return (
-        f"{cpu} with {os.cpu_count()} cores, {platform.system()} {platform.machine()}, "
-        f"Python {platform.python_version()}, {made}"
-    )
 
 
 # ---------------------------------------------------------------- throughput
