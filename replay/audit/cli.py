@@ -79,6 +79,13 @@ def add_verb(
     verb.add_argument(
         "--format", choices=formats, default="text", help="for people, or for machines"
     )
+    add_access(verb)
+    verb.set_defaults(command=recorded(name, run))
+    return verb
+
+
+def add_access(verb: argparse.ArgumentParser) -> None:
+    """Give a command that reads an output folder what it takes to: who asks, the key, and whether names are shown."""
     verb.add_argument(
         "--by", default="", metavar="NAME", help="who asks, if not the user of the system"
     )
@@ -95,8 +102,6 @@ def add_verb(
         help="show personal values as they are; the record of the call says so. Else their pseudonyms under "
         "WEIR_PSEUDONYM_KEY (16 characters or more), or, where that is not set, `hidden`",
     )
-    verb.set_defaults(command=recorded(name, run))
-    return verb
 
 
 def recorded(name: str, run: Verb) -> Callable[[argparse.Namespace], int]:

@@ -1,12 +1,14 @@
 """`weir report`, and `--report` of the commands that run a core: their options, and what they print.
 
-Only argparse is imported at the top, so that `weir --help` is quick.
+Nothing that takes long is imported at the top, so that `weir --help` is quick.
 """
 
 import argparse
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
+
+from replay.audit.cli import add_access
 
 if TYPE_CHECKING:
     from replay.report.daily import Daily
@@ -47,21 +49,7 @@ def add_commands(commands: Parsers) -> None:
         action="store_true",
         help="leave out ratings of customers, which are derived again from the newest snapshot before the day's end",
     )
-    report.add_argument(
-        "--by", default="", metavar="NAME", help="who asks, if not the user of the system"
-    )
-    key = report.add_mutually_exclusive_group()
-    key.add_argument(
-        "--key-env", default="", metavar="NAME", help="environment variable with the folder's key"
-    )
-    key.add_argument(
-        "--key-file", type=Path, metavar="FILE", help="file with the folder's key, if encrypted"
-    )
-    report.add_argument(
-        "--reveal",
-        action="store_true",
-        help="show personal values as they are, else pseudonyms under WEIR_PSEUDONYM_KEY, or `hidden`",
-    )
+    add_access(report)
     report.set_defaults(command=_report, format="text")
 
 

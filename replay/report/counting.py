@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Final, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,16 @@ SOME: Final = 0.5  # added to each range, so that an empty one has a logarithm
 
 
 @dataclass(slots=True)
-class Region:
+class Counts:
+    """Numbers that add up, field by field."""
+
+    def add(self, other: Self) -> None:
+        for name in self.__dataclass_fields__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+@dataclass(slots=True)
+class Region(Counts):
     """Of one region. Money in minor units; `frauds` are transactions that a verdict calls fraud, flagged or not."""
 
     transactions: int = 0
@@ -39,16 +48,9 @@ class Region:
     stopped: int = 0
     frauds: int = 0
 
-    def add(self, other: "Region") -> None:
-        self.transactions += other.transactions
-        self.money += other.money
-        self.flagged += other.flagged
-        self.stopped += other.stopped
-        self.frauds += other.frauds
-
 
 @dataclass(slots=True)
-class RuleCounts:
+class RuleCounts(Counts):
     """Of one rule: transactions it fired for, alerts it opened, and what verdicts say of the transactions.
 
     stopped : money of transactions it fired for that were challenged, held or declined, minor units
@@ -62,10 +64,6 @@ class RuleCounts:
     shadow: int = 0
     undecided: int = 0
 
-    def add(self, other: "RuleCounts") -> None:
-        for name in self.__dataclass_fields__:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-
     @property
     def precision(self) -> float | None:
         judged = self.fraud + self.genuine
@@ -73,7 +71,7 @@ class RuleCounts:
 
 
 @dataclass(slots=True)
-class Typology:
+class Typology(Counts):
     """Of one kind of fraud, as verdicts name it. Money in minor units."""
 
     frauds: int = 0
@@ -81,10 +79,6 @@ class Typology:
     alerted: int = 0
     money: int = 0
     stopped: int = 0
-
-    def add(self, other: "Typology") -> None:
-        for name in self.__dataclass_fields__:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
 @dataclass(slots=True)
