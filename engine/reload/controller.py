@@ -60,7 +60,6 @@ class _Work:
     phase: str = CHECKING
     told: Told = field(default_factory=dict)  # what the check has found
     tries: int = 0
-    asked_ns: int = 0
     ready_ns: int = 0
     receiver: Receiver | None = None  # while pieces come
     compiled: Compiled | None = None
@@ -167,7 +166,7 @@ class Reloader:
         self._show(core)
 
     def _check(self, core: Core, proposal: Proposal, work: _Work) -> None:
-        work.phase, work.asked_ns = CHECKING, self._clock.monotonic_ns()
+        work.phase = CHECKING
         work.tries += 1
         self._helper.ask(
             {
