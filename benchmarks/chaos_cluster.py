@@ -225,7 +225,9 @@ def main(argv=None):
     parser.add_argument("--minutes", type=float, default=1e9, help="no new round after so many")
     parser.add_argument("--keep", type=Path, help="an empty folder for logs and outputs")
     given = parser.parse_args(argv)
-    lacking = clustered.missing()
+    from tests.clustering import missing_kafka
+
+    lacking = missing_kafka()
     if lacking:
         print(lacking, file=sys.stderr)
         return measuring.EXIT_MISSING

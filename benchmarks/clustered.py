@@ -14,15 +14,6 @@ LOOK_S = 0.2
 FILL_BYTES = 1 << 18
 
 
-def missing():
-    """What this machine lacks for a cluster; "" if nothing."""
-    try:
-        from engine.brokers.kafka import local
-    except ImportError:
-        return "aiokafka is missing: pip install 'weir-fraud[kafka]'"
-    return local.missing()
-
-
 def cluster(folder, address, prefix, n_partitions, **settings):
     """Let the configuration in `folder` find the broker, with `settings` of weir.yaml beside; its cluster settings."""
     from config.cluster import ClusterSettings
@@ -227,31 +218,9 @@ def differences(config, settings, inputs, seen, folder):
     """
     from engine.app import Job, execute
     from engine.brokers.kafka.bulk import record_of
-    from engine.cluster.lane import Lane
     from engine.cluster.partition import STREAMS
     from engine.setup import read_setup
-
-    class Recorded:
-        """The records of a partition as a recording that ends."""
-
-        is_live = False
-
-        def __init__(self, records, number):
-            self.lane = Lane(settings.input, number, lambda: None)
-            self.lane.put(records)
-
-        def poll(self, rows_max, wait_us):
-            messages = self.lane.poll(rows_max, wait_us)
-            return messages if len(messages) else None
-
-        def resume_after(self, position):
-            self.lane.resume_after(position)
-
-        def commit(self, position):
-            pass
-
-        def close(self):
-            pass
+    from tests.clustering import Recorded
 
     found, counts = [], dict.fromkeys(STREAMS, 0)
     for number, records in inputs.items():
@@ -260,7 +229,7 @@ def differences(config, settings, inputs, seen, folder):
         rows_max = setup.configuration.settings.rows_max
         job = Job(setup, out, rows_max, inputs=("topic",), durability="none", quiet=True)
         lane = [record_of(r) for r in records]
-        execute(job, Recorded(lane, number))
+        execute(job, Recorded(lane, settings.input, number))
         for stream in STREAMS:
             path = out / f"{stream}.ndjson"
             expected = path.read_bytes().splitlines() if path.exists() else []
