@@ -56,12 +56,14 @@ def _shared(
         )
     try:
         from engine.brokers.redis_lists import RedisLists
+        from engine.sinks.following import read_password
     except ImportError as error:
         raise ConfigError(
             f"what speaks with Redis is not installed: {error}",
             fix="pip install 'weir-fraud[redis]'",
         ) from None
-    lists = RedisLists(configuration.settings.redis, settings.lists, setup.pack.lists)
+    redis = configuration.settings.redis
+    lists = RedisLists(redis, settings.lists, setup.pack.lists, read_password(redis))
     lists.start()
     stack.callback(lists.stop)
     return lambda: lists.latest

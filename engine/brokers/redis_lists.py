@@ -7,7 +7,6 @@ A list without a version is not shared, and one that has lost its version stays 
 takes no list away. The engine never waits for Redis.
 """
 
-import os
 import sys
 import threading
 from collections.abc import Iterable, Mapping
@@ -15,7 +14,6 @@ from typing import Final
 
 import redis
 
-from config.errors import ConfigError
 from config.outlets import RedisSettings
 from engine.cluster.shared_lists import Shared
 
@@ -28,14 +26,9 @@ VALUES_MAX: Final = (
 class RedisLists:
     """`latest` is another mapping whenever something has changed; for any thread."""
 
-    def __init__(self, settings: RedisSettings, prefix: str, names: Iterable[str]) -> None:
-        password = os.environ.get(settings.password_env, "") if settings.password_env else ""
-        if settings.password_env and not password:
-            raise ConfigError(
-                f"`password_env` names {settings.password_env}, which is not set",
-                why="Redis asks for the password of the user",
-                fix=f"set {settings.password_env} for the worker",
-            )
+    def __init__(
+        self, settings: RedisSettings, prefix: str, names: Iterable[str], password: str = ""
+    ) -> None:
         timeout_s = settings.timeout_us / 1e6
         self._client = redis.Redis.from_url(
             settings.url,

@@ -204,7 +204,7 @@ def read_password(settings: RedisSettings) -> str:
     if not password:
         raise ConfigError(
             f"`password_env` names {settings.password_env}, which is not set",
-            why="the registry of restrictions cannot be written without it",
+            why="Redis asks for the password of the user",
             fix="set it for the engine, or correct weir.yaml",
         )
     return password
