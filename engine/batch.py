@@ -37,7 +37,7 @@ KIND_NAMES: Final = (
     "dead", "transaction", "activity", "label", "update", "profile", "command", "tick", "config", "duplicate",
 )  # fmt: skip
 
-# What windows do with a row, see `Rows.action` in engine/windows/plan.py.
+# What windows do with a row, see `Rows.action` in engine/windows/rows.py.
 SKIP: Final = 0
 EVENT: Final = 1
 READ: Final = 2

@@ -21,16 +21,10 @@ from config.settings import ONLINE, REQUIRED
 from engine.admission import NEVER, Admission, Admitted
 from engine.batch import (
     ACTIVITY,
-    AMEND,
     COMMAND,
     DEAD,
-    EVENT,
     KIND_NAMES,
-    LABEL,
-    PUT,
-    READ,
     TRANSACTION,
-    UPDATE,
     Batch,
 )
 from engine.cases import PAID
@@ -52,14 +46,15 @@ from engine.outcomes import Streams, dead_letter_line
 from engine.proposals import Proposals
 from engine.quality import flaws
 from engine.ratings import DAY_US
-from engine.remembered import APPLIED, Remembered
+from engine.remembered import Remembered
 from engine.scoring import Scoring
 from engine.setup import Setup
 from engine.signing import DOOR
 from engine.state import Arrays, prefixed, under
 from engine.verdict import NO_DECISION, Decided, DecideInputs
 from engine.warming import Warming
-from engine.windows.plan import Rows, Windows
+from engine.windows.plan import Windows
+from engine.windows.rows import rows_of
 from engine.windows.shape import Shape
 from models.protocol import SCORE
 from rules.columns import Frame, Layout
@@ -73,7 +68,6 @@ Answer: TypeAlias = dict[str, object]
 Lap: TypeAlias = Callable[[str], None]
 
 FORMAT = 6  # of saved state; raised when its meaning changes
-AS_TRANSACTION, AS_ACTIVITY, AS_LABEL = 1, 2, 3  # to the domain of a feature; 0 is nothing
 FORGET_EVERY = 1 << 14  # records between two looks at what can be forgotten
 
 
@@ -437,43 +431,15 @@ class Core:
 
     def _compute_features(self, batch: Batch, admitted: Admitted) -> None:
         """Fill every feature column, stratum after stratum: a `where` reads features of earlier strata only."""
-        kind, frame = batch.kind, batch.frame
-        standing = self._standing(admitted)
-        domain = np.zeros(batch.n, np.int8)
-        domain[(kind == TRANSACTION) | (kind == UPDATE)] = AS_TRANSACTION
-        domain[kind == ACTIVITY] = AS_ACTIVITY
-        domain[kind == LABEL] = AS_LABEL
-        action = np.zeros(batch.n, np.int8)
-        happens = (kind == TRANSACTION) | (kind == ACTIVITY)
-        action[happens] = EVENT
-        action[happens & admitted.late] = READ
-        action[(kind == LABEL) & (admitted.core_us != NEVER)] = PUT
-        action[(kind == UPDATE) & (standing == APPLIED)] = AMEND
-        time_us = batch.event_time_us.copy()
-        at_core_time = (action == READ) | (action == PUT)
-        time_us[at_core_time] = admitted.core_us[at_core_time]
-        original_seq = np.full(batch.n, -1, np.int64)
-        updates = np.flatnonzero(action == AMEND)
-        if len(updates):
-            rows = self.remembered.rows(admitted.entry[updates])
-            original_seq[updates] = self.remembered.arrays["seq"][rows]
-            time_us[updates] = self.remembered.arrays["time_us"][rows]
-        facts = Rows(batch.seq0 + np.arange(batch.n), time_us, action, original_seq)
+        frame = batch.frame
+        rows, domain = rows_of(batch, admitted, self.remembered)
         links, memory = self.links, self.remembered
         links.compute(self.ruleset, -1, batch, admitted, memory)
         for k, windows in enumerate(self.windows):
             filters = self.ruleset.filters(k, frame, domain)
-            windows.apply(frame, filters, facts)
+            windows.apply(frame, filters, rows)
             links.take_windows(frame, admitted, memory)
             links.compute(self.ruleset, k, batch, admitted, memory)
-
-    def _standing(self, admitted: Admitted) -> NDArray[np.int8]:
-        """Standing of each row's remembered transaction; -1 where there is none."""
-        standing = np.full(len(admitted.entry), -1, np.int8)
-        known = admitted.entry >= 0
-        rows = self.remembered.rows(admitted.entry[known])
-        standing[known] = self.remembered.arrays["standing"][rows]
-        return standing
 
     def _to_decide(
         self,

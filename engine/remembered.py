@@ -20,6 +20,7 @@ Texts: TypeAlias = tuple[str | None, ...]
 
 APPLIED, LATE, UNSCORABLE = 0, 1, 2  # how an entry stands in the windows
 NO_LABEL, GENUINE, FRAUD, WITHDRAWN = -1, 0, 1, 2
+BLANK_ROWS = 256  # rows that are made ready at once: 11 columns are not filled at every batch
 NOT_COUNTED = -1  # by the calibrations; else 1 as called fraud, 0 as not (engine/fates.py)
 SEPARATOR = "\x1f"  # cannot stand in an id: ids refuse control characters
 _MISSING = {
@@ -59,6 +60,7 @@ class Remembered:
         self.horizon_us = horizon_us
         self.base = 0
         self.end = 0
+        self._blank = 0  # rows of the arrays before this one hold entries, or all columns missing
         self.entry_of: dict[str, int] = {}
         self._keys: list[str] = []  # identity of entry base + k
         self._no_texts: Texts = (None,) * n_text
@@ -100,15 +102,20 @@ class Remembered:
 
     def reserve(self, n: int) -> None:
         """Make room for `n` more entries, all columns missing; doubles where there is not enough."""
-        capacity = len(self.arrays["seq"])
-        if len(self) + n > capacity:
-            room = max(1 << 12, 2 * capacity, len(self) + n)
+        needed, capacity = len(self) + n, len(self.arrays["seq"])
+        if needed <= self._blank:
+            return
+        if needed > capacity:
+            capacity = max(1 << 12, 2 * capacity, needed)
             for name, old in self.arrays.items():
-                new = np.empty((room, *old.shape[1:]), old.dtype)
+                new = np.empty((capacity, *old.shape[1:]), old.dtype)
                 new[: len(self)] = old[: len(self)]
                 self.arrays[name] = new
+            self._blank = len(self)
+        first = self._blank
+        self._blank = min(max(needed, first + BLANK_ROWS), capacity)
         for name, missing in _MISSING.items():
-            self.arrays[name][len(self) : len(self) + n] = missing
+            self.arrays[name][first : self._blank] = missing
 
     def add(self, key: str, seq: int, time_us: int, core_us: int, digest: int) -> int:
         """Enter one transaction with its facts. Needs `reserve` before."""
@@ -169,6 +176,7 @@ class Remembered:
         for array in self.arrays.values():
             array[: len(self) - gone] = array[gone : len(self)].copy()
         self.base += gone
+        self._blank = len(self)
         self._facts = {fact: seq for fact, seq in self._facts.items() if fact[0] >= self.base}
 
     def save(self, core_us: int) -> Arrays:
@@ -194,6 +202,7 @@ class Remembered:
         texts   : likewise for texts
         """
         self.base, self.end, self.entry_of = other.base, other.end, other.entry_of
+        self._blank = other._blank  # noqa: SLF001
         self._keys, self._facts = other._keys, other._facts  # noqa: SLF001
         for name, array in other.arrays.items():
             if name in sources and list(sources[name]) != list(range(array.shape[1])):
@@ -233,6 +242,7 @@ class Remembered:
         self._texts = msgspec.json.decode(saved["texts"].tobytes(), type=list[Texts])
         self._facts = {(e, d): s for e, d, s in saved["facts"].tolist()}
         self.end = self.base + len(self._keys)
+        self._blank = len(self)
         self.entry_of = dict(zip(self._keys, range(self.base, self.end), strict=True))
 
 

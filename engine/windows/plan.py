@@ -1,8 +1,7 @@
 """The window features of one stratum: sorted into event logs by key, each run by one kernel call a batch."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +10,7 @@ from config.errors import StateError
 from engine.batch import AMEND, EVENT, PUT, READ, SKIP
 from engine.state import Arrays, prefixed, under
 from engine.windows.events import RESERVED_BYTES, EventLog, Together
+from engine.windows.rows import Rows
 from engine.windows.shape import GAP, Namer, Shape, arrange, by_place, decode, encode, fits
 from engine.windows.tables import GONE, UPDATES_US, keep_us
 from rules.tree import CATEGORY, NUMBER, Type
@@ -21,26 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AMEND", "EVENT", "PUT", "READ", "SKIP", "Rows", "Windows"]
 
-I1: TypeAlias = NDArray[np.int8]
-I8: TypeAlias = NDArray[np.int64]
 SWEEP = 64, 16, 1 << 19  # each entity once in four times as many rows as there are, or in 500,000
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """What windows must know about each row of a batch.
-
-    seq          : (n,) int64  increasing
-    time_us      : (n,) int64  event time; core time for READ and PUT, the original's event time for AMEND
-    action       : (n,) int8   SKIP; EVENT: put in and read; READ: read as if `prior`, put nothing in; AMEND: replace
-                   the event (time_us, original_seq) by this row; PUT: put in without reading
-    original_seq : (n,) int64  of AMEND, else -1
-    """
-
-    seq: I8
-    time_us: I8
-    action: I1
-    original_seq: I8
 
 
 class Windows:

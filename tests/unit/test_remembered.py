@@ -135,3 +135,19 @@ def test_state_of_another_configuration_is_refused():
 def test_identities_cannot_run_into_each_other():
     assert identity("a", "bc") != identity("ab", "c")
     assert identities(["a", None], ["b", None])[0] == identity("a", "b")
+
+
+def test_every_new_entry_is_missing_everywhere_however_room_was_made():
+    """Rows made ready ahead survive growth, and room that was given back is made ready again."""
+    store = memory()
+    for first in range(0, 21_000, 7):
+        store.reserve(7)
+        for k in range(first, first + 7):
+            at = store.add(f"A{k}", k, k, k // 3, 7 * k) - store.base
+            assert store.arrays["label"][at] == NO_LABEL
+            assert store.arrays["fact_seq"][at] == -1
+            assert np.isnan(store.arrays["number"][at, 0])
+            for name in ("label", "fact_seq", "number"):
+                store.arrays[name][at] = 1
+        store.forget(first // 3)
+    assert store.base > 0
