@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from config.errors import StateError
 from config.schema import Column, Schema
-from engine.batch import ACTIVITY, TRANSACTION, Batch, Profile
+from engine.batch import Batch, Profile
+from engine.kernels.attributes import STEP, fill_rows
 from engine.state import Arrays
 from rules import tree
 from rules.columns import Layout
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from engine.scanning.codes import TextTable
 
 I4: TypeAlias = NDArray[np.int32]
+I8: TypeAlias = NDArray[np.int64]
 
 CODED = frozenset({"id", "category", "text"})
 
@@ -192,6 +194,8 @@ class Attributes:
         }
         self._filled = _in_order(schema)
         self._n_set = 0
+        self._steps: I8 | None = None  # None where an array has taken another's place
+        self._n_places = 0  # that the layout had then
 
     def fill(self, batch: Batch) -> None:
         """Apply the batch's profiles in their order, and fill every event with what stands at its row."""
@@ -212,39 +216,29 @@ class Attributes:
                 )
                 grown[: len(array)] = array
                 array = self._arrays[name] = grown
+                self._steps = None
             array[profile.code] = value
             self._n_set += 1
 
     def _fill_rows(self, batch: Batch, start: int, stop: int) -> None:
         if self._n_set == 0 or start == stop:
             return
-        kinds = batch.kind[start:stop]
-        rows = start + np.flatnonzero((kinds == TRANSACTION) | (kinds == ACTIVITY))
-        if not len(rows):
-            return
-        places, frame = self.layout.places, batch.frame
+        if self._steps is None or self._n_places != len(self.layout.places):
+            self._steps, self._n_places = self._lay_out(), len(self.layout.places)
+        frame = batch.frame
+        fill_rows(self._steps, batch.kind, start, stop, frame.number, frame.code)
+
+    def _lay_out(self) -> I8:
+        """What is filled from what, (s, STEP) int64 as engine/kernels/attributes.py reads it, with addresses."""
+        places, steps = self.layout.places, []
         for column, sources in self._filled:
             place = places.get(column.name)
-            if place is None:
-                continue
-            plane = frame.code if place.is_code else frame.number
-            values = plane[place.row, rows]
-            for name in sources:
-                absent = values < 0 if place.is_code else np.isnan(values)
-                if not absent.any():
-                    break
-                entity = frame.code[places[name.partition(".")[0]].row, rows[absent]]
-                values[absent] = self._of(name, entity)
-            plane[place.row, rows] = values
-
-    def _of(self, name: str, entity: I4) -> NDArray[Any]:
-        """Attribute `name` of each `entity` (k,), missing where nothing was set."""
-        array = self._arrays[name]
-        fill, dtype = _missing(self._columns[name])
-        out: NDArray[Any] = np.full(len(entity), fill, dtype)
-        known = (entity >= 0) & (entity < len(array))
-        out[known] = array[entity[known]]
-        return out
+            for name in sources if place is not None else ():
+                array, entity = self._arrays[name], places[name.partition(".")[0]]
+                assert place is not None
+                assert place.is_code == (array.dtype == np.int32), name
+                steps.append((place.is_code, place.row, entity.row, array.ctypes.data, len(array)))
+        return np.array(steps, np.int64).reshape(-1, STEP)
 
     def save(self) -> Arrays:
         """One array per attribute that was ever set, up to the last entity that has it."""
@@ -259,6 +253,7 @@ class Attributes:
         """Go on from the very values of `other`, which must not be used any more, of the attributes `names`."""
         for name in names:
             self._arrays[name] = other._arrays[name]  # noqa: SLF001
+        self._steps = None
         self._n_set = sum(len(array) for array in self._arrays.values())
 
     def take(self, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -266,6 +261,7 @@ class Attributes:
         for name, array in arrays.items():
             self._arrays[name] = array.copy()
             self._n_set += len(array)
+        self._steps = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -279,6 +275,7 @@ class Attributes:
                 arrays[name].copy() if name in arrays else np.full(0, *_missing(column))
             )
         self._n_set = sum(name in self._columns for name in arrays)
+        self._steps = None
 
 
 def _missing(column: Column) -> tuple[float, type]:
