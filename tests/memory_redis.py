@@ -53,25 +53,26 @@ class MemoryRegistry:
         return self._reach().get(f"{self._prefix}:writer", "")
 
     def begin(self):
-        self._reach()
+        complete = self._reach().get(f"{self._prefix}:complete")
         self._server.held.pop(f"{self._prefix}:complete", None)
         self._server.held[f"{self._prefix}:writer"] = (self._run, None)
+        return complete == self._run
 
     def complete(self):
         self._reach()
         self._server.held[f"{self._prefix}:complete"] = (self._run, None)
 
-    def write(self, entries):
-        found = [self._write(self._reach(), entry) for entry in entries]
+    def write(self, entries, *, replaces=False):
+        found = [self._write(self._reach(), entry, replaces) for entry in entries]
         if -1 in found:
             raise FencedError("another run writes this registry, or it was emptied")
         return found.count(1)
 
-    def _write(self, live, entry):
+    def _write(self, live, entry, replaces):
         if live.get(f"{self._prefix}:writer") != self._run:
             return -1
         key = self.key(entry.domain, entry.entity)
-        if key in live and json.loads(live[key])["seq"] > entry.seq:
+        if not replaces and key in live and json.loads(live[key])["seq"] > entry.seq:
             return 0
         self._server.held[key] = (entry.value, entry.expires_ms)
         return 1
@@ -81,11 +82,6 @@ class MemoryRegistry:
             domain, mark, entity = key.removeprefix(f"{self._prefix}:").partition(":")
             if key.startswith(f"{self._prefix}:") and mark:
                 yield domain, entity
-
-    def remove(self, entities):
-        self._reach()
-        for entity in entities:
-            self._server.held.pop(self.key(*entity), None)
 
     def close(self):
         self._is_closed = True

@@ -5,14 +5,14 @@
     PREFIX:complete      the run, once everything in force has been written; absent while that is not so
 
 A value is set by a script that compares: nothing is written by another run than `writer` names, and no value replaces
-one of a higher seq. So whatever comes late, from a process that was thought dead or a connection that hung, changes
-nothing. What nobody is restricted by any more is left as an empty list for an hour, for the same reason.
+one of a higher seq, unless what stands there is another run's. So whatever comes late, from a process that was thought
+dead or a connection that hung, changes nothing. What nobody is restricted by any more is left as an empty list for an hour, for the same reason.
 
 The connection is held by hand: a client that reconnects by itself would hide that Redis was restarted from an old
 snapshot. Whoever gets a `RegistryError` closes, opens anew, and writes everything again.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -27,7 +27,7 @@ SCAN_COUNT: Final = 1_000
 SET_IF_NEWER: Final = """
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then return -1 end
 local held = redis.call('GET', KEYS[1])
-if held then
+if held and ARGV[5] == '0' then
   local seq = string.match(held, '^{"seq":(%d+)')
   if seq and tonumber(seq) > tonumber(ARGV[2]) then return 0 end
 end
@@ -95,21 +95,35 @@ class RedisRegistry:
         [found] = self._ask([("GET", self._writer_key)])
         return _text(found)
 
-    def begin(self) -> None:
-        """From here on this run writes, and the registry is not complete until `complete`."""
-        self._ask([("DEL", self._complete_key), ("SET", self._writer_key, self._run)])
+    def begin(self) -> bool:
+        """From here on this run writes, and the registry is not complete until `complete`.
+
+        Returns whether everything that stands there is surely this run's: seqs of another say nothing beside ours.
+        """
+        complete, *_ = self._ask(
+            [
+                ("GET", self._complete_key),
+                ("DEL", self._complete_key),
+                ("SET", self._writer_key, self._run),
+            ]
+        )
+        return _text(complete) == self._run
 
     def complete(self) -> None:
         """Everything in force has been written."""
         self._ask([("SET", self._complete_key, self._run)])
 
-    def write(self, entries: Sequence[Entry]) -> int:
-        """Write entries, in one round trip; how many were not older than what stood there. `FencedError`."""
+    def write(self, entries: Sequence[Entry], *, replaces: bool = False) -> int:
+        """Write entries, in one round trip; how many were not older than what stood there. `FencedError`.
+
+        replaces : whatever stood there
+        """
         found = self._ask(
             [
                 (
                     *("EVALSHA", self._script, 2, self.key(entry.domain, entry.entity)),
                     *(self._writer_key, self._run, entry.seq, entry.value, entry.expires_ms),
+                    int(replaces),
                 )
                 for entry in entries
             ]
@@ -132,12 +146,6 @@ class RedisRegistry:
             cursor = _text(told)
             if cursor == "0":
                 return
-
-    def remove(self, entities: Iterable[tuple[str, str]]) -> None:
-        """Remove entities whatever stands there: those of another run."""
-        keys = [self.key(*entity) for entity in entities]
-        if keys:
-            self._ask([("DEL", key) for key in keys])
 
     def close(self) -> None:
         self._connection.disconnect()

@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -22,9 +23,10 @@ from config.outlets import SinkSettings
 from engine.clock import Clock, SystemClock, random_bytes
 from engine.durable.disk import Disk
 from engine.sinks.file import FileSink
-from engine.sinks.outbox import Outbox, Pending
+from engine.sinks.outbox import FILE, STREAM, Outbox, Pending
 from engine.sinks.serving import Ear, encryption_of, open_disk, read_secret
 from engine.sinks.sink import ACKNOWLEDGED, AGAIN, REJECTED, Answer, Sink
+from engine.sinks.tail import FolderTail, Tail
 from engine.sinks.webhook import Webhook
 
 LOOK_EVERY_US: Final = 20_000
@@ -40,6 +42,7 @@ BY: Final = "core_banking"
 class Attempt:
     """A command on its way, by thread `worker`."""
 
+    outbox: Outbox
     pending: Pending
     worker: int
     until_us: int
@@ -47,12 +50,20 @@ class Attempt:
 
 
 class Dispatcher:
-    """Everything but the pipes; `step` never waits."""
+    """Everything but the pipes; `step` never waits.
+
+    outboxes : of one engine, or of each partition of a cluster
+    """
 
     def __init__(
-        self, outbox: Outbox, sinks: list[Sink], settings: SinkSettings, clock: Clock, wake: Any
+        self,
+        outboxes: Sequence[Outbox],
+        sinks: list[Sink],
+        settings: SinkSettings,
+        clock: Clock,
+        wake: Callable[[], None],
     ) -> None:
-        self.outbox = outbox
+        self.outboxes = outboxes
         self._sinks, self._settings, self._clock, self._wake = sinks, settings, clock, wake
         self._work: list[SimpleQueue[tuple[str, str, bytes] | None]] = [
             SimpleQueue() for _ in sinks
@@ -60,9 +71,10 @@ class Dispatcher:
         self._done: deque[tuple[int, Answer]] = deque()
         self._idle = list(range(len(sinks)))
         self._on_way: dict[int, Attempt] = {}
-        self._unconfirmed: dict[int, Pending] = {}
+        self._unconfirmed: dict[int, tuple[Outbox, Pending]] = {}
         self._n = 0
         self._kept_us = 0
+        self._first = 0  # of the outboxes, whose turn it is
         self.counts = {"delivered": 0, "failed": 0, "rejected": 0, "withheld": 0}
         self.newest_failure = ""
         for worker in range(len(sinks)):
@@ -73,63 +85,82 @@ class Dispatcher:
 
     @property
     def is_idle(self) -> bool:
-        """Whether everything that stands in the stream is settled."""
-        return not len(self.outbox) and not self.outbox.n_unread
+        """Whether everything that stands in the streams is settled."""
+        return not any(len(outbox) or outbox.n_unread for outbox in self.outboxes)
 
     def confirm(self, n: int) -> None:
         """The engine has record `n` in its journal."""
-        pending = self._unconfirmed.pop(n, None)
-        if pending is not None:
-            self.outbox.settle(pending, self.now_us())
+        settled = self._unconfirmed.pop(n, None)
+        if settled is not None:
+            outbox, pending = settled
+            outbox.settle(pending, self.now_us())
 
-    def withhold(self, before_seq: int) -> None:
-        """Let no command with a smaller seq leave any more, but those that lift something."""
-        self.outbox.withhold(before_seq, self.now_us())
+    def withhold(self, before_seq: int, k: int = 0) -> None:
+        """Let no command of outbox `k` with a smaller seq leave any more, but those that lift something."""
+        self.outboxes[k].withhold(before_seq, self.now_us())
 
     def step(self) -> list[dict[str, Any]]:
-        """Take answers in, send what is due, keep the place; return what to tell the engine."""
+        """Take answers in, send what is due, keep the places; return what to tell the engine of outbox `k`."""
         now_us = self.now_us()
         told = []
         while self._done:
             record = self._take(*self._done.popleft(), now_us)
             if record is not None:
                 told.append(record)
-        self.outbox.fill(now_us)
+        for outbox in self.outboxes:
+            outbox.fill(now_us)
         while self._idle and len(self._unconfirmed) < UNCONFIRMED_MAX:
-            pending = self.outbox.take(now_us)
-            if pending is None:
+            found = self._next(now_us)
+            if found is None:
                 break
-            if self.outbox.is_withheld(pending) or self.outbox.is_needless(pending):
-                told += self._drop(pending, now_us)
+            outbox, pending = found
+            if outbox.is_withheld(pending) or outbox.is_needless(pending):
+                told += self._drop(outbox, pending, now_us)
                 continue
             worker = self._idle.pop()
             until_us = now_us + self._settings.timeout_us
-            self._on_way[worker] = Attempt(pending, worker, until_us)
-            body = self.outbox.body(pending)
-            self._work[worker].put((pending.command_id, pending.key, body))
+            self._on_way[worker] = Attempt(outbox, pending, worker, until_us)
+            self._work[worker].put((pending.command_id, pending.key, pending.body))
         for attempt in self._on_way.values():
             if not attempt.gave_up and now_us > attempt.until_us:
                 attempt.gave_up = True
                 self._sinks[attempt.worker].give_up()
         if now_us - self._kept_us >= KEEP_EVERY_US:
-            self.outbox.keep()
+            self.keep()
             self._kept_us = now_us
         return told
 
+    def _next(self, now_us: int) -> tuple[Outbox, Pending] | None:
+        """A command whose turn it is, of each outbox in turn."""
+        n = len(self.outboxes)
+        for k in range(n):
+            outbox = self.outboxes[(self._first + k) % n]
+            pending = outbox.take(now_us)
+            if pending is not None:
+                self._first = (self._first + k + 1) % n
+                return outbox, pending
+        return None
+
+    def keep(self) -> None:
+        """Write down how far everything has got."""
+        for outbox in self.outboxes:
+            outbox.keep()
+
     def wait_us(self) -> int:
         """How long nothing has to be done, unless somebody wakes us."""
-        now_us, due_us = self.now_us(), self.outbox.next_due_us()
-        if due_us is None or not self._idle:
+        now_us = self.now_us()
+        dues_us = [us for outbox in self.outboxes if (us := outbox.next_due_us()) is not None]
+        if not dues_us or not self._idle:
             return LOOK_EVERY_US
-        return max(0, min(LOOK_EVERY_US, due_us - now_us))
+        return max(0, min(LOOK_EVERY_US, min(dues_us) - now_us))
 
     def status(self) -> dict[str, Any]:
         """What an operator may want to know."""
         return {
-            "waiting": len(self.outbox),
-            "unread_bytes": self.outbox.n_unread,
-            "oldest_s": self.outbox.oldest_us(self.now_us()) / 1e6,
-            "seen": self.outbox.n_seen,
+            "waiting": sum(map(len, self.outboxes)),
+            "unread_bytes": sum(outbox.n_unread for outbox in self.outboxes),
+            "oldest_s": max(outbox.oldest_us(self.now_us()) for outbox in self.outboxes) / 1e6,
+            "seen": sum(outbox.n_seen for outbox in self.outboxes),
             "idle": self.is_idle,
             "failure": self.newest_failure,
             **self.counts,
@@ -137,12 +168,13 @@ class Dispatcher:
 
     def _take(self, worker: int, answer: Answer, now_us: int) -> dict[str, Any] | None:
         """What became of an attempt; the record that the engine must journal before it counts, if there is one."""
-        pending = self._on_way.pop(worker).pending
+        attempt = self._on_way.pop(worker)
+        outbox, pending = attempt.outbox, attempt.pending
         self._idle.append(worker)
         if answer.outcome == AGAIN:
             self.counts["failed"] += 1
             self.newest_failure = answer.why
-            self.outbox.retry(pending, now_us, answer.after_us)
+            outbox.retry(pending, now_us, answer.after_us)
             return None
         self.counts["delivered"] += 1
         if answer.outcome == REJECTED:
@@ -153,32 +185,32 @@ class Dispatcher:
             )
         is_news = answer.outcome in (ACKNOWLEDGED, REJECTED) and pending.verb in ANSWERED
         if not is_news:
-            self.outbox.settle(pending, now_us)
+            outbox.settle(pending, now_us)
             return None
         record = {"command": "acknowledge", "command_id": pending.command_id, "by": BY}
         if answer.outcome == REJECTED:
             record |= {"command": "reject", "reason": answer.why}
-        return self._tell(pending, record)
+        return self._tell(outbox, pending, record)
 
-    def _drop(self, pending: Pending, now_us: int) -> list[dict[str, Any]]:
+    def _drop(self, outbox: Outbox, pending: Pending, now_us: int) -> list[dict[str, Any]]:
         """A command does not leave: it is withheld, or lifts what core banking has never heard of."""
         record = {"command": "withheld", "command_id": pending.command_id, "by": BY}
         record |= {"reason": "the mode was observe before it was sent"}
-        if self.outbox.is_withheld(pending):
+        if outbox.is_withheld(pending):
             self.counts["withheld"] += 1
-            self.outbox.drop(pending)
+            outbox.drop(pending)
         elif pending.verb not in ANSWERED:
-            self.outbox.settle(pending, now_us)
+            outbox.settle(pending, now_us)
             return []
         else:
             record |= {"command": "acknowledge", "reason": "what it lifts was never sent"}
-        return [self._tell(pending, record)]
+        return [self._tell(outbox, pending, record)]
 
-    def _tell(self, pending: Pending, record: dict[str, Any]) -> dict[str, Any]:
+    def _tell(self, outbox: Outbox, pending: Pending, record: dict[str, Any]) -> dict[str, Any]:
         """What the engine must journal before `pending` is settled."""
         self._n += 1
-        self._unconfirmed[self._n] = pending
-        return {"n": self._n, "record": record}
+        self._unconfirmed[self._n] = outbox, pending
+        return {"n": self._n, "k": self.outboxes.index(outbox), "record": record}
 
     def _send(self, worker: int) -> None:
         while True:
@@ -191,8 +223,8 @@ class Dispatcher:
             self._wake()
 
     def close(self) -> None:
-        """Keep the place, and let the threads end."""
-        self.outbox.keep()
+        """Keep the places, and let the threads end."""
+        self.keep()
         for queue in self._work:
             queue.put(None)
 
@@ -210,18 +242,19 @@ def open_sinks(settings: SinkSettings, clock: Clock) -> list[Sink]:
     ]
 
 
-def open_outbox(disk: Disk, root: Path, settings: SinkSettings) -> Outbox:
-    """The outbox of an output folder."""
+def open_outbox(tail: Tail, disk: Disk, path: Path, settings: SinkSettings) -> Outbox:
+    """The outbox of a stream of commands, whose place is kept at `path`."""
     return Outbox(
+        tail,
         disk,
-        root,
+        path,
         retry_first_us=settings.retry_first_us,
         retry_max_us=settings.retry_max_us,
         seed=int.from_bytes(random_bytes(8), "big"),
     )
 
 
-class _Alarm:
+class Alarm:
     """Say on standard error that commands wait too long, now and then, and that it is over."""
 
     def __init__(self, settings: SinkSettings) -> None:
@@ -253,7 +286,8 @@ def main() -> int:
     clock = SystemClock()
     try:
         sinks = open_sinks(settings, clock)
-        outbox = open_outbox(open_disk(root, *encryption_of(begin)), root, settings)
+        disk = open_disk(root, *encryption_of(begin))
+        outbox = open_outbox(FolderTail(disk, root / STREAM), disk, root / FILE, settings)
     except WeirError as error:
         print(f"error: commands are not delivered: {error}", file=sys.stderr)
         return 2
@@ -262,9 +296,9 @@ def main() -> int:
             "note: the folder is not as the outbox knew it: commands are delivered again, with the same keys",
             file=sys.stderr,
         )
-    dispatcher = Dispatcher(outbox, sinks, settings, clock, ear.wake)
+    dispatcher = Dispatcher([outbox], sinks, settings, clock, ear.wake)
     dispatcher.withhold(int(begin.get("withheld_before", 0)))
-    alarm, told_us = _Alarm(settings), 0
+    alarm, told_us = Alarm(settings), 0
     told: dict[str, Any] = {}
     while True:
         for request in requests:

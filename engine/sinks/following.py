@@ -1,8 +1,8 @@
 """The process that writes the restriction registry: `python -m engine.sinks.following`, started by a live engine.
 
-It follows the streams and writes what has changed. While Redis is down it says so, and looks again at most a second
-later; then it writes everything that is in force, and empties what is not: so whatever Redis has forgotten, or
-remembers from before, is right again. The engine never waits for it, and never reads the registry.
+It follows the streams and writes what has changed, once it has read what is there. While Redis is down it says so, and
+looks again at most a second later; then it writes everything that is in force, and empties what is not: so whatever
+Redis has forgotten, or remembers from before, is right again. The engine never waits for it, nor reads the registry.
 """
 
 import os
@@ -27,7 +27,7 @@ from engine.brokers.redis_registry import (
 )
 from engine.clock import Clock, SystemClock
 from engine.durable.disk import Disk
-from engine.sinks.registry import Followed
+from engine.sinks.registry import FILE, Followed, streams_of
 from engine.sinks.serving import Ear, encryption_of, open_disk
 
 LOOK_EVERY_US: Final = 20_000
@@ -54,6 +54,8 @@ class Follower:
         self._open, self._shown, self._clock = open_registry, shown, clock
         self._registry: RedisRegistry | None = None
         self._has_written = False  # in this life: who writes now beside us does it against us
+        self._has_caught_up = False
+        self.is_displaced = False  # somebody does, and we write no more
         self._again_us, self._wait_us = 0, AGAIN_FIRST_US
         self._beat_us = self._kept_us = self._behind_us = self.now_us()
         self.counts = {"writes": 0, "failed": 0, "rebuilds": 0}
@@ -79,8 +81,10 @@ class Follower:
         if now_us - self._kept_us >= KEEP_EVERY_US:
             self.followed.keep()
             self._kept_us = now_us
-        if now_us < self._again_us:
-            return False
+        # a registry made anew from half of the streams would free whom the other half restricts
+        self._has_caught_up |= not self.followed.n_unread
+        if now_us < self._again_us or not self._has_caught_up:
+            return has_read
         try:
             self._bring_up()
         except RegistryError as error:
@@ -107,16 +111,17 @@ class Follower:
         """Write everything that is in force, and empty what is not; then the registry is complete."""
         followed = self.followed
         try:
-            self._claim(registry)
+            replaces = not self._claim(registry)
             strays = set(registry.entities())
             strays -= {(d, self._shown(d, entity)) for d, entity in followed.in_force()}
             until_ms = self._clock.now_us() // 1_000 + EMPTY_MS
             empty = b'{"seq":%d,"restrictions":[]}' % followed.seq
-            for batch in _batches(sorted(strays)):
-                registry.write([Entry(*key, followed.seq, empty, until_ms) for key in batch])
             followed.all_changed()
             while followed.changed:
-                self._write(registry)
+                self._write(registry, replaces=replaces)
+            for batch in _batches(sorted(strays)):
+                entries = [Entry(*key, followed.seq, empty, until_ms) for key in batch]
+                registry.write(entries, replaces=replaces)
             registry.complete()
         except RegistryError:
             registry.close()
@@ -125,24 +130,22 @@ class Follower:
         self._beat_us = self.now_us()
         self.counts["rebuilds"] += 1
 
-    def _claim(self, registry: RedisRegistry) -> None:
-        """Become the one that writes; what another run has left is removed, unless it came while we were writing."""
-        writer = registry.writer()
-        is_foreign = writer not in ("", self.followed.run)
-        if is_foreign and self._has_written:
+    def _claim(self, registry: RedisRegistry) -> bool:
+        """Become the one that writes, unless another came while we were writing; whether all that is there is ours."""
+        if registry.writer() not in ("", self.followed.run) and self._has_written:
+            self.is_displaced = True
             raise RegistryError(
                 "another engine has taken this registry over: give each its own `prefix`"
             )
-        registry.begin()
-        if is_foreign:
-            for batch in _batches(sorted(registry.entities())):
-                registry.remove(batch)
+        is_ours = registry.begin()
         self._has_written = True
+        return is_ours
 
-    def _write(self, registry: RedisRegistry) -> None:
+    def _write(self, registry: RedisRegistry, *, replaces: bool = False) -> None:
         batch = list(islice(self.followed.changed.items(), BATCH))
         now_ms = self._clock.now_us() // 1_000
-        registry.write([self.followed.entry(e, self._shown, now_ms) for e, _ in batch])
+        entries = [self.followed.entry(e, self._shown, now_ms) for e, _ in batch]
+        registry.write(entries, replaces=replaces)
         for entity, seq in batch:
             self.followed.written(entity, seq)
         self.counts["writes"] += len(batch)
@@ -214,12 +217,19 @@ def open_follower(
     disk: Disk, root: Path, settings: RedisSettings, schema_path: str, clock: Clock
 ) -> Follower:
     """The follower of an output folder; `ConfigError` if a secret is missing."""
-    followed, password = Followed(disk, root), read_password(settings)
-    shown = names_of(settings, schema_path)
+    followed = Followed([streams_of(disk, root)], disk, root / FILE)
+    return follower_of(followed, settings, schema_path, clock)
+
+
+def follower_of(
+    followed: Followed, settings: RedisSettings, schema_path: str, clock: Clock
+) -> Follower:
+    """A follower that brings the Redis of `settings` up to date; `ConfigError` if a secret is missing."""
+    password, shown = read_password(settings), names_of(settings, schema_path)
     return Follower(followed, lambda: RedisRegistry(settings, followed.run, password), shown, clock)
 
 
-class _Alarm:
+class Alarm:
     """Say on standard error that Redis is behind, now and then, and that it is over."""
 
     def __init__(self) -> None:
@@ -251,7 +261,7 @@ def main() -> int:
     except WeirError as error:
         print(f"error: the registry of restrictions is not written: {error}", file=sys.stderr)
         return 2
-    alarm, told_us, told = _Alarm(), 0, dict[str, Any]()
+    alarm, told_us, told = Alarm(), 0, dict[str, Any]()
     while not any("stop" in request for request in requests):
         has_more = follower.step()
         status, now_us = follower.status(), follower.now_us()

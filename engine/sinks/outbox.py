@@ -8,9 +8,10 @@ that lanes that failed together do not come back together.
 
 Only commands that say `effect: enforce` are sent, and of those from before the mode became observe only what lifts
 something (`withhold`). What a withheld command would have restricted needs no release either, if it surely never left:
-it came while this process ran, and was never tried. Memory is bounded: `WINDOW` commands are known at a time, by their
-place in the stream; beyond that, reading waits. OUT/outbox.json keeps the place: {"at", "anchor", "high", "open"} says
-that everything before `at` is settled, and between `at` and `high` everything but what begins at `open`.
+it came while this process ran, and was never tried. Memory is bounded: `WINDOW` commands are known at a time; beyond
+that, reading waits. A file keeps the place: {"at", "anchor", "high", "open"} says that everything before `at` is
+settled, and between `at` and `high` everything but what begins at `open`. So says every state that was ever written,
+and one that comes late, from a process that was thought dead, costs repetitions at most.
 
 No clock, no threads, no network here: engine/sinks/dispatching.py has them.
 """
@@ -53,8 +54,8 @@ class _Line(msgspec.Struct):
 class Pending:
     """A command that is not settled."""
 
-    start: int  # byte at which its line begins
-    length: int
+    start: int  # where its line begins
+    body: bytes  # the line, as the engine wrote it
     command_id: str
     key: str
     verb: str
@@ -66,25 +67,28 @@ class Pending:
 
 
 class Outbox:
-    """Commands that are not settled yet. Times are microseconds of one monotonic clock, given by the caller."""
+    """Commands of one stream that are not settled yet. Times are microseconds of one monotonic clock of the caller.
+
+    path : where the place is kept
+    """
 
     def __init__(
         self,
+        tail: Tail,
         disk: Disk,
-        root: Path,
+        path: Path,
         *,
         retry_first_us: int,
         retry_max_us: int,
         seed: int,
         window: int = WINDOW,
     ) -> None:
-        self._disk, self._path = disk, root / FILE
+        self._tail, self._disk, self._path = tail, disk, path
         self._retry_first_us, self._retry_max_us = retry_first_us, retry_max_us
         self._chance = random.Random(seed)  # noqa: S311 - spreads attempts, guards nothing
         self._window = window
         self._decode = msgspec.json.Decoder(_Line).decode
         state = read_state(disk, self._path)
-        self._tail = Tail(disk, root / STREAM)
         self._high, self._open = 0, frozenset[int]()
         self.began_again = False
         if state:
@@ -114,12 +118,12 @@ class Outbox:
 
     @property
     def n_unread(self) -> int:
-        """Bytes of the stream that have not been looked at."""
+        """What stands in the stream and has not been looked at, see `Tail`."""
         return self._tail.n_unread
 
     @property
     def n_seen(self) -> int:
-        """Bytes of the stream that have been looked at."""
+        """How far the stream has been looked at."""
         return self._tail.at
 
     def oldest_us(self, now_us: int) -> int:
@@ -142,7 +146,7 @@ class Outbox:
             lane = "\x1f".join((*of.keys(), *of.values()))
             pending = Pending(
                 start,
-                len(text),
+                text,
                 line.command_id,
                 line.key,
                 line.verb,
@@ -172,10 +176,6 @@ class Outbox:
         pending.attempts += 1
         return pending
 
-    def body(self, pending: Pending) -> bytes:
-        """The line of a command, as the engine wrote it."""
-        return self._tail.line(pending.start, pending.length)
-
     def withhold(self, before_seq: int, now_us: int) -> None:
         """Let no command with a smaller seq leave any more, but those that lift something."""
         self._withheld_before = before_seq
@@ -203,7 +203,7 @@ class Outbox:
     def settle(self, pending: Pending, now_us: int) -> None:
         """Core banking has answered, and that is durable; the next of its lane may leave."""
         del self._pending[pending.start]
-        self._settled_high = max(self._settled_high, pending.start + pending.length + 1)
+        self._settled_high = max(self._settled_high, pending.start + 1)
         lane = self._lanes[pending.lane]
         first = lane.popleft()
         assert first is pending, "a lane was overtaken"
@@ -225,7 +225,7 @@ class Outbox:
     # What is kept
 
     def state(self) -> dict[str, Any]:
-        """What outbox.json says."""
+        """What is kept."""
         at = next(iter(self._pending), self._tail.at)
         high = max(at, self._settled_high)
         unsettled = list(takewhile(lambda start: start < high, self._pending))

@@ -1,14 +1,17 @@
-"""Follow a stream of an output folder from a byte on, whole lines only, and keep small states beside it.
+"""Follow a stream of outcomes from a place on, whole lines only, and keep small states beside it.
 
-A place in a stream is kept with the 16 bytes before it: a folder that was restored from a backup may hold other lines,
-or fewer, and then the follower begins again at byte 0 and repeats itself, which whoever listens can bear.
+Two kinds: `FolderTail` is a file of an output folder, and places are bytes; engine/cluster/topic_tail.py is a partition
+of a topic, and places are offsets. A place in a file is kept with the 16 bytes before it: a folder that was restored
+from a backup may hold other lines, or fewer, and then the follower begins again at byte 0 and repeats itself, which
+whoever listens can bear.
 """
 
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
+from engine.clock import random_bytes
 from engine.durable.disk import Disk
 
 READ_BYTES: Final = 1 << 18
@@ -16,23 +19,46 @@ LINE_BYTES_MAX: Final = 1 << 24  # no line of ours comes near
 ANCHOR_BYTES: Final = 16
 
 
-class Tail:
-    """The lines of one stream, in order, as they come.
+class Tail(Protocol):
+    """The lines of one stream, in order, as they come; each once, and none is left out.
 
-    at : where the next line begins
+    name : tells it apart from others that are followed together
+    at   : where the next line begins; set only to what it was once, before anything is read
     """
 
-    def __init__(self, disk: Disk, path: Path, at: int = 0) -> None:
-        self.at = at
+    name: str
+    at: int
+
+    @property
+    def n_unread(self) -> int:
+        """What is there and has not been read yet: bytes of a file, records of a topic."""
+        ...
+
+    def read(self, n_max: int) -> Iterator[tuple[int, bytes]]:
+        """Up to `n_max` lines that are there: where each begins, and its bytes without the end. Never waits."""
+        ...
+
+    def anchor(self, at: int) -> str:
+        """What stands before `at`, so that the place can be told again."""
+        ...
+
+    def holds(self, at: int, anchor: str) -> bool:
+        """Whether `at`, kept with `anchor`, can be gone on from; if not, everything that is there is read again."""
+        ...
+
+
+class FolderTail:
+    """A stream of an output folder."""
+
+    def __init__(self, disk: Disk, path: Path) -> None:
+        self.name, self.at = path.name, 0
         self._disk, self._path = disk, path
 
     @property
     def n_unread(self) -> int:
-        """Bytes that have not been read yet."""
         return max(0, self._disk.size(self._path) - self.at)
 
     def read(self, n_max: int) -> Iterator[tuple[int, bytes]]:
-        """Up to `n_max` lines that are there: where each begins, and its bytes without the end."""
         n, size = 0, READ_BYTES
         while n < n_max and self.n_unread:
             data = self._disk.read(self._path, self.at, size)
@@ -50,17 +76,11 @@ class Tail:
                 if n == n_max:
                     return
 
-    def line(self, start: int, length: int) -> bytes:
-        """A line that was given before."""
-        return self._disk.read(self._path, start, length)
-
     def anchor(self, at: int) -> str:
-        """What stands before `at`, so that the place can be told again."""
         start = max(0, at - ANCHOR_BYTES)
         return self._disk.read(self._path, start, at - start).hex() if at else ""
 
     def holds(self, at: int, anchor: str) -> bool:
-        """Whether the stream is at least `at` long, and has `anchor` there."""
         return 0 <= at <= max(0, self._disk.size(self._path)) and self.anchor(at) == anchor
 
 
@@ -77,7 +97,8 @@ def read_state(disk: Disk, path: Path) -> dict[str, Any]:
 
 def write_state(disk: Disk, path: Path, state: Mapping[str, Any]) -> None:
     """Write a small state whole or not at all; durable when it returns."""
-    temporary = path.with_name(f".{path.name}.new")
+    # two may write in a cluster, of which one was thought dead: neither into the file of the other
+    temporary = path.with_name(f".{path.name}.{random_bytes(4).hex()}.new")
     file = disk.create(temporary)
     file.write(json.dumps(state, separators=(",", ":")).encode() + b"\n")
     file.sync()

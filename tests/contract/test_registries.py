@@ -97,16 +97,30 @@ def test_complete_says_who_and_begin_takes_it_back(server):
     assert "weir:r:complete" not in server.live()
 
 
-def test_entities_are_listed_and_removed_whatever_their_ids_look_like(server):
+def test_entities_are_listed_whatever_their_ids_look_like(server):
     one = server.open("one")
     one.begin()
     one.complete()
     names = [("account", "A"), ("card", "4:5:6"), ("customer", "ö K")]
     one.write([entry(name, 1, domain=domain) for domain, name in names])
     assert sorted(one.entities()) == names
-    one.remove(names[:2])
-    one.remove([])
-    assert list(one.entities()) == names[2:]
+
+
+def test_what_another_run_has_left_is_told_and_replaced(server):
+    """Its seqs say nothing beside ours; `begin` says whether there may be any."""
+    one, two = server.open("one"), server.open("two")
+    assert not one.begin()
+    one.write([entry("A", 9, "r-9")])
+    one.complete()
+    assert one.begin(), "complete, and by the same"
+    assert not one.begin(), "begun, and never completed"
+    one.complete()
+    assert not two.begin()
+    assert two.write([entry("A", 1, "r-1")]) == 0
+    assert two.write([entry("A", 1, "r-1")], replaces=True) == 1
+    assert held(server) == {"account:A": ["r-1"]}
+    with pytest.raises(FencedError):
+        one.write([entry("A", 10, "r-9")], replaces=True)
 
 
 def test_a_key_ends_when_it_should(server):

@@ -17,8 +17,9 @@ from config.outlets import SinkSettings
 from engine.clock import SystemClock
 from engine.durable.disk import RealDisk
 from engine.sinks.dispatching import Dispatcher, open_outbox, open_sinks
-from engine.sinks.outbox import STREAM
+from engine.sinks.outbox import FILE, STREAM
 from engine.sinks.sink import ACKNOWLEDGED, AGAIN, REJECTED, TAKEN
+from engine.sinks.tail import FolderTail
 from engine.sinks.webhook import Webhook, read_answer
 from tests.core_banking import SECRET, Bank, command, unreliable, write
 
@@ -37,9 +38,10 @@ class Engine:
 
     def open(self):
         clock, disk = SystemClock(), RealDisk()
-        outbox = open_outbox(disk, self.root, self.settings)
+        tail = FolderTail(disk, self.root / STREAM)
+        self.outbox = open_outbox(tail, disk, self.root / FILE, self.settings)
         sinks = open_sinks(self.settings, clock)
-        self.dispatcher = Dispatcher(outbox, sinks, self.settings, clock, lambda: None)
+        self.dispatcher = Dispatcher([self.outbox], sinks, self.settings, clock, lambda: None)
 
     def step(self, *, hears=True):
         for told in self.dispatcher.step():
@@ -51,7 +53,7 @@ class Engine:
     def until(self, holds):
         end = time.monotonic() + WAIT_S
         while not holds():
-            assert time.monotonic() < end, (len(self.dispatcher.outbox), self.dispatcher.status())
+            assert time.monotonic() < end, (len(self.outbox), self.dispatcher.status())
             self.step()
 
 
@@ -88,7 +90,7 @@ def test_every_command_arrives_counts_once_and_overtakes_none_of_its_account(
         engine.open()  # the one before ends without a word: what it had on its way may still arrive
         write(tmp_path / STREAM, sent[300:], "ab")
         engine.until(lambda: len(bank.effective) >= 450)
-        engine.dispatcher.outbox.keep()
+        engine.outbox.keep()
         engine.open()
         engine.until(lambda: engine.dispatcher.is_idle)
         requests, effective = list(bank.requests), list(bank.effective)
@@ -108,7 +110,7 @@ def test_a_command_that_is_stuck_holds_up_nobody_else(tmp_path, monkeypatch):
     stuck = lambda told: (503, {}) if told["entity"] == {"account": "A0"} else (200, {})  # noqa: E731
     with Bank(answer=stuck) as bank:
         engine = Engine(tmp_path, bank.url, monkeypatch)
-        engine.until(lambda: len(engine.dispatcher.outbox) == 10)
+        engine.until(lambda: len(engine.outbox) == 10)
         assert len(bank.effective) == 40
         assert engine.dispatcher.status()["failure"] == "HTTP 503"
 
@@ -158,7 +160,7 @@ def test_after_the_switch_nothing_new_arrives_and_what_may_have_arrived_is_lifte
     with Bank(unreliable(5), hang_s=0.5) as bank:
         engine = Engine(tmp_path, bank.url, monkeypatch)
         engine.until(lambda: len(bank.effective) >= 200)
-        engine.dispatcher.outbox.keep()
+        engine.outbox.keep()
         dead = engine.dispatcher
         engine.open()
         engine.dispatcher.withhold(2**63 - 1)
@@ -168,7 +170,7 @@ def test_after_the_switch_nothing_new_arrives_and_what_may_have_arrived_is_lifte
             engine.step()
         write(tmp_path / STREAM, lifted, "ab")
         engine.until(lambda: len(engine.journal) > 700)
-        engine.dispatcher.outbox.keep()
+        engine.outbox.keep()
         engine.open()
         engine.dispatcher.withhold(600)  # the mode is enforce again
         more = command(2_000, "A1")
@@ -281,8 +283,9 @@ def test_a_file_takes_each_command_as_a_line_and_mends_a_torn_one(tmp_path):
     out.write_bytes(b'{"torn')
     write(tmp_path / STREAM, [command(n, "A") for n in range(3)])
     settings, clock = SinkSettings(file=str(out)), SystemClock()
-    outbox = open_outbox(RealDisk(), tmp_path, settings)
-    dispatcher = Dispatcher(outbox, open_sinks(settings, clock), settings, clock, lambda: None)
+    disk = RealDisk()
+    outbox = open_outbox(FolderTail(disk, tmp_path / STREAM), disk, tmp_path / FILE, settings)
+    dispatcher = Dispatcher([outbox], open_sinks(settings, clock), settings, clock, lambda: None)
     end = time.monotonic() + WAIT_S
     while not dispatcher.is_idle:
         assert time.monotonic() < end

@@ -34,7 +34,7 @@ from hypothesis.stateful import rule as step
 from config.people import People, Person
 from engine.clock import ManualClock
 from engine.sinks.following import Follower
-from engine.sinks.registry import ALERTS, COMMANDS, Followed
+from engine.sinks.registry import ALERTS, COMMANDS, FILE, Followed, streams_of
 from tests.deciding import (
     HOUR,
     MINUTE,
@@ -176,7 +176,7 @@ class Lives(RuleBasedStateMachine):
 
     def follow(self):
         """A new process follows the folder; the one before has ended without a word."""
-        followed = Followed(self.disk, OUT)
+        followed = Followed([streams_of(self.disk, OUT)], self.disk, OUT / FILE)
         open_registry = lambda: self.redis.open(followed.run)  # noqa: E731
         self.follower = Follower(followed, open_registry, lambda _domain, id_: id_, self.clock)
 

@@ -10,8 +10,9 @@ from engine.durable.disk import RealDisk
 from engine.progress import Progress
 from engine.runner import StopRequest
 from engine.sinks.dispatching import Dispatcher
-from engine.sinks.outbox import STREAM, Outbox
+from engine.sinks.outbox import FILE, STREAM, Outbox
 from engine.sinks.sink import ACKNOWLEDGED, AGAIN, Answer
+from engine.sinks.tail import FolderTail
 from replay.audit.inputs import read_inputs
 from tests import factories
 from tests.core_banking import command, write
@@ -110,8 +111,9 @@ def test_what_the_engine_has_not_confirmed_is_sent_again_by_the_next_process(tmp
     sink.answers = {"c-0": Answer(ACKNOWLEDGED), "c-1": Answer(ACKNOWLEDGED)}
 
     def opened():
-        outbox = Outbox(RealDisk(), tmp_path, retry_first_us=1, retry_max_us=1, seed=1)
-        return Dispatcher(outbox, [sink], settings, clock, lambda: None)
+        tail, path = FolderTail(RealDisk(), tmp_path / STREAM), tmp_path / FILE
+        outbox = Outbox(tail, RealDisk(), path, retry_first_us=1, retry_max_us=1, seed=1)
+        return Dispatcher([outbox], [sink], settings, clock, lambda: None)
 
     def told(dispatcher):
         while not (found := dispatcher.step()):
