@@ -31,11 +31,17 @@ class FieldCounts(Protocol):
     """What decode counts; see `Quality` there."""
 
     n_transactions: int
-    present: Counts
-    invalid: Counts
-    unseen: Counts
     unknown: Counts
     unknown_other: int
+
+    @property
+    def present(self) -> Counts: ...
+
+    @property
+    def invalid(self) -> Counts: ...
+
+    @property
+    def unseen(self) -> Counts: ...
 
 
 def flaws(batch: Batch, admitted: Admitted, memory: Remembered) -> dict[str, Counts]:

@@ -97,12 +97,11 @@ class Frame:
 
     @classmethod
     def empty(cls, layout: Layout, n: int) -> "Frame":
-        return cls(
-            layout,
-            n,
-            np.full((max(layout.n_number, 1), n), np.nan),
-            np.full((max(layout.n_code, 1), n), -1, np.int32),
-        )
+        number = np.empty((max(layout.n_number, 1), n))
+        code = np.empty((max(layout.n_code, 1), n), np.int32)
+        number.fill(np.nan)  # np.full took twice as long for a few rows
+        code.fill(-1)
+        return cls(layout, n, number, code)
 
     def column(self, name: str) -> F8 | I4:
         """The (n,) column `name`, a view that may be written."""

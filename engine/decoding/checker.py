@@ -40,7 +40,7 @@ from engine.decoding.messages import (
     with_article,
 )
 from engine.decoding.places import Places
-from engine.decoding.quality import Quality
+from engine.decoding.quality import INVALID, PRESENT, UNSEEN, Quality
 from engine.decoding.reader import Reader
 from engine.decoding.reasons import wrong_dead
 from engine.decoding.work import Group, Work
@@ -152,11 +152,10 @@ class Checker:
         if kind == TRANSACTION:
             self._quality.n_transactions += len(rows)
             for key, absent in group.absent.items():
-                self._quality.present[key] += len(rows) - absent
+                self._quality.add(PRESENT, key, len(rows) - absent)
             for row, fields in work.wrong.items():  # there, but no value that a column could take
                 for key in fields if batch.kind[row] == TRANSACTION else ():
-                    if key in self._quality.present:  # not the envelope
-                        self._quality.present[key] += 1
+                    self._quality.add(PRESENT, key)
         self._check_categories(group)
         self._convert(group)
         self._require(group)
@@ -178,7 +177,7 @@ class Checker:
                     if column.closed:
                         group.refuse(i, key, f"none of {', '.join(column.allowed[:12])}")
                     else:
-                        self._quality.unseen[key] += 1
+                        self._quality.add(UNSEEN, key)
         types = group.columns.get("type")
         if types is not None and group.kind in (TRANSACTION, ACTIVITY):
             mine = "transaction" if group.kind == TRANSACTION else "activity"
@@ -377,8 +376,7 @@ class Checker:
         """Empty the columns of dead rows, and count what was wrong in the others."""
         for fields in work.wrong.values():
             for key in fields:
-                if key in self._quality.invalid:  # not the envelope
-                    self._quality.invalid[key] += 1
+                self._quality.add(INVALID, key)
         if not work.dead:
             return
         rows = list(work.dead)

@@ -75,13 +75,12 @@ class Coder:
 
         held : the dictionaries of the columns that were scanned
         """
-        from engine.scanning.scanner import piece
-
         dictionaries = self._dictionaries
         plane_of, of_profile = self._places.codes, self._places.coded_of_profile
         living = [row for row in left if row not in batch.dead]
         profiles = {row for row in living if batch.kind[row] == PROFILE}
-        names, planes, spans, raw = scan.plan.domains, scan.plan.plane, scan.spans, scan.raw
+        names, planes, spans = scan.plan.domains, scan.plan.plane, scan.spans
+        text, raw = scan.text, scan.raw
         if living:
             coded = [
                 (key, self._keys[key].domain, plane_of.get(key, -1))
@@ -93,7 +92,7 @@ class Coder:
                 [name for _, name, _ in coded],
                 np.array([p for _, _, p in coded], np.int64),
             )
-            spans, raw = scan.with_rows(
+            spans, text = scan.with_rows(
                 [key for key, _, _ in coded],
                 [
                     (row, k, value)
@@ -103,15 +102,15 @@ class Coder:
                     and (value := getattr(batch.records[row], key)) is not None
                 ],
             )
-        if living:
             held = [dictionaries[name] for name in names]
+            raw = np.frombuffer(text, np.uint8)
         for name in self._places.profile_keys if profiles else ():
             dictionaries[name]  # is there from now on, asked or not
         texts = [dictionary.texts for dictionary in held]
         for k, span in dictionaries.table.encode(
             raw, spans, names, planes, batch.frame.code, texts
         ):
-            held[k].code(piece(raw, span))
+            held[k].code(scan.piece(text, span))
         if profiles or TEXT in self._places.coders:
             self._encode_texts(batch, scan, living, profiles)
         for row in sorted(profiles):

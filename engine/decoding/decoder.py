@@ -273,16 +273,11 @@ class Decoder:
             digest=scan.digest.tolist(),
             keys=self._reader.known,
             originals=scan.some_texts(ORIGINAL),
-            verdicts=scan.some_texts("label", np.flatnonzero(scan.kind == LABEL)),
+            verdicts=scan.some_texts("label", np.flatnonzero(scan.kind == LABEL))
+            if scan.kinds[LABEL]
+            else {},
         )
-        quality = self.quality
-        quality.n_transactions += int(np.count_nonzero(scan.kind == TRANSACTION))
-        for name, count in scan.present:
-            if name not in ENVELOPE:
-                counts = quality.present if name in quality.present else quality.unknown
-                counts[name] = counts.get(name, 0) + count
-        for name, count in scan.unseen:
-            quality.unseen[name] += count
+        scan.count_into(self.quality)
         if scan.taken == n:
             self._coder.encode_spans(batch, scan, self._scan_dictionaries, ())
             batch.account = self._accounts(batch, scan)
@@ -300,10 +295,10 @@ class Decoder:
         """The accounts of a batch that was scanned as a whole: their texts are there already, if they have codes."""
         place = self._places.codes.get("account")
         if place is not None:
-            codes = batch.frame.code[place]
-            if codes.min() >= 0:
+            codes = batch.frame.code[place].tolist()
+            if min(codes) >= 0:
                 texts = self.dictionaries[self._keys["account"].domain].texts
-                return list(map(texts.__getitem__, codes.tolist()))
+                return list(map(texts.__getitem__, codes))
         return scan.texts("account")
 
     def _read_record(self, line: bytes) -> Record:

@@ -72,16 +72,23 @@ class Plan:
 
     names     : every field in the order of `field`     column : key -> its column in the spans
     domains   : (k,) dictionary of the columns of codes, which come first       plane  : (k,) row of the plane of codes
-    spare     : bytes that must be readable after the last message
+    known     : places among the names of `grammar.keys` of the fields that are keys of the schema, (live,) int64;
+                these are fields[first_live : n_struct], and unknown keys follow
+    width     : columns that the counts of a scan need
+    spare     : bytes that must stand after the last message
     """
 
     def __init__(self, grammar: Grammar) -> None:
         self.names = [*grammar.envelope, *grammar.live, *grammar.counted]
         self.number_of = {key: f for f, key in enumerate(self.names)}
-        self.n_struct = len(grammar.envelope) + len(grammar.live)
+        self.first_live = len(grammar.envelope)
+        self.n_struct = self.first_live + len(grammar.live)
+        place = {key: k for k, key in enumerate(grammar.keys)}
+        self.known = np.array([place[key] for key in grammar.live], np.int64)
         coded = [key for key, _, _ in grammar.coded]
         more = [key for key in dict.fromkeys(grammar.texts) if key not in coded]
         self.column = {key: k for k, key in enumerate([*coded, *more])}
+        self.width = max(len(self.names), len(self.column), 1 + max(KINDS.values()))
         self.domains = [domain for _, domain, _ in grammar.coded]
         self.plane = np.array([row for _, _, row in grammar.coded], np.int64)
         self._words: list[tuple[int, str, int]] = []  # domain, word, number
@@ -111,7 +118,7 @@ class Plan:
         self.needs = np.array(self._needs, np.int64)
         self.guess = np.roll(np.arange(len(self.names) + 1), -1)
         self.guess[-2:] = 0
-        self.spare = at.SPARE + int(self.field[:, at.SIZE].max())
+        self.spare = bytes(at.SPARE + int(self.field[:, at.SIZE].max()))
 
     def _describe(self, f: int, column: Column) -> None:
         row = self.field[f]

@@ -6,7 +6,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.scanning.kernels.layout import PRESENT, SIZE_BITS, UNSEEN
+from engine.batch import TRANSACTION
+from engine.decoding import quality as quality_of
+from engine.decoding.quality import Quality
+from engine.scanning.kernels.layout import COUNTS, PRESENT, SIZE_BITS, SPANNED, TAKEN, UNSEEN
 from engine.scanning.kernels.scan import scan
 from engine.scanning.plan import Plan
 from rules.columns import Frame
@@ -25,46 +28,30 @@ class Scan:
     kind          : (n,) int8                event_time_us : (n,) int64  -1 for none
     spans         : (n, columns of the plan) where texts stand in `raw`, see kernels/codes.py
     digest        : (n,) int64               frame         : given; its numbers are written where a row was taken
-    present       : field, transactions that have it, other kinds too where it is an unknown key
-    unseen        : field, values outside its list
+    counts        : (COUNTS, width of the plan) int64  by field: transactions that have it (other kinds too where it is
+                    an unknown key), values outside its list; by column: rows with a text; by kind: rows
     taken         : rows that are not left
     """
 
     def __init__(self, plan: Plan, lines: Sequence[bytes], frame: Frame, bytes_max: int) -> None:
         n = len(lines)
         self.plan, self.frame = plan, frame
-        self.text = b"\n".join((*lines, bytes(plan.spare)))
+        self.text = b"\n".join((*lines, plan.spare))
         self.raw = np.frombuffer(self.text, np.uint8)
-        start = np.zeros(n + 1, np.int64)
-        np.cumsum(np.fromiter(map(len, lines), np.int64, n) + 1, out=start[1:])
+        length = np.fromiter(map(len, lines), np.int64, n)
         self.kind: I1 = np.empty(n, np.int8)
         self.event_time_us: I8 = np.empty(n, np.int64)
         self.digest: I8 = np.empty(n, np.int64)
         self.spans: I8 = np.empty((n, len(plan.column)), np.int64)
-        counts = np.zeros((2, len(plan.names)), np.int64)
+        self.counts = np.zeros((COUNTS, plan.width), np.int64)
         scan(
-            self.raw, start, bytes_max, plan.field, plan.bound, plan.words, plan.table, plan.types, plan.needs,
-            plan.need_of, plan.guess, frame.number, self.kind, self.event_time_us, self.spans, self.digest, counts,
+            self.raw, length, bytes_max, plan.field, plan.bound, plan.words, plan.table, plan.types, plan.needs,
+            plan.need_of, plan.guess, frame.number, self.kind, self.event_time_us, self.spans, self.digest, self.counts,
         )  # fmt: skip
         self._decoded = ""
-        self.taken = int(np.count_nonzero(self.kind))
-        self._counts = counts
-
-    @property
-    def present(self) -> list[tuple[str, int]]:
-        return self._counted(PRESENT)
-
-    @property
-    def unseen(self) -> list[tuple[str, int]]:
-        return self._counted(UNSEEN)
-
-    def _counted(self, which: int) -> list[tuple[str, int]]:
-        found = np.flatnonzero(self._counts[which])
-        names = self.plan.names
-        return [
-            (names[f], n)
-            for f, n in zip(found.tolist(), self._counts[which][found].tolist(), strict=True)
-        ]
+        self._spanned = self.counts[SPANNED].tolist()
+        self.kinds: list[int] = self.counts[TAKEN].tolist()
+        self.taken = sum(self.kinds)
 
     def _letters(self) -> str:
         """A letter a byte: only ASCII is taken, whatever else there is."""
@@ -78,7 +65,7 @@ class Scan:
             return [None] * len(self.spans)
         spans = self.spans[:, self.plan.column[key]]
         if len(spans) < FEW:
-            return [self.piece(span) if span >= 0 else None for span in spans.tolist()]
+            return [self.piece(self.text, span) if span >= 0 else None for span in spans.tolist()]
         text = self._letters()
         first, size = spans >> SIZE_BITS, spans & SIZE_MASK
         if spans.min(initial=0) >= 0:
@@ -89,24 +76,40 @@ class Scan:
 
     def some_texts(self, key: str, rows: I8 | None = None) -> dict[int, str]:
         """The same by row, for keys that few rows have; None: every row that has it."""
-        if key not in self.plan.column:
+        column = self.plan.column.get(key, -1)
+        if column < 0 or not self._spanned[column]:
             return {}
-        spans = self.spans[:, self.plan.column[key]]
+        spans = self.spans[:, column]
         at = np.flatnonzero(spans >= 0) if rows is None else rows
         return {
-            row: self.piece(span)
+            row: self.piece(self.text, span)
             for row, span in zip(at.tolist(), spans[at].tolist(), strict=True)
             if span >= 0
         }
 
-    def piece(self, span: int) -> str:
-        """The text of a span in `text`."""
+    @staticmethod
+    def piece(text: bytes, span: int) -> str:
+        """The text of a span."""
         first = span >> SIZE_BITS
-        return self.text[first : first + (span & SIZE_MASK)].decode()
+        return text[first : first + (span & SIZE_MASK)].decode()
+
+    def count_into(self, quality: Quality) -> None:
+        """Count the fields of the rows that were taken."""
+        plan, counts = self.plan, self.counts
+        quality.n_transactions += self.kinds[TRANSACTION]
+        live = slice(plan.first_live, plan.n_struct)
+        quality.counts[quality_of.PRESENT, plan.known] += counts[PRESENT, live]
+        quality.counts[quality_of.UNSEEN, plan.known] += counts[UNSEEN, live]
+        strange = plan.names[plan.n_struct :]
+        if strange:
+            found = counts[PRESENT, plan.n_struct : len(plan.names)].tolist()
+            for name, count in zip(strange, found, strict=True):
+                if count:
+                    quality.unknown[name] = quality.unknown.get(name, 0) + count
 
     def with_rows(
         self, keys: Sequence[str], values: Iterable[tuple[int, int, str]]
-    ) -> tuple[I8, U1]:
+    ) -> tuple[I8, bytes]:
         """The spans of `keys`, with further texts (row, column, text) in them; and the bytes that they stand in."""
         spans = np.full((len(self.spans), len(keys)), -1, np.int64)
         for k, key in enumerate(keys):
@@ -117,10 +120,4 @@ class Scan:
             pieces.append(text.encode())
             spans[row, k] = at << SIZE_BITS | len(pieces[-1])
             at += len(pieces[-1])
-        return spans, np.frombuffer(b"".join((self.text, *pieces, bytes(8))), np.uint8)
-
-
-def piece(raw: U1, span: int) -> str:
-    """The text of a span."""
-    first = span >> SIZE_BITS
-    return raw[first : first + (span & SIZE_MASK)].tobytes().decode()
+        return spans, b"".join((self.text, *pieces, bytes(8)))

@@ -36,8 +36,9 @@ EXPECTED = 0  # 1: in the list of the schema
 MEANT_FOR = 1  # the kind of message that may have it; 0 any
 FIRST_NEED, LAST_NEED = 2, 3  # part of `needs`
 
-# rows of `counts`
-PRESENT, UNSEEN = 0, 1
+# rows of `counts`: by field, by field, by column of the spans, by kind
+PRESENT, UNSEEN, SPANNED, TAKEN = 0, 1, 2, 3
+COUNTS = 4
 
 SIZE_BITS = 20  # a span is the first byte times 2**20, and the number of bytes
 SPARE = 64  # bytes that may be read after the longest guess

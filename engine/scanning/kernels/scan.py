@@ -43,6 +43,8 @@ from engine.scanning.kernels.layout import (
     SIZE,
     SIZE_BITS,
     SPAN,
+    SPANNED,
+    TAKEN,
     TEXT,
     TIME,
     TYPES,
@@ -145,7 +147,7 @@ def write_number(v: int, decimals: int, negative: bool, out: U1, to: int) -> int
 @njit(cache=True)
 def scan(
     raw: U1,
-    start: I8,
+    length: I8,
     bytes_max: int,
     field: I8,
     bound: F8,
@@ -165,7 +167,7 @@ def scan(
     """Read messages.
 
     raw           : (z,) uint8      read: messages, each with a line end after it, and SPARE bytes after the last
-    start         : (n + 1,) int64  read: where each begins, and where the next one would
+    length        : (n,) int64      read: bytes of each, without the line end
     bytes_max     : int             longer messages are left
     field         : (f + 1, WIDTH) int64  read: a row a key (layout.py), and one that stands for the beginning
     bound         : (f, 3) float64  read: of numbers the largest magnitude, the lowest and the highest value
@@ -180,7 +182,8 @@ def scan(
     event_time_us : (n,) int64      written in rows that are taken
     spans         : (n, k) int64    written: where the texts of codes stand, -1 for none
     digest        : (n,) int64      written in rows that are taken: 0 for kinds without one
-    counts        : (2, f) int64    updated: transactions that have each field; values outside its list
+    counts        : (COUNTS, f) int64  updated: transactions that have each field; values of it outside its list; rows
+                    with a text in each column of `spans`; rows taken of each kind
     """
     n, n_fields = kind.shape[0], field.shape[0] - 1
     seen = np.zeros(n_fields, np.int64)  # 1 + the row that has the key
@@ -193,9 +196,13 @@ def scan(
     decimals = np.zeros(n_fields, np.int64)
     is_negative = np.zeros(n_fields, np.bool_)
     real = np.zeros(n_fields, np.float64)
-    longest = 0
+    start, longest = (
+        np.zeros(n + 1, np.int64),
+        0,
+    )  # where each message begins, and where the next one would
     for i in range(n):
-        longest = max(longest, start[i + 1] - start[i])
+        start[i + 1] = start[i] + length[i] + 1
+        longest = max(longest, length[i] + 1)
     text = np.empty(longest + names.shape[0] + 48 * n_fields + 2 * BLOCK, np.uint8)
     for i in range(n):
         kind[i] = 0
@@ -356,6 +363,7 @@ def scan(
             continue
         # the row is taken
         kind[i] = what
+        counts[TAKEN, what] += 1
         event_time_us[i] = -1
         for k in range(n_seen):
             f = order[k]
@@ -376,6 +384,7 @@ def scan(
                 event_time_us[i] = value[f]
             if field[f, SPAN] >= 0:
                 spans[i, field[f, SPAN]] = first[f] << SIZE_BITS | (last[f] - first[f])
+                counts[SPANNED, field[f, SPAN]] += 1
         digest[i] = 0
         if what == ACTIVITY:
             continue
