@@ -111,26 +111,38 @@ def _add_worker(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         help="live, one of a cluster: messages from Kafka, outcomes to Kafka",
         description="Decide the partitions of a Kafka topic that fall to this worker; settings stand under `cluster`.",
     )
-    worker.add_argument(
+    worker.set_defaults(command=_worker)
+    outlets = commands.add_parser(
+        "outlets",
+        help="live, beside the workers of a cluster: commands to core banking, restrictions to Redis",
+        description="Carry commands and restrictions of a cluster to where `sink` and `redis` say. "
+        "Of several processes one works, the others wait.",
+    )
+    outlets.set_defaults(command=_outlets)
+    for command in (worker, outlets):
+        _add_cluster_options(command)
+
+
+def _add_cluster_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
         "--out", required=True, type=Path, metavar="DIR", help="a folder that all workers see"
     )
-    worker.add_argument(
+    command.add_argument(
         "--config", type=Path, default=BANK, metavar="DIR", help="shipped: config/bank"
     )
-    worker.add_argument(
+    command.add_argument(
         "--metrics-port",
         type=int,
         default=0,
         metavar="PORT",
         help="serve /metrics, /health and /ready",
     )
-    worker.add_argument(
+    command.add_argument(
         "--metrics-host",
         default="127.0.0.1",
         metavar="ADDRESS",
         help="where to listen; 127.0.0.1 unless given",
     )
-    worker.set_defaults(command=_worker)
 
 
 def _add_backup(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -192,6 +204,12 @@ def _worker(arguments: argparse.Namespace) -> int:
     from engine import worker
 
     return worker.run(arguments)
+
+
+def _outlets(arguments: argparse.Namespace) -> int:
+    from engine import outlets
+
+    return outlets.run(arguments)
 
 
 def _backup(arguments: argparse.Namespace) -> int:

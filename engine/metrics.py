@@ -541,6 +541,12 @@ CATALOGUE: Final[tuple[Definition, ...]] = (
         "What stands in commands.ndjson behind those: more than nothing for long means a backlog beyond memory.",
     ),
     Definition(
+        "weir_outbox_unread_records",
+        GAUGE,
+        "records",
+        "In a cluster: commands in the topic behind those.",
+    ),
+    Definition(
         "weir_outbox_oldest_seconds",
         GAUGE,
         "seconds",
@@ -587,6 +593,12 @@ CATALOGUE: Final[tuple[Definition, ...]] = (
         GAUGE,
         "bytes",
         "What stands in the streams behind what the registry has looked at.",
+    ),
+    Definition(
+        "weir_registry_unread_records",
+        GAUGE,
+        "records",
+        "In a cluster: commands and alerts in the topics behind what the registry has looked at.",
     ),
     Definition(
         "weir_registry_lag_seconds",
@@ -725,11 +737,17 @@ class Watch:
 class Quality(Protocol):
     """What was odd about fields, by name; engine/decoding/quality.py keeps it."""
 
-    present: dict[str, int]
-    invalid: dict[str, int]
-    unseen: dict[str, int]
     unknown: dict[str, int]
     unknown_other: int
+
+    @property
+    def present(self) -> dict[str, int]: ...
+
+    @property
+    def invalid(self) -> dict[str, int]: ...
+
+    @property
+    def unseen(self) -> dict[str, int]: ...
 
 
 class Decodes(Protocol):
@@ -831,6 +849,16 @@ class Carries(Protocol):
     """What carries outcomes out, as far as it is shown."""
 
     def numbers(self, kind: str) -> Mapping[str, float]: ...
+
+
+def unopened(port: int, error: OSError | OverflowError) -> InputError:
+    """What to tell whoever named a port where nothing can be served."""
+    reason = error.strerror if isinstance(error, OSError) else "no such port"
+    return InputError(
+        f"`--metrics-port {port}` cannot be opened: {reason}",
+        why="another process may listen there",
+        fix="name a free port from 1024 to 65535",
+    )
 
 
 def _told(values: Mapping[str, float | None]) -> dict[str, float]:
@@ -1016,6 +1044,7 @@ class Metrics:
         for name, kind, key in (
             ("weir_outbox_commands", "sink", "waiting"),
             ("weir_outbox_unread_bytes", "sink", "unread_bytes"),
+            ("weir_outbox_unread_records", "sink", "unread_records"),
             ("weir_outbox_oldest_seconds", "sink", "oldest_s"),
             ("weir_outbox_delivered_total", "sink", "delivered"),
             ("weir_outbox_failures_total", "sink", "failed"),
@@ -1024,6 +1053,7 @@ class Metrics:
             ("weir_outbox_restarts_total", "sink", "restarts"),
             ("weir_registry_backlog", "registry", "waiting"),
             ("weir_registry_unread_bytes", "registry", "unread_bytes"),
+            ("weir_registry_unread_records", "registry", "unread_records"),
             ("weir_registry_lag_seconds", "registry", "lag_s"),
             ("weir_registry_writes_total", "registry", "writes"),
             ("weir_registry_failures_total", "registry", "failed"),
@@ -1093,12 +1123,7 @@ class Metrics:
         try:
             server, thread = start_http_server(port, addr="127.0.0.1", registry=self.registry())
         except (OSError, OverflowError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "no such port"
-            raise InputError(
-                f"`--metrics-port {port}` cannot be opened: {reason}",
-                why="another process may listen there",
-                fix="name a free port from 1024 to 65535, or 0 for any",
-            ) from None
+            raise unopened(port, error) from None
         return Server(server.server_port, server, thread)
 
     def families(self) -> Iterator[Metric]:

@@ -1,4 +1,4 @@
-"""What a worker says of itself over HTTP: /health (start it anew?), /ready (may it be counted on?), /metrics.
+"""What a process of a cluster says of itself over HTTP: /health (start it anew?), /ready (count on it?), /metrics.
 
 200 and `ok`, or 503 and the reason as text; whoever may reach the port may read it, and nothing there is personal
 """
@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from config.errors import InputError
+from engine.metrics import unopened
 
 Page: TypeAlias = tuple[int, str, bytes]  # status, content type, content
 TEXT = "text/plain; charset=utf-8"
@@ -53,12 +53,7 @@ class Health:
         try:
             self._server = ThreadingHTTPServer((host, port), Handler)
         except (OSError, OverflowError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "no such port"
-            raise InputError(
-                f"`--metrics-port {port}` cannot be opened: {reason}",
-                why="another process may listen there",
-                fix="name a free port from 1024 to 65535",
-            ) from None
+            raise unopened(port, error) from None
         self._server.daemon_threads = True
         self.port = int(self._server.server_address[1])
         self._thread = threading.Thread(

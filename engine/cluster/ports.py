@@ -1,8 +1,10 @@
 """What a partition asks of a broker. tests/contract/test_cluster_ports.py holds every implementation to it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+from engine.cluster.topic_tail import TopicTail
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,4 +69,30 @@ class Publisher(Protocol):
 
     def close(self) -> None:
         """Let go; what is on its way may be lost, and is published by the next owner."""
+        ...
+
+
+class Following(Protocol):
+    """Streams of outcomes of every partition, read from where each tail stands once `begin` is called.
+
+    What is committed only, each line once, in the order of its partition. `failure` : why nothing more comes, if so
+    """
+
+    tails: Mapping[str, Sequence[TopicTail]]  # by stream; by partition
+    failure: BaseException | None
+
+    def begin(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Outcomes(Protocol):
+    """What those who carry outcomes out ask of a broker."""
+
+    def follow(self, streams: Sequence[str]) -> Following:
+        """Open streams. `NotTakenError` if there is no broker to ask."""
+        ...
+
+    def answer(self, partition: int, line: bytes, done: Callable[[], None]) -> None:
+        """Write a message into the input; `done` is called, from any thread, once it cannot be lost. Does not wait."""
         ...

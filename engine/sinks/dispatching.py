@@ -242,8 +242,10 @@ def open_sinks(settings: SinkSettings, clock: Clock) -> list[Sink]:
     ]
 
 
-def open_outbox(tail: Tail, disk: Disk, path: Path, settings: SinkSettings) -> Outbox:
-    """The outbox of a stream of commands, whose place is kept at `path`."""
+def open_outbox(
+    tail: Tail, disk: Disk, path: Path, settings: SinkSettings, *, is_alone: bool = True
+) -> Outbox:
+    """The outbox of a stream of commands, see there."""
     return Outbox(
         tail,
         disk,
@@ -251,6 +253,7 @@ def open_outbox(tail: Tail, disk: Disk, path: Path, settings: SinkSettings) -> O
         retry_first_us=settings.retry_first_us,
         retry_max_us=settings.retry_max_us,
         seed=int.from_bytes(random_bytes(8), "big"),
+        is_alone=is_alone,
     )
 
 

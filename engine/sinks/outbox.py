@@ -69,7 +69,8 @@ class Pending:
 class Outbox:
     """Commands of one stream that are not settled yet. Times are microseconds of one monotonic clock of the caller.
 
-    path : where the place is kept
+    path     : where the place is kept
+    is_alone : nobody else can be delivering the same stream
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Outbox:
         retry_max_us: int,
         seed: int,
         window: int = WINDOW,
+        is_alone: bool = True,
     ) -> None:
         self._tail, self._disk, self._path = tail, disk, path
         self._retry_first_us, self._retry_max_us = retry_first_us, retry_max_us
@@ -99,9 +101,8 @@ class Outbox:
             else:
                 self.began_again = True
         self._written = state
-        self._fresh_from = (
-            self._tail.at + self._tail.n_unread
-        )  # what stands before that may have left in another life
+        # what stands before that may have left in another life
+        self._fresh_from = self._tail.at + self._tail.n_unread if is_alone else None
         self._withheld_before = 0
         self._never_left: set[str] = set()  # restrictions
         self._pending: dict[int, Pending] = {}  # by start, in order
@@ -193,7 +194,8 @@ class Outbox:
 
     def drop(self, pending: Pending) -> None:
         """A command that was taken does not leave; it is on its way until that is settled."""
-        if pending.attempts == 1 and pending.start >= self._fresh_from and pending.restriction_id:
+        is_fresh = self._fresh_from is not None and pending.start >= self._fresh_from
+        if pending.attempts == 1 and is_fresh and pending.restriction_id:
             self._never_left.add(pending.restriction_id)
 
     def is_needless(self, pending: Pending) -> bool:

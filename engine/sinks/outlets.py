@@ -16,6 +16,7 @@ import msgspec
 import orjson
 
 from config.errors import ConfigError
+from config.outlets import RedisSettings, SinkSettings
 from config.settings import Configuration, Settings
 from engine.clock import Clock
 from engine.durable.disk import RealDisk
@@ -33,6 +34,26 @@ POSITION: Final = "outbox/"  # of the records that tell what core banking has an
 AGAIN_FIRST_US: Final = 500_000
 AGAIN_MAX_US: Final = 30_000_000
 STOP_US: Final = 2_000_000  # for a process to write down where it stands
+
+
+def demand_sink(sink: SinkSettings) -> None:
+    """Raise `ConfigError` if a secret that commands are signed with is missing."""
+    if sink.webhook:
+        read_secret(sink.key_env, sink.key_file)
+
+
+def demand_registry(configuration: Configuration, redis: RedisSettings) -> None:
+    """Raise `ConfigError` if a secret of the registry is missing, or the client library."""
+    if importlib.util.find_spec("redis") is None:
+        raise ConfigError(
+            "`redis` is set, and the client for it is not installed",
+            why="the registry of restrictions is written with it",
+            fix="pip install 'weir-fraud[redis]', or take `redis` out of weir.yaml",
+        )
+    from engine.sinks.following import names_of, read_password
+
+    names_of(redis, str(configuration.schema_path.resolve()))
+    read_password(redis)
 
 
 class Outlet:
@@ -132,21 +153,11 @@ class Outlets:
         # what was sent once must be released for real, whatever the settings say by now
         sends = settings.effect == "enforce" or RealDisk().size(self._root / OUTBOX_FILE) >= 0
         if sink is not None and sends:
-            if sink.webhook:
-                read_secret(sink.key_env, sink.key_file)
+            demand_sink(sink)
             wanted[SINK] = {**base, "settings": msgspec.to_builtins(sink)}
         if redis is not None:
-            if importlib.util.find_spec("redis") is None:
-                raise ConfigError(
-                    "`redis` is set, and the client for it is not installed",
-                    why="the registry of restrictions is written with it",
-                    fix="pip install 'weir-fraud[redis]', or take `redis` out of weir.yaml",
-                )
-            from engine.sinks.following import names_of, read_password
-
+            demand_registry(configuration, redis)
             schema = str(configuration.schema_path.resolve())
-            names_of(redis, schema)
-            read_password(redis)
             wanted[REGISTRY] = {**base, "schema": schema, "settings": msgspec.to_builtins(redis)}
         return wanted
 
