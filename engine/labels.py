@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.admission import Admitted
-from engine.batch import LABEL, TRANSACTION, Batch
+from engine.batch import LABEL, Batch
 from engine.fates import Counting, Fates
-from engine.maturity import first_verdicts
+from engine.kernels.lessons import teach
 from engine.remembered import APPLIED, FRAUD, GENUINE, NO_LABEL, WITHDRAWN, Remembered
-from models.protocol import LEARN, PEEK, SCORE
 
 I1: TypeAlias = NDArray[np.int8]
 I8: TypeAlias = NDArray[np.int64]
@@ -78,29 +77,34 @@ class Labels:
 
     def read(self, batch: Batch, admitted: Admitted, inputs: F4, core_before_us: int) -> Lesson:
         """Say what each row teaches; `inputs` is completed in place, `core_before_us` is core time before the batch."""
-        kind, memory = batch.kind, self._memory
+        memory, arrays, n = self._memory, self._memory.arrays, batch.n
         assumed, assumed_inputs = self._assume_genuine(batch, admitted, inputs, core_before_us)
-        taught = self._past(admitted, NO_ROWS, NO_ROWS, NO_ROWS)
-        action = np.zeros(batch.n, np.int8)
-        action[kind == TRANSACTION] = SCORE
-        action[(kind == TRANSACTION) & admitted.late] = PEEK
-        verdict = np.full(batch.n, -1, np.int8)
-        labels = np.flatnonzero(kind == LABEL)
-        first = NO_ROWS
-        if len(labels):
-            verdict[labels] = [VERDICTS[batch.verdicts[i]] for i in labels.tolist()]
-            first = first_verdicts(labels, admitted, memory, verdict)
-            standing = memory.arrays["standing"][memory.rows(admitted.entry[labels])]
-            teaches = labels[(standing == APPLIED) & (verdict[labels] <= FRAUD)]
-            action[teaches] = LEARN
-            here = admitted.decided_at[teaches]
-            inputs[teaches[here >= 0]] = inputs[here[here >= 0]]
-            stored = teaches[here < 0]
-            inputs[stored] = memory.arrays["input"][memory.rows(admitted.entry[stored])]
-            taught = self._past(admitted, teaches, admitted.entry[teaches], here)
-            memory.arrays["label"][memory.rows(admitted.entry[labels])] = verdict[labels]
+        verdict = np.empty(n, np.int8)
+        verdict.fill(-1)
+        for row, word in batch.verdicts.items():
+            verdict[row] = VERDICTS.get(word, -1)
+        action, taught, first = np.empty(n, np.int8), np.empty(n, np.int64), np.empty(n, np.int64)
+        n_taught, n_first = teach(
+            batch.kind,
+            admitted.late,
+            verdict,
+            admitted.entry,
+            admitted.decided_at,
+            inputs,
+            memory.base,
+            arrays["standing"],
+            arrays["label"],
+            arrays["input"],
+            action,
+            taught,
+            first,
+        )
+        rows = taught[:n_taught]
+        past = self._past(admitted, rows, admitted.entry[rows], admitted.decided_at[rows])
         fates = self._counting.read(batch, admitted, verdict, core_before_us)
-        return Lesson(inputs, action, verdict, taught, assumed, assumed_inputs, fates, first)
+        return Lesson(
+            inputs, action, verdict, past, assumed, assumed_inputs, fates, first[:n_first]
+        )
 
     def _past(self, admitted: Admitted, row: I8, entry: I8, here: I8) -> Past:
         """What the transactions `entry` (k,) scored; those decided at `here` >= 0 have no score in the store yet."""
@@ -111,10 +115,10 @@ class Labels:
         self, batch: Batch, admitted: Admitted, inputs: F4, core_before_us: int
     ) -> tuple[Past, F4]:
         """Transactions without a label whose time is up: the row at which it is, and what the models saw of each."""
-        none = self._past(admitted, NO_ROWS, NO_ROWS, NO_ROWS), inputs[:0]
+        memory = self._memory
+        none = Past(NO_ROWS, memory.arrays["score"][:0], NO_ROWS, NO_ROWS), inputs[:0]
         if self._assume_after_us is None or not batch.n:
             return none
-        memory = self._memory
         held = memory.arrays["core_us"][: len(memory)]
         until = np.array([core_before_us, admitted.core_us[-1]]) - self._assume_after_us
         start, stop = np.searchsorted(held, until, side="right").tolist()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from config.decisions import DECISIONS
 from engine.admission import Admitted
-from engine.remembered import FRAUD, GENUINE, Remembered
+from engine.remembered import FRAUD, Remembered
 from engine.state import Arrays
 
 I1: TypeAlias = NDArray[np.int8]
@@ -144,15 +144,3 @@ class Maturity:
     def load(self, saved: Mapping[str, NDArray[Any]]) -> None:
         for name, array in self._state.items():
             array[...] = saved[name]
-
-
-def first_verdicts(rows: I8, admitted: Admitted, memory: Remembered, verdict: I1) -> I8:
-    """Those of the label `rows` that are first to say fraud or genuine of their transaction; before they are noted.
-
-    verdict : (n,) int8  of every row of the batch, as in engine/remembered.py
-    """
-    known = memory.arrays["label"][memory.rows(admitted.entry[rows])]
-    says = (verdict[rows] == FRAUD) | (verdict[rows] == GENUINE)
-    rows = rows[says & (known != FRAUD) & (known != GENUINE)]
-    _, at = np.unique(admitted.entry[rows], return_index=True)
-    return np.asarray(rows[np.sort(at)], np.int64)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from config.errors import ConfigError
 from config.models import SHADOW, ModelsFile
-from engine.fates import Sequence
+from engine.kernels.scoring import read_inputs, tell
 from engine.labels import Lesson
 from engine.normal import LANGUAGES, Normals
 from engine.outcomes import CHAMPION
@@ -25,7 +25,7 @@ from engine.state import Arrays, prefixed, under
 from engine.turns import Turns
 from models import registry
 from models.calibration import Calibrator
-from models.protocol import LEARN, PEEK, Model
+from models.protocol import Model
 from rules.columns import Frame, Layout
 
 F4: TypeAlias = NDArray[np.float32]
@@ -146,101 +146,69 @@ class Scoring:
 
     def read(self, frame: Frame) -> F4:
         """Return the (n, f) inputs of every row."""
-        with np.errstate(
-            over="ignore"
-        ):  # beyond float32 is infinite, and models read that as missing
-            return np.ascontiguousarray(frame.number[self._rows].T, dtype=np.float32)
+        inputs = np.empty((frame.n, len(self._rows)), np.float32)
+        read_inputs(frame.number, self._rows, inputs)
+        return inputs
 
     def process(self, frame: Frame, lesson: Lesson) -> dict[str, F8]:
         """Score and learn, row by row in order; write the `model.*` columns; return the columns for the record."""
-        turns = Turns(frame.n, lesson)
-        kept = self.kept = np.full((frame.n, len(self.names)), np.nan, np.float32)
+        turns, fates, shape = Turns(frame.n, lesson), lesson.fates, (frame.n, len(self.names))
+        kept = self.kept = np.empty(shape, np.float32)
+        said = np.empty((len(fates.row), len(self.names)))
+        said.fill(np.nan)
         self.lessons = turns.label[turns.learn], turns.now_us
-        fates = lesson.fates
-        self.heard = Heard(
-            np.full((len(fates.row), len(self.names)), np.nan),
-            IS_FRAUD[fates.label],
-            fates.decided_us,
-            fates.now_us,
-        )
+        self.heard = Heard(said, IS_FRAUD[fates.label], fates.decided_us, fates.now_us)
         self._parts, self._frame = {}, frame
         scores: dict[str, F8] = {}
         still = turns.still if self.frozen else turns.action
-        sequence = Sequence(frame.n, fates)
         for k, seat in enumerate(self._seats.values()):
-            x = turns.scores(kept, seat.picks) if seat.combines else turns.x[:, seat.picks]
-            x = np.ascontiguousarray(x)
-            raw = np.full(len(x), np.nan)
-            parts = np.zeros_like(x) if seat.name in self._explained else None
+            x = turns.scores(kept, seat.picks) if seat.combines else turns.x.take(seat.picks, 1)
+            raw = np.empty(len(x))
+            raw.fill(np.nan)
+            parts = np.zeros(x.shape) if seat.name in self._explained else None
             action = turns.action if seat.model.supervised else turns.unlabelled
             if seat.name in self.frozen:
                 action = still
             seat.model.process(x, action, turns.label, raw, parts)
-            told = raw
-            if len(turns.learn):
-                told = raw.copy()
-                told[turns.learn] = np.nan
-            told = turns.of_rows(told)
-            with np.errstate(over="ignore"):  # beyond float32 is infinite, as with inputs
-                kept[:, k] = told
-            column = np.round(told, DECIMALS)
-            if seat.row >= 0:
-                frame.number[seat.row] = column
+            told, column = np.empty(frame.n), np.empty(frame.n)
+            tell(raw, turns.action, turns.order, k, seat.row, told, kept, column, frame.number)
             if parts is not None:
                 self._parts[seat.name] = turns.of_rows(parts)
-            if seat.name == self.champion:
-                out = self._calibrate(k, told, turns, sequence, whole=True)
-                scores[CHAMPION] = np.round(out, DECIMALS)
-                if self._score_row >= 0:
-                    frame.number[self._score_row] = scores[CHAMPION]
-            else:
+            if seat.name != self.champion:
                 scores[seat.name] = column
-                self._keep_calibrated(k, told, turns, sequence)
+            if seat.calibrator is not None:
+                chance = self._calibrate(k, seat, told, lesson)
+                if seat.name == self.champion:
+                    scores[CHAMPION] = chance.round(DECIMALS)
+                    if self._score_row >= 0:
+                        frame.number[self._score_row] = scores[CHAMPION]
         return scores
 
-    def _keep_calibrated(self, k: int, told: F8, turns: Turns, sequence: Sequence) -> None:
-        """Have the calibration of a challenger learn, so that it means something the day it is promoted.
+    def _calibrate(self, k: int, seat: _Seat, told: F8, lesson: Lesson) -> F8:
+        """Probabilities (n,) of the rows, by raw scores `told` (n,); the calibration learns what became of others.
 
-        One of log odds moves with lessons only, and a frozen one not at all: other rows need not be shown to them.
+        `heard` gets what it says just before each fate of the transaction as it was decided. Of a challenger the rows
+        are left out (0,) where its calibration learns nothing from them: one of log odds moves with fates only, and a
+        frozen one not at all.
         """
-        seat = self._seats[self.names[k]]
-        if seat.calibrator is None:
-            return
-        if not seat.calibrator.log_odds and seat.name not in self.frozen:
-            self._calibrate(k, told, turns, sequence, whole=True)
-        elif len(sequence.fates.row):
-            self._calibrate(k, told, turns, sequence, whole=False)
-
-    def _calibrate(self, k: int, told: F8, turns: Turns, sequence: Sequence, *, whole: bool) -> F8:
-        """Probabilities (n,) of the rows; the calibration learns what became of others on the way.
-
-        `heard` gets what it says just before each fate of the transaction as it was decided.
-
-        told  : (n,) raw scores; a row without one (NaN) has no probability
-        whole : False if only fates are wanted
-        """
-        seat = self._seats[self.names[k]]
         assert seat.calibrator is not None
-        n_fates, is_frozen = len(sequence.fates.row), seat.name in self.frozen
-        fates = sequence.fates.decided(self.kept)[:, k]
-        raw = np.concatenate([fates, told if whole else told[:0]]).astype(np.float64)
-        action = np.full(len(raw), PEEK, np.int8)
-        label = np.zeros(len(raw), np.int8)
-        label[:n_fates] = sequence.fates.label
-        if not is_frozen:
-            action[:n_fates] = LEARN
-            if whole:
-                action[n_fates:] = turns.of_rows(turns.action)
-        order = sequence.whole if whole else None
-        out = np.full(len(raw), np.nan)
-        if order is None:
-            seat.calibrator.process(raw, action, label, out)
-        else:
-            sorted_out = np.full(len(raw), np.nan)
-            seat.calibrator.process(raw[order], action[order], label[order], sorted_out)
-            out[order] = sorted_out
-        self.heard.said[:, k] = out[:n_fates]
-        return out[n_fates:]
+        fates, learns = lesson.fates, seat.name not in self.frozen
+        whole = seat.name == self.champion or (learns and not seat.calibrator.log_odds)
+        out = np.empty(len(told) if whole else 0)
+        if whole or len(fates.row):
+            seat.calibrator.follow(
+                told,
+                lesson.action,
+                fates.score,
+                k,
+                fates.label,
+                fates.row,
+                fates.here,
+                self.heard.said,
+                out,
+                learns=learns,
+            )
+        return out
 
     def explain(self, row: int) -> list[tuple[str, float]]:
         """Contributions to the champion's raw score of one row of the last batch, the strongest first."""

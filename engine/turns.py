@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.labels import Lesson
+from engine.labels import NO_ROWS, Lesson
 from models.protocol import LEARN, PEEK, SCORE, SKIP
 
 F4: TypeAlias = NDArray[np.float32]
@@ -19,6 +19,7 @@ class Turns:
 
     x, action, label : (N, f), (N,), (N,)
     unlabelled : (N,) int8  actions for a model that learns without labels; `still`: for one that learns nothing
+    order : (N,) int64      place of each turn: a row of the batch, or from n on a lesson; (0,) if rows are all there is
     learn : (L,) int64      places with LEARN
     at    : (L,) int64      row of the batch at which, or before which, each is learned; ascending
     past  : (L, s) float32  what their transactions scored when they were decided; NaN none
@@ -29,7 +30,7 @@ class Turns:
     def __init__(self, n: int, lesson: Lesson) -> None:
         self.n = n
         taught, assumed = lesson.taught, lesson.assumed
-        self._order: I8 | None = None
+        self.order = NO_ROWS
         if not len(assumed.row):
             self.x = lesson.inputs.astype(np.float64)
             self.action, self.label = lesson.action, lesson.verdict
@@ -46,7 +47,7 @@ class Turns:
         n, m = self.n, len(lesson.assumed.row)
         taught, assumed = lesson.taught, lesson.assumed
         due = np.concatenate([2 * np.arange(n) + 1, 2 * assumed.row])
-        order = self._order = np.argsort(due, kind="stable")
+        order = self.order = np.argsort(due, kind="stable")
         x = np.concatenate([lesson.inputs, lesson.assumed_inputs]).astype(np.float64)
         action = np.concatenate([lesson.action, np.full(m, LEARN, np.int8)])
         label = np.concatenate([lesson.verdict, np.zeros(m, np.int8)])
@@ -67,19 +68,19 @@ class Turns:
 
     def of_rows(self, values: NDArray[Any]) -> NDArray[Any]:
         """Values (N, ...) in the order of processing, back in the order of the batch."""
-        if self._order is None:
+        if not len(self.order):
             return values
         back = np.empty_like(values)
-        back[self._order] = values
+        back[self.order] = values
         return back[: self.n]
 
     def scores(self, kept: F4, picks: I8) -> F8:
         """Raw scores (N, k) of some models: of this moment, and in rows with LEARN of the moment of the decision."""
-        now = kept[:, picks].astype(np.float64)
-        if self._order is not None:
-            own = np.flatnonzero(self._order < self.n)
+        now = kept.take(picks, 1).astype(np.float64)
+        if len(self.order):
+            own = np.flatnonzero(self.order < self.n)
             spread = np.full((len(self.action), len(picks)), np.nan)
-            spread[own] = now[self._order[own]]
+            spread[own] = now[self.order[own]]
             now = spread
         if len(self.learn):
             now[self.learn] = self.decided(kept)[:, picks]

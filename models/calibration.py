@@ -5,11 +5,13 @@ from typing import Final
 import numpy as np
 
 from models.kernels import calibrate as kernels
+from models.kernels.calibrate import F4, I8
 from models.kernels.exp_log import log
 from models.protocol import F8, I1, Given, State
 from models.state import copied, put_back
 
 EDGES: Final = (0.001, 0.01, 0.05, 0.2, 0.5, 0.8)  # probabilities between which honesty is kept
+SLOPE_MIN: Final = 0.02  # of the line, so that the order of rows is kept
 ENOUGH: Final = 20.0  # frauds, said or seen, before `error` says anything
 
 
@@ -82,7 +84,7 @@ class Calibrator:
             self.edge,
             not self.log_odds,
             self.reach,
-            0.02,
+            SLOPE_MIN,
             self.stiffness,
             self.forget_frauds,
             self.doubt,
@@ -92,6 +94,59 @@ class Calibrator:
             s["covariance"],
             s["told"],
             s["seen"],
+            out,
+        )
+
+    def follow(
+        self,
+        raw: F8,
+        action: I1,
+        decided: F4,
+        which: int,
+        label: I1,
+        row: I8,
+        here: I8,
+        said: F8,
+        out: F8,
+        *,
+        learns: bool = True,
+    ) -> None:
+        """Write the probability of each row, and learn what became of others, each before the row at which it is told.
+
+        raw, action : (n,) of the rows; those with a raw score are no lessons
+        decided     : (c, s) float32  raw scores of the others as decided, in column `which`; NaN none
+        label       : (c,) int8   what became of them
+        row         : (c,) int64  the row that each comes before, ascending
+        here        : (c,) int64  the row that each is itself, -1 none of them
+        said        : (c, s)  gets in column `which` the probability just before each was learned
+        out         : (n,) gets the probabilities; of length 0 where nobody wants them
+        learns      : whether anything is learned
+        """
+        s = self._state
+        kernels.calibrate_in_turn(
+            raw,
+            action,
+            decided,
+            which,
+            label,
+            row,
+            here,
+            learns,
+            self.knot,
+            self.edge,
+            not self.log_odds,
+            self.reach,
+            SLOPE_MIN,
+            self.stiffness,
+            self.forget_frauds,
+            self.doubt,
+            self.memory_rows,
+            s["moments"],
+            s["line"],
+            s["covariance"],
+            s["told"],
+            s["seen"],
+            said,
             out,
         )
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from models.kernels.exp_log import sigmoid
 from models.kernels.moments import COUNT, INVERSE, MEAN, VARIANCE, deviations, moved
 
+F4: TypeAlias = NDArray[np.float32]
 F8: TypeAlias = NDArray[np.float64]
 I1: TypeAlias = NDArray[np.int8]
 I8: TypeAlias = NDArray[np.int64]
@@ -163,3 +164,63 @@ def calibrate_and_learn(
                 for c in range(k):
                     covariance[a, c] *= down
                     covariance[c, a] *= down
+
+
+@njit(cache=True, fastmath=False, error_model="numpy")
+def calibrate_in_turn(
+    raw: F8, action: I1, decided: F4, which: int, label: I1, row: I8, here: I8, learns: bool,
+    knot: F8, edge: F8, by_moments: bool, reach: float, slope_min: float, stiffness: float, frauds: float,
+    doubt: F8, rows: float, moments: F8, line: F8, covariance: F8, told: F8, seen: I8, said: F8, out: F8,
+) -> None:  # fmt: skip
+    """Write each row's probability of fraud; learn what became of others on the way, each before the row it stands at.
+
+    raw        : (n,) float64  raw scores of the rows; NaN: there is none
+    action     : (n,) int8     of each row, as in `calibrate_and_learn`; none of those with a score is 2
+    decided    : (c, s) float32  raw scores of those others, as decided, by several models
+    which      : int           the column of `decided` and `said` that is meant
+    label      : (c,) int8     what became of them, as in `calibrate_and_learn`
+    row        : (c,) int64    the row that each comes before, ascending
+    here       : (c,) int64    the row of `raw` that each is, rounded to float32; -1: `decided` has its score
+    learns     : bool          False: nothing is learned, of rows neither
+    knot       : (m,) float64  this and what follows as in `calibrate_and_learn`
+    edge       : (b - 1,) float64
+    by_moments : bool
+    reach      : float
+    slope_min  : float
+    stiffness  : float
+    frauds     : float
+    doubt      : (m + 2,) float64
+    rows       : float
+    moments    : (4, 1) float64
+    line       : (m + 2,) float64
+    covariance : (m + 2, m + 2) float64
+    told       : (3, b) float64
+    seen       : (1,) int64
+    said       : (c, s) float64  written in column `which`: the probability just before each was learned, NaN none
+    out        : (n,) float64  written, NaN without a score; of length 0: the rows are not wanted, and left out
+
+    As `calibrate_and_learn` over both in their order; five allocations a call.
+    """
+    n, c = out.shape[0], row.shape[0]
+    value, turn = np.empty(n + c), np.empty(n + c, np.int8)
+    meaning, probability = np.zeros(n + c, np.int8), np.full(n + c, np.nan)
+    j = 0
+    for i in range(n + c):
+        if j < c and (row[j] <= i - j or i - j >= n):
+            value[i] = decided[j, which] if here[j] < 0 else np.float32(raw[here[j]])
+            turn[i], meaning[i] = 2 if learns else 3, label[j]
+            j += 1
+        else:
+            value[i] = raw[i - j]
+            turn[i] = action[i - j] if learns else 3
+    calibrate_and_learn(
+        value, turn, meaning, knot, edge, by_moments, reach, slope_min, stiffness, frauds, doubt, rows,
+        moments, line, covariance, told, seen, probability,
+    )  # fmt: skip
+    j = 0
+    for i in range(n + c):
+        if j < c and (row[j] <= i - j or i - j >= n):
+            said[j, which] = probability[i]
+            j += 1
+        else:
+            out[i - j] = probability[i]

@@ -290,3 +290,45 @@ def test_rows_without_a_raw_score_do_not_exist():
     assert np.isnan(out[holes]).all()
     assert same_bits(out[~holes], run(without, raw[~holes], action[~holes], label[~holes]))
     assert same_state(with_them.save(), without.save())
+
+
+@pytest.mark.parametrize("log_odds", [False, True])
+@pytest.mark.parametrize("learns", [True, False])
+def test_what_became_of_others_is_told_before_the_row_at_which_it_stands(log_odds, learns):
+    """As one stream in which each lesson comes before its row; in any batches, also where a lesson is of its batch."""
+    rng = np.random.default_rng(11)
+    n, c = 200, 120
+    raw = rng.normal(0.0, 2.0, n)
+    raw[rng.random(n) < 0.1] = np.nan
+    action = np.where(rng.random(n) < 0.2, PEEK, SCORE).astype(np.int8)
+    row = np.sort(rng.integers(1, n, c))
+    of = np.array([rng.integers(0, r) for r in row])  # the row that was decided
+    label = rng.integers(0, 4, c).astype(np.int8)
+    known = raw.astype(np.float32)
+    sequence = np.argsort(np.concatenate([2 * row, 2 * np.arange(n) + 1]), kind="stable")
+    whole = np.concatenate([known[of].astype(np.float64), raw])
+    turn = np.concatenate([np.full(c, LEARN if learns else PEEK, np.int8), action])
+    turn = np.where(turn == SCORE, SCORE if learns else PEEK, turn).astype(np.int8)
+    meaning = np.concatenate([label, np.zeros(n, np.int8)])
+    plain, expected = Calibrator(log_odds=log_odds), np.full(n + c, np.nan)
+    told = np.full(n + c, np.nan)
+    plain.process(whole[sequence], turn[sequence], meaning[sequence], told)
+    expected[sequence] = told
+    for edges in ([0, n], [0, 1, 2, 90, 91, n], [*range(n + 1)]):
+        calibrator = Calibrator(log_odds=log_odds)
+        out, said = np.full(n, np.nan), np.full((c, 3), np.nan)
+        for first, last in itertools.pairwise(edges):
+            some = np.flatnonzero((row >= first) & (row < last))
+            here = np.where(of[some] >= first, of[some] - first, -1)
+            decided = np.full((len(some), 3), np.float32(7.0))
+            decided[:, 1] = np.where(here < 0, known[of[some]], 7.0)
+            some_said, some_out = np.full((len(some), 3), np.nan), np.empty(last - first)
+            calibrator.follow(
+                raw[first:last], action[first:last], decided, 1, label[some], row[some] - first, here,
+                some_said, some_out, learns=learns,
+            )  # fmt: skip
+            out[first:last], said[some] = some_out, some_said
+        assert same_bits(out, expected[c:]), edges
+        assert same_bits(said[:, 1], expected[:c]), edges
+        assert np.isnan(said[:, [0, 2]]).all()
+        assert same_state(calibrator.save(), plain.save())

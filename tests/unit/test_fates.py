@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from engine.batch import LABEL, TRANSACTION
-from engine.fates import Counting, Sequence
+from engine.fates import Counting
 from engine.remembered import APPLIED, LATE, Remembered
 
 DAY = 86_400_000_000
@@ -73,7 +73,7 @@ def counted(told, cuts):
         admitted = SimpleNamespace(core_us=core, entry=entry, new=new)
         fates = counting.read(batch, admitted, verdict, before_us)
         kept = np.array([m[3] if m[2] == TRANSACTION else -1 for m in part], np.float32)[:, None]
-        score = fates.decided(kept)[:, 0]
+        score = np.where(fates.here >= 0, kept[fates.here, 0], fates.score[:, 0])
         found += [
             (int(s), int(label), first + int(row))
             for s, label, row in zip(score, fates.label, fates.row, strict=True)
@@ -106,9 +106,3 @@ def test_every_applied_transaction_that_is_old_enough_is_counted_exactly_once():
     assert len(first) == len(set(first))
     assert old <= set(first)
     assert set(np.unique(called).tolist()) == {-1, 0, 1}
-
-
-def test_fates_are_told_before_the_rows_at_which_they_stand_are_scored():
-    sequence = Sequence(3, SimpleNamespace(row=np.array([0, 2, 2])))
-    assert sequence.whole.tolist() == [0, 3, 4, 1, 2, 5]
-    assert Sequence(3, SimpleNamespace(row=[])).whole is None
