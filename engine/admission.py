@@ -106,22 +106,15 @@ class Admission:
         """
         n, memory = batch.n, self.remembered
         memory.reserve(n)
-        out = Admitted(
-            core_us=np.empty(n, np.int64),
-            late=np.zeros(n, np.bool_),
-            entry=np.full(n, -1, np.int64),
-            linked_from=np.full(n, -1, np.int64),
-            decided_at=np.full(n, -1, np.int64),
-            links=NO_ROWS,
-            new=NO_ROWS,
-            first_seq={},
-            repeats=set(),
-        )
+        late = np.zeros(n, np.bool_)
+        core_us, entry, linked_from, decided_at = facts = np.empty((4, n), np.int64)
+        facts[1:] = -1
+        out = Admitted(core_us, late, entry, linked_from, decided_at, NO_ROWS, NO_ROWS, {}, set())
         kinds, times = batch.kind.tolist(), batch.event_time_us.tolist()
         keys = identities(batch.account, batch.transaction_id)
         arrivals = None if arrival_us is None else arrival_us.tolist()
-        came = _Came(batch, memory)
-        entry_of, enter, entered = memory.entry_of, memory.enter, came.rows.append
+        came = _Came(batch, memory, keys)
+        entry_of, rows, first, passed = memory.entry_of, came.rows, came.first, came.core_us.append
         links: list[tuple[int, int, int, int]] = []  # row, entry, linked_from, decided_at
         newest_row: dict[int, int] = {}  # of entries that an update of this batch has changed
         now, limit = self.core_us, self._limit(self.core_us)
@@ -134,9 +127,9 @@ class Admission:
                     now = time
                 elif time < now - self.lateness_us:
                     out.late[i] = True
-                    memory.arrays["standing"][memory.end - memory.base] = LATE
-                enter(key)
-                entered(i)
+                    memory.arrays["standing"][first + len(rows) - memory.base] = LATE
+                entry_of[key] = first + len(rows)
+                rows.append(i)
             elif kind == TRANSACTION or (kind == DEAD and batch.dead[i].answerable):
                 known = came.find(key, now)
                 if known >= 0:
@@ -147,9 +140,10 @@ class Admission:
                         refusal = self._refuse_time(
                             kind, time, now, arrivals[i] if arrivals else None
                         )
-                    now = self._admit_oddity(batch, out, i, now, refusal)
-                    enter(key)
-                    entered(i)
+                    place = first + len(rows) - memory.base
+                    now = self._admit_oddity(batch, out, i, now, refusal, place)
+                    entry_of[key] = first + len(rows)
+                    rows.append(i)
             elif kind in (LABEL, UPDATE):
                 known = came.find(key, now)
                 refusal = _unknown(batch, i) if known < 0 else None
@@ -179,18 +173,18 @@ class Admission:
                     out.late[i] = kind == ACTIVITY
             else:
                 assert kind in (DEAD, COMMAND, PROFILE, TICK), kind
-            came.core_us.append(now)
+            passed(now)
             if now != before:
                 limit = self._limit(now)
                 if before == NEVER:
                     came.begun_us = now
-        out.core_us[:] = came.core_us
+        core_us[:] = came.core_us
         if links:
-            out.links, entry, linked_from, decided_at = np.array(links, np.int64).T.copy()
-            out.entry[out.links], out.linked_from[out.links] = entry, linked_from
-            out.decided_at[out.links] = decided_at
-        rows = came.settle(out)
-        out.new = rows[batch.kind[rows] == TRANSACTION]
+            about = np.array(links, np.int64).T
+            out.links = about[0].copy()
+            facts[1:, out.links] = about[1:]
+        entered = came.settle(out)
+        out.new = entered[batch.kind[entered] == TRANSACTION]
         self.core_us = now
         return out
 
@@ -199,11 +193,13 @@ class Admission:
         return now + self.jump_us_max if now != NEVER else FOREVER
 
     def _admit_oddity(
-        self, batch: Batch, out: Admitted, i: int, now: int, refusal: Dead | None
+        self, batch: Batch, out: Admitted, i: int, now: int, refusal: Dead | None, place: int
     ) -> int:
-        """Give standing to a new transaction that is dead, refused, or known from long ago; core time after it."""
+        """Give standing to a new transaction that is dead, refused, or known from long ago; core time after it.
+
+        place : its row of the store
+        """
         standing, time = self.remembered.arrays["standing"], int(batch.event_time_us[i])
-        place = self.remembered.end - self.remembered.base  # that it will have
         if batch.kind[i] == DEAD:
             standing[place] = UNSCORABLE
             return now
@@ -268,12 +264,13 @@ class _Came:
     """
 
     __slots__ = (
-        "_batch", "_came_us", "_entry_of", "_fact_digest", "_fact_seq", "_memory",
+        "_batch", "_came_us", "_entry_of", "_fact_digest", "_fact_seq", "_keys", "_memory",
         "begun_us", "core_us", "first", "rows",
     )  # fmt: skip
 
-    def __init__(self, batch: Batch, memory: Remembered) -> None:
+    def __init__(self, batch: Batch, memory: Remembered, keys: Sequence[str]) -> None:
         self._batch, self._memory, self._entry_of = batch, memory, memory.entry_of
+        self._keys = keys  # identity of each row
         arrays = (
             memory.arrays
         )  # cells of views are read and written twice as fast as those of arrays
@@ -322,11 +319,14 @@ class _Came:
         batch, memory = self._batch, self._memory
         rows = np.array(self.rows, np.int64)
         if len(rows):
-            out.entry[rows] = np.arange(self.first, memory.end)
-            digests = [batch.digest[row] for row in self.rows]
-            memory.note(
-                self.first, batch.seq0 + rows, batch.event_time_us[rows], out.core_us[rows], digests
+            memory.enter(
+                [self._keys[row] for row in self.rows],
+                batch.seq0 + rows,
+                batch.event_time_us[rows],
+                out.core_us[rows],
+                [batch.digest[row] for row in self.rows],
             )
+            out.entry[rows] = np.arange(self.first, memory.end)
         if self.begun_us != NEVER:
             memory.begin(self.begun_us)
         return rows

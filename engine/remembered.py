@@ -119,26 +119,23 @@ class Remembered:
 
     def add(self, key: str, seq: int, time_us: int, core_us: int, digest: int) -> int:
         """Enter one transaction with its facts. Needs `reserve` before."""
-        entry = self.enter(key)
-        facts = np.array([[seq], [time_us], [core_us]], np.int64)
-        self.note(entry, facts[0], facts[1], facts[2], [digest])
-        return entry
-
-    def enter(self, key: str) -> int:
-        """Give a transaction the next entry; its facts follow with `note`. Needs `reserve` before."""
         entry = self.entry_of[key] = self.end
-        self._keys.append(key)
-        if self._no_texts:
-            self._texts.append(self._no_texts)
-        self.end = entry + 1
+        facts = np.array([[seq], [time_us], [core_us]], np.int64)
+        self.enter([key], facts[0], facts[1], facts[2], [digest])
         return entry
 
-    def note(self, first: int, seq: I8, time_us: I8, core_us: I8, digest: Sequence[int]) -> None:
-        """Write the facts (n,) of the entries from `first` on."""
-        at = slice(first - self.base, first - self.base + len(seq))
+    def enter(
+        self, keys: Sequence[str], seq: I8, time_us: I8, core_us: I8, digest: Sequence[int]
+    ) -> None:
+        """Write the facts (n,) of the next transactions, which `entry_of` knows already. Needs `reserve` before."""
+        at = slice(self.end - self.base, self.end - self.base + len(keys))
         arrays = self.arrays
         arrays["seq"][at], arrays["time_us"][at], arrays["core_us"][at] = seq, time_us, core_us
         arrays["digest"][at] = digest
+        self._keys += keys
+        if self._no_texts:
+            self._texts += [self._no_texts] * len(keys)
+        self.end += len(keys)
 
     def texts(self, entry: int) -> Texts:
         """Texts kept of `entry`, one a column, None where it has none."""
