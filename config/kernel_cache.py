@@ -25,6 +25,7 @@ from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("config", "rules", "models", "engine", "replay")
@@ -99,24 +100,50 @@ def kernel_modules(root: Path) -> list[Path]:
 
 def source_hashes(root: Path) -> dict[str, str]:
     """Kernel module -> hash over its source and that of everything of ours it imports, directly or not."""
-    read: dict[Path, tuple[str, set[Path]]] = {}
-    modules = kernel_modules(root)
-    return {m.relative_to(root).as_posix(): source_hash(m, root, read) for m in modules}
+    return {m.relative_to(root).as_posix(): source_hash(m, root) for m in kernel_modules(root)}
 
 
-def source_hash(module: Path, root: Path, read: dict[Path, tuple[str, set[Path]]]) -> str:
-    """Hash over one module and what it imports from us; `read` keeps what was read of each file."""
-    reached, todo = {module}, [module]
+def source_hash(module: Path, root: Path) -> str:
+    """Hash over one module and what it imports from us, as these sources are now."""
+    reached: dict[Path, Source] = {}
+    todo = [module]
     while todo:
         path = todo.pop()
-        if path not in read:
-            text = path.read_text(encoding="utf-8")
-            read[path] = hashlib.sha256(text.encode()).hexdigest(), _imported(text, root)
-        new = read[path][1] - reached
-        reached |= new
-        todo += new
-    lines = sorted(f"{p.relative_to(root).as_posix()} {read[p][0]}" for p in reached)
+        if path not in reached:
+            reached[path] = _source(path, root)
+            todo += reached[path].imported
+    lines = sorted(f"{source.name} {source.sha256}" for source in reached.values())
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+class Source(NamedTuple):
+    """What was read of one file.
+
+    told     : what the file system said of it then: an edit while the process runs changes that
+    name     : the path below the root
+    imported : files of ours that it imports
+    """
+
+    told: tuple[int, ...]
+    name: str
+    sha256: str
+    imported: frozenset[Path]
+
+
+_SOURCES: dict[Path, Source] = {}  # kernels ask for their sources as they are made, 75 times
+
+
+def _source(path: Path, root: Path) -> Source:
+    """What a file holds now: read again only if the file system tells of a change."""
+    stat = path.stat()
+    told = (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino)
+    known = _SOURCES.get(path)
+    if known is None or known.told != told:
+        text = path.read_text(encoding="utf-8")
+        sha256 = hashlib.sha256(text.encode()).hexdigest()
+        name = path.relative_to(root).as_posix()
+        known = _SOURCES[path] = Source(told, name, sha256, _imported(text, root))
+    return known
 
 
 def machine_facts() -> list[str]:
@@ -142,19 +169,22 @@ def _version(distribution: str) -> str:
         return ""
 
 
-def _imported(text: str, root: Path) -> set[Path]:
+def _imported(text: str, root: Path) -> frozenset[Path]:
     """Files of ours that the source `text` imports; names inside a package may be modules too."""
     modules = set(_IMPORT.findall(text))
     for module, names in _FROM.findall(text):
         modules.add(module)
-        modules |= {f"{module}.{name}" for name in re.findall(r"\w+", names)}
-    paths = set()
-    for module in modules:
-        parts = module.split(".")
-        if parts[0] in PACKAGES:
-            path = root.joinpath(*parts)
-            paths |= {p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file()}
-    return paths
+        if _is_ours(module):
+            modules |= {f"{module}.{name}" for name in re.findall(r"\w+", names)}
+    paths: set[Path] = set()
+    for module in filter(_is_ours, modules):
+        path = root.joinpath(*module.split("."))
+        paths |= {p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file()}
+    return frozenset(paths)
+
+
+def _is_ours(module: str) -> bool:
+    return module.partition(".")[0] in PACKAGES
 
 
 def _fill(folder: Path, old: Path | None, hashes: dict[str, str]) -> None:

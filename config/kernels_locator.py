@@ -5,14 +5,19 @@ everything again, and look at the file of the kernel alone. Named in NUMBA_CACHE
 config/kernel_cache.py, which says what "content" covers; numba imports this module when it caches the first kernel.
 """
 
+import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, Final
 
 from numba.core.caching import UserProvidedCacheLocator
+from numba.core.registry import cpu_target
 
 from config.kernel_cache import PACKAGES, ROOT, source_hash
+
+BLAS: Final = "scipy.linalg.cython_blas"
 
 
 class ContentLocator(UserProvidedCacheLocator):
@@ -51,4 +56,24 @@ def _module(py_file: str) -> Path | None:
 
 @cache
 def _stamp(module: Path) -> str:
-    return source_hash(module, ROOT, {})
+    return source_hash(module, ROOT)
+
+
+def _make_ready() -> None:
+    """Have numba load all that it compiles with, as it does for its first kernel anyway, but without scipy's algebra.
+
+    Once, numba imports the module BLAS to see whether it could multiply matrices; where scipy is installed that took
+    0.2 of the 2.0 s in which `weir run` starts. A placeholder answers it, and goes: a function that does multiply
+    matrices imports the module itself.
+    """
+    is_there = BLAS in sys.modules
+    if not is_there:
+        sys.modules[BLAS] = ModuleType(BLAS)
+    try:
+        cpu_target.target_context.refresh()
+    finally:
+        if not is_there:
+            del sys.modules[BLAS]
+
+
+_make_ready()

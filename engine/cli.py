@@ -16,6 +16,7 @@ from typing import TypeAlias
 from config.cluster import ClusterSettings
 from config.errors import WeirError
 from config.settings import BANK
+from engine.garbage import seldom_collected
 from replay import cli as replay_cli
 
 EXIT_OK, EXIT_FOUND, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
@@ -36,7 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     command: Command = arguments.command
     try:
-        return command(arguments)
+        with seldom_collected():
+            return command(arguments)
     except WeirError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_USAGE

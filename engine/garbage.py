@@ -1,7 +1,9 @@
 """Have Python look for circles of garbage less often, and never among what is there already.
 
 Batches make hundreds of thousands of objects and no circles, while a look through everything that a core of 500 rules
-holds takes 110 to 290 ms, which transactions wait for. 80,000 records of the bank: 3.2 s instead of 3.55.
+holds takes 110 to 290 ms, which transactions wait for. 80,000 records of the bank: 3.2 s instead of 3.55. Starting an
+engine makes 170,000 objects that stay and some 9,000 in circles; 380 looks found these in 0.1 of 2 s, and one more at
+its end took another 0.1 to find 135.
 """
 
 import gc
@@ -13,17 +15,25 @@ COLLECT_EVERY: Final = 50_000  # objects made between two looks
 
 
 @contextmanager
-def rare_collection() -> Iterator[None]:
-    """Look once, then leave out what has been found alive, until the block ends; nothing is looked at twice."""
+def seldom_collected() -> Iterator[None]:
+    """Look less often until the block ends."""
     before = gc.get_threshold()
-    is_outermost = gc.get_freeze_count() == 0
-    if is_outermost:
-        gc.collect()
-        gc.freeze()
     gc.set_threshold(COLLECT_EVERY, *before[1:])
     try:
         yield
     finally:
         gc.set_threshold(*before)
+
+
+@contextmanager
+def rare_collection() -> Iterator[None]:
+    """Look less often until the block ends, and never at what is there when it begins."""
+    is_outermost = gc.get_freeze_count() == 0
+    if is_outermost:
+        gc.freeze()
+    try:
+        with seldom_collected():
+            yield
+    finally:
         if is_outermost:
             gc.unfreeze()

@@ -21,14 +21,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from config.errors import InputError
-from engine.brokers.files import (
-    BLOCK_BYTES,
-    DAMAGED,
-    Splitter,
-    batches,
-    damaged,
-    open_packed,
-)
+from engine.brokers.packed import BLOCK_BYTES, DAMAGED, Splitter, damaged, open_packed
+from engine.brokers.parquet import batches
 from engine.quantities import read_times
 from replay.bank.table import F8, I8
 from replay.bank.truth import Truth, truth_path

@@ -12,7 +12,7 @@ import zstandard
 
 from config.errors import InputError
 from config.feeds import Feed, Target
-from engine.brokers import files
+from engine.brokers import files, parquet, tables
 from engine.brokers.files import FileSource, StreamSource, short_names
 from engine.brokers.mapping import rfc3339
 from engine.clock import ManualClock
@@ -157,7 +157,7 @@ def write_parquet(path, rows):
     return path
 
 
-CONCATENATE = files.concatenate
+CONCATENATE = tables.concatenate
 WRITERS = pytest.mark.parametrize(
     ("name", "write"), [("h.csv", write_csv), ("h.csv.gz", write_csv), ("h.parquet", write_parquet)]
 )
@@ -169,8 +169,9 @@ def test_the_handbook_becomes_transactions_and_labels_in_the_order_of_time(
     tmp_path, monkeypatch, name, write, block
 ):
     """By (time, id); labels a delay later; one due at the moment of a transaction stands before it."""
-    monkeypatch.setattr(files, "BLOCK_ROWS", block)
-    monkeypatch.setattr(files, "CSV_ROWS", block)
+    for module in (tables, parquet):
+        monkeypatch.setattr(module, "BLOCK_ROWS", block)
+    monkeypatch.setattr(tables, "CSV_ROWS", block)
     path = write(tmp_path / name, ROWS)
     lines, positions = read(path, "handbook", delay_us=2 * 86_400_000_000)
     made = objects(lines)
@@ -216,9 +217,10 @@ def test_a_file_in_the_order_of_time_is_read_block_by_block_and_ties_stand_by_id
     tmp_path, monkeypatch, name, write, block
 ):
     """Even where a tie runs over the edge of a block; the file is never held as a whole."""
-    monkeypatch.setattr(files, "BLOCK_ROWS", block)
-    monkeypatch.setattr(files, "CSV_ROWS", block)
-    monkeypatch.setattr(files, "concatenate", lambda parts: concatenated(parts, most=2))
+    for module in (tables, parquet):
+        monkeypatch.setattr(module, "BLOCK_ROWS", block)
+    monkeypatch.setattr(tables, "CSV_ROWS", block)
+    monkeypatch.setattr(tables, "concatenate", lambda parts: concatenated(parts, most=2))
     path = write(
         tmp_path / name, [*sorted(ROWS, key=lambda row: row[1]), (1, ROWS[2][1], 5, 5, 5.0, 0)]
     )

@@ -1,0 +1,224 @@
+"""Tables in files, read as rows in blocks: CSV and foreign NDJSON; Parquet stands in engine/brokers/parquet.py.
+
+Also their order by time. Whoever wants it, of a file that does not have it, holds the whole table.
+"""
+
+import csv
+import io
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any, Final, TypeAlias
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from config.errors import InputError
+from engine.brokers.mapping import UNREAD, Column, Mapper, Moments, Rows
+from engine.brokers.packed import BLOCK_BYTES, Splitter, open_packed
+
+I8: TypeAlias = NDArray[np.int64]
+
+BLOCK_ROWS: Final = 32_768
+CSV_ROWS: Final = 4_096  # a row is a list of texts: larger blocks fall out of the cache, 2.7 us a row instead of 1.6
+
+
+class Table:
+    """A file of rows. `names` are its columns; `is_loose`: rows may have others or lack some (JSON)."""
+
+    is_loose = False
+    n_rows = 0  # 0: not known beforehand
+
+    def __init__(self, path: Path, names: Sequence[str]) -> None:
+        self.path, self.names = path, list(names)
+
+    def read(self, names: Sequence[str]) -> Iterator[Rows]:
+        """Read the columns `names`, in blocks, from the start."""
+        raise NotImplementedError
+
+
+class CsvTable(Table):
+    def __init__(self, path: Path) -> None:
+        with self._text(path) as stream:
+            header: list[str] = next(self._reader(path, stream), [])
+        if not header:
+            raise InputError("the file has no header", str(path), fix="name the columns in line 1")
+        super().__init__(path, header)
+
+    @staticmethod
+    def _text(path: Path) -> IO[str]:
+        # bytes that are not UTF-8 travel through, and become a dead letter where they end up
+        return io.TextIOWrapper(
+            io.BufferedReader(open_packed(path), BLOCK_BYTES),
+            encoding="utf-8-sig",
+            errors="surrogateescape",
+            newline="",
+        )
+
+    @staticmethod
+    def _reader(path: Path, stream: IO[str]) -> Any:
+        csv.field_size_limit(1 << 24)
+        return csv.reader(stream, delimiter="\t" if ".tsv" in path.suffixes else ",")
+
+    def read(self, names: Sequence[str]) -> Iterator[Rows]:
+        with self._text(self.path) as stream:
+            reader = self._reader(self.path, stream)
+            next(reader)
+            width, rows = len(self.names), [[""]]
+            wanted = {name: self.names.index(name) for name in names}
+            while rows:
+                rows, numbers = self._block(reader)
+                if [] in rows:  # blank lines
+                    numbers = [number for row, number in zip(rows, numbers, strict=True) if row]
+                    kept = [row for row in rows if row]
+                else:
+                    kept = rows
+                if not kept:
+                    continue
+                if set(map(len, kept)) != {
+                    width
+                }:  # too short: the rest is missing; too long: left out
+                    kept = [(row + [""] * width)[:width] for row in kept]
+                columns: dict[str, Column] = {
+                    n: [row[i] for row in kept] for n, i in wanted.items()
+                }
+                yield Rows(columns, numbers, is_typed=False)
+
+    @staticmethod
+    def _block(reader: Any) -> tuple[list[list[str]], list[int]]:
+        rows: list[list[str]] = []
+        numbers: list[int] = []
+        while len(rows) < CSV_ROWS:
+            try:
+                for row in itertools.islice(reader, CSV_ROWS - len(rows)):
+                    rows.append(row)
+                    numbers.append(reader.line_num)
+                break
+            except csv.Error:  # a row that is no CSV: nothing of it can be used
+                rows.append([""])
+                numbers.append(reader.line_num)
+        return rows, numbers
+
+
+class JsonTable(Table):
+    """Foreign NDJSON: names are keys, or paths such as `merchant.id` into nested objects."""
+
+    is_loose = True
+
+    def __init__(self, path: Path, line_bytes: int) -> None:
+        super().__init__(path, ())
+        self.line_bytes = line_bytes
+
+    def read(self, names: Sequence[str]) -> Iterator[Rows]:
+        splitter, number = Splitter(self.line_bytes), 1
+        with open_packed(self.path) as stream:
+            for block in itertools.chain(iter(lambda: stream.read(BLOCK_BYTES), b""), (None,)):
+                lines = splitter.rest() if block is None else splitter.split(block)
+                if lines:
+                    yield self._rows(lines, names, number)
+                number += len(lines)
+
+    @staticmethod
+    def _rows(lines: list[bytes], names: Sequence[str], number: int) -> Rows:
+        objects: list[dict[str, Any]] = []
+        raw: dict[int, bytes] = {}
+        for i, line in enumerate(lines):
+            try:
+                found = msgspec.json.decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                found = None
+            if not isinstance(found, dict):
+                found, raw[i] = {}, line
+            objects.append(found)
+        columns: dict[str, Column] = {}
+        for name in names:
+            columns[name] = [_inside(found, name) for found in objects]
+        return Rows(columns, range(number, number + len(lines)), raw)
+
+
+def _inside(found: Any, name: str) -> Any:
+    if name in found or "." not in name:
+        value = found.get(name)
+    else:
+        value = found
+        for part in name.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+    return json_text(value) if isinstance(value, (dict, list)) else value
+
+
+def json_text(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def in_time(table: Table, mapper: Mapper) -> Iterator[Rows]:
+    """Rows by time, then by id. A first pass over the times alone tells whether the file must be held as a whole."""
+    names = mapper.time.sources if mapper.time is not None else ()
+    newest, is_sorted = UNREAD, True
+    for rows in table.read(names):
+        us = mapper.times(rows)
+        us = us[us != UNREAD]
+        if len(us):
+            is_sorted &= bool(us[0] >= newest and (np.diff(us) >= 0).all())
+            newest = int(us[-1])
+    if not is_sorted:
+        whole = concatenate(list(table.read(mapper.names)))
+        order = time_order(whole, mapper)
+        for start in range(0, len(order), BLOCK_ROWS):
+            yield take(whole, order[start : start + BLOCK_ROWS])
+        return
+    held: Rows | None = None  # rows of the newest moment so far: more of it may follow
+    for rows in table.read(mapper.names):
+        if held is not None:
+            rows = concatenate([held, rows])
+        us = filled(mapper.times(rows))
+        order = time_order(rows, mapper)
+        n_sure = int(np.searchsorted(us, us[-1], side="left"))
+        if n_sure:
+            yield take(rows, order[:n_sure])
+        held = take(rows, order[n_sure:])
+    if held is not None:
+        yield held
+
+
+def time_order(rows: Rows, mapper: Mapper) -> I8:
+    """Order by (time, id); rows without a time stay with the one before."""
+    return np.lexsort((mapper.ids(rows), filled(mapper.times(rows))))
+
+
+def filled(us: I8) -> I8:
+    """Times, those of rows without one taken from the row before."""
+    known = np.where(us != UNREAD, np.arange(len(us)), 0)
+    return us[np.maximum.accumulate(known)]
+
+
+def concatenate(parts: Sequence[Rows]) -> Rows:
+    """Several runs of rows as one."""
+    if not parts:
+        return Rows({}, [])
+    columns: dict[str, Column] = {}
+    for name in parts[0].columns:
+        pieces = [part.columns[name] for part in parts]
+        first = pieces[0]
+        if isinstance(first, Moments):
+            columns[name] = Moments(np.concatenate([p.us for p in pieces]), first.aware)  # type: ignore[union-attr]
+        else:
+            columns[name] = list(itertools.chain.from_iterable(pieces))  # type: ignore[arg-type]
+    numbers = list(itertools.chain.from_iterable(part.numbers for part in parts))
+    raw: dict[int, bytes] = {}
+    start = 0
+    for part in parts:
+        raw |= {start + i: line for i, line in part.raw.items()}
+        start += len(part)
+    return Rows(columns, numbers, raw, is_typed=parts[0].is_typed)
+
+
+def take(rows: Rows, order: I8) -> Rows:
+    """The rows `order`, in that order."""
+    at = order.tolist()
+    columns: dict[str, Column] = {
+        name: values[order] if isinstance(values, Moments) else [values[i] for i in at]
+        for name, values in rows.columns.items()
+    }
+    raw = {k: rows.raw[i] for k, i in enumerate(at) if i in rows.raw} if rows.raw else {}
+    return Rows(columns, [rows.numbers[i] for i in at], raw, rows.is_typed)
