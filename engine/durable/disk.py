@@ -106,7 +106,7 @@ class RealFile:
         self._file = path.open(mode, buffering=0)
         self._length = self._file.seek(0, os.SEEK_END)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         left = memoryview(data)
         while left:
             written = self._file.write(left) or 0

@@ -3,7 +3,7 @@
 It loads the newest snapshot, takes the journal in up to `N` as recovery would, compares every line that it derives with
 those on disk, and writes the snapshot of `N`. So the engine never stops for it, and all that was given out is checked
 again within minutes, by another process and from the bytes that are really on the disk. At the lowest priority, and
-writing in small synced pieces, it leaves the engine its processor and its disk.
+reading, writing and removing little at a time (gentle_disk.py), it leaves the engine its processor and its disk.
 
 Tells one JSON object on standard output: `seq` and `sha256` of the files, or `error`; `differences` if it found any:
 then no snapshot is written, for state and outcomes do not belong together.
@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from config.errors import WeirError
+from engine.clock import SystemClock
 from engine.durable import config_store, snapshots
 from engine.durable.comparing import Comparison
-from engine.durable.disk import Disk, RealDisk
+from engine.durable.disk import Disk
+from engine.durable.gentle_disk import GentleDisk
 from engine.durable.output import STREAMS, stream_path
 from engine.durable.rederive import Rederivation
 from engine.durable.seals import read_seals
@@ -102,7 +104,7 @@ def main() -> int:
     engine = os.getppid()
     if hasattr(os, "nice"):
         os.nice(NICENESS)
-    disk = RealDisk()
+    disk = GentleDisk(SystemClock())
     try:
         snapshots.prune(disk, arguments.out, arguments.keep)
         told = follow(disk, arguments.out, arguments.seq, is_orphan=lambda: os.getppid() != engine)

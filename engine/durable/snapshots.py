@@ -12,12 +12,14 @@ is. So one that is broken is skipped for the one before it, and nothing here dec
 import hashlib
 import io
 import json
+import os
 import struct
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 from numpy.lib import format as npy
@@ -27,6 +29,9 @@ from config.errors import StateError
 from engine.durable.disk import Disk, DiskFile, sha256_of, share
 from engine.durable.encrypted_disk import beneath
 from engine.versions import software
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 Told = TypeVar("Told")
 
@@ -40,6 +45,7 @@ FORMAT: Final = 2  # of the manifest; 2 added the hash of the state
 SYNC_BYTES: Final = (
     1 << 24
 )  # written between two syncs: a large one would hold up those of the journal
+READ_BYTES: Final = 1 << 22  # hashed while the next are read
 ZIP_HEADER_BYTES: Final = (
     30  # of a member, before its name; the lengths of name and extra field stand in it
 )
@@ -212,8 +218,8 @@ def _checked(disk: Disk, folder: Path, manifest: Mapping[str, Any]) -> Snapshot:
 
 
 def _read(disk: Disk, folder: Path, manifest: Mapping[str, Any]) -> Snapshot:
-    data = disk.read(folder / STATE)
-    if hashlib.sha256(data).hexdigest() != manifest["sha256"][STATE]:
+    data, sha256 = _hashed(disk, folder / STATE)
+    if sha256 != manifest["sha256"][STATE]:
         raise ValueError(f"{STATE} is not what was written, by its sha256")
     return Snapshot(
         manifest["seq"],
@@ -227,24 +233,64 @@ def _read(disk: Disk, folder: Path, manifest: Mapping[str, Any]) -> Snapshot:
     )
 
 
-def _arrays(data: bytes) -> dict[str, NDArray[Any]]:
+def _hashed(disk: Disk, path: Path) -> tuple[NDArray[np.uint8], str]:
+    """A file as an array (bytes,) that nobody may write to, and its SHA-256, which is taken while the rest is read."""
+    digest = hashlib.sha256()
+    with disk.open(path) as file, ThreadPoolExecutor(1) as beside:
+        data = np.empty(file.seek(0, os.SEEK_END), np.uint8)
+        file.seek(0)
+        left = data.data
+        while n := file.readinto(left[:READ_BYTES]):  # type: ignore[attr-defined]
+            beside.submit(digest.update, left[:n])
+            left = left[n:]
+    data.flags.writeable = False
+    if left:
+        raise ValueError(f"{path.name} was cut while it was read")
+    return data, digest.hexdigest()
+
+
+class _Archive(io.RawIOBase):
+    """An array of bytes as a file; io.BytesIO would copy it."""
+
+    def __init__(self, data: NDArray[np.uint8]) -> None:
+        self._data, self._at = data.data, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = (0, self._at, len(self._data))[whence] + offset
+        return self._at
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        into = memoryview(buffer).cast("B")
+        piece = self._data[self._at : self._at + len(into)]
+        into[: len(piece)] = piece
+        self._at += len(piece)
+        return len(piece)
+
+
+def _arrays(data: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
     """The arrays of an archive whose hash has been checked; large ones are views of it that nobody may write to.
 
     As np.load does, but it reads and checks every byte once more, piece by piece: 1.3 GB took twice as long.
     """
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+    with zipfile.ZipFile(io.BufferedReader(_Archive(data))) as archive:
         return {
             item.filename.removesuffix(".npy"): _array(data, item) for item in archive.infolist()
         }
 
 
-def _array(data: bytes, item: zipfile.ZipInfo) -> NDArray[Any]:
+def _array(data: NDArray[np.uint8], item: zipfile.ZipInfo) -> NDArray[Any]:
     """One array, behind the header of its member and its own."""
     if item.compress_type != zipfile.ZIP_STORED:
         raise ValueError(f"{item.filename} is compressed, which no snapshot is")
-    lengths = struct.unpack_from("<HH", data, item.header_offset + ZIP_LENGTHS_AT)
+    lengths = struct.unpack_from("<HH", data.data, item.header_offset + ZIP_LENGTHS_AT)
     start = item.header_offset + ZIP_HEADER_BYTES + sum(lengths)
-    head = io.BytesIO(data[start : start + NPY_HEADER_BYTES])
+    head = io.BytesIO(data[start : start + NPY_HEADER_BYTES].tobytes())
     if npy.read_magic(head) != (1, 0):
         raise ValueError(f"{item.filename} is an array of another format than those written here")
     shape, is_fortran, dtype = npy.read_array_header_1_0(head)

@@ -5,13 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine.clock import ManualClock
 from engine.durable.disk import RealDisk
 from engine.durable.encrypted_disk import unlocked
+from engine.durable.gentle_disk import GentleDisk
 from tests.journaling import MemoryDisk
 from tests.simulation.disk import SimDisk
 
 DISKS = {
     "real": RealDisk,
+    "gentle": lambda: GentleDisk(ManualClock()),
     "memory": MemoryDisk,
     "simulated": lambda: SimDisk(np.random.default_rng(1)),
 }
@@ -32,7 +35,7 @@ class Stream:
 def made(make, tmp_path):
     """A disk and an empty folder on it, outside of which nothing is touched."""
     disk = make()
-    folder = tmp_path / "out" if make is RealDisk else Path("out")
+    folder = tmp_path / "out" if isinstance(disk, RealDisk) else Path("out")
     disk.make_folder(folder)
     disk.make_folder(folder)
     return disk, folder
