@@ -163,6 +163,10 @@ class Exchange:
 
     def keep(self, batch: Batch, admitted: Admitted, memory: Remembered) -> None:
         """Keep the currencies of new transactions, and of those that an update has changed."""
+        if not batch.currencies and not len(
+            admitted.links
+        ):  # none is what is kept of the new ones anyhow
+            return
         currency = np.zeros(batch.n, np.int16)
         for row, name in batch.currencies.items():
             currency[row] = _packed(name)
@@ -172,8 +176,8 @@ class Exchange:
 
 def _updates(batch: Batch, admitted: Admitted) -> I8:
     """Rows of updates, ascending."""
-    updates: I8 = admitted.links[batch.kind[admitted.links] == UPDATE]
-    return updates
+    links = admitted.links
+    return links[batch.kind[links] == UPDATE] if len(links) else links
 
 
 def _packed(currency: str | None) -> int:

@@ -92,9 +92,9 @@ class Links:
 
     def set_original_facts(self, batch: Batch, admitted: Admitted, memory: Remembered) -> None:
         """Let an update stand at the time of its transaction."""
-        updates = admitted.links[batch.kind[admitted.links] == UPDATE]
-        if not len(updates):
+        if not len(admitted.links):
             return
+        updates = admitted.links[batch.kind[admitted.links] == UPDATE]
         at = memory.rows(admitted.entry[updates])
         if "event_time" in self._layout:
             batch.frame.column("event_time")[updates] = memory.arrays["time_us"][at]
@@ -151,7 +151,8 @@ class Links:
     def keep(self, batch: Batch, admitted: Admitted, memory: Remembered) -> None:
         """Keep the columns of new transactions, and of those that an update has changed."""
         frame, store, columns = batch.frame, memory.arrays, self.all
-        updates = admitted.links[batch.kind[admitted.links] == UPDATE]
+        links = admitted.links
+        updates = links[batch.kind[links] == UPDATE] if len(links) else links
         for rows in (admitted.new, updates):
             if frame.n and not len(rows):
                 continue

@@ -224,6 +224,8 @@ class Lists:
         first, last = batch.seq0, batch.seq0 + batch.n
         if self._rules_add:
             return [seq - first for seq in range(counts_from(first, self.grid), last, self.grid)]
+        if not self._waiting and not batch.objects:
+            return []
         near = takewhile(lambda order: order.row.seq < last, self._waiting)
         seqs = {counts_from(order.row.seq, self.grid) for order in near}
         seqs |= {
@@ -237,6 +239,8 @@ class Lists:
 
     def settle(self, seq: int, core_us: int) -> Changes:
         """Let count what counts from `seq` on; return what has changed, for the tables of the rules."""
+        if not self._waiting:
+            return {}
         due = [*takewhile(lambda o: counts_from(o.row.seq, self.grid) <= seq, self._waiting)]
         if not due:
             return {}

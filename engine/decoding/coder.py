@@ -107,9 +107,8 @@ class Coder:
         for name in self._places.profile_keys if profiles else ():
             dictionaries[name]  # is there from now on, asked or not
         texts = [dictionary.texts for dictionary in held]
-        for k, span in dictionaries.table.encode(
-            raw, spans, names, planes, batch.frame.code, texts
-        ):
+        table, plane = dictionaries.table, batch.frame.code
+        for k, span in table.encode(raw, spans, names, planes, plane, texts):
             held[k].code(scan.piece(text, span))
         if profiles or TEXT in self._places.coders:
             self._encode_texts(batch, scan, living, profiles)

@@ -16,6 +16,7 @@ It is also a function of the *stored* message: what must not be written is taken
 """
 
 from collections.abc import Mapping, Sequence
+from math import ceil
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -192,13 +193,20 @@ class Decoder:
         if not self._has_scan_plan():
             self._scan_plan, self._scan_built = self._make_scan_plan(), self._reader.n_built
             self._scan_dictionaries = [self.dictionaries[n] for n in self._scan_plan.domains]
+        n = len(lines)
+        taken_min, frame = ceil(self.scan_share * n), Frame.empty(self.layout, n)
         scan = Scan(
-            self._scan_plan, lines, Frame.empty(self.layout, len(lines)), self.message_bytes_max
+            self._scan_plan,
+            lines,
+            frame,
+            self.message_bytes_max,
+            taken_min,
+            self.quality.counts,
         )
         if not lines:
             self.dictionaries.table.warm_up()
             return None
-        if scan.taken >= self.scan_share * len(lines):
+        if scan.taken >= taken_min:
             self.n_scanned += scan.taken
             return scan
         self._passes = PASSES

@@ -59,7 +59,7 @@ class TextTable:
         plane: I8,
         code: I4,
         texts: list[list[str]],
-    ) -> list[tuple[int, int]]:
+    ) -> list[list[int]]:
         """Write the codes of spans; return column and span of new texts, in order, for the caller to add to `texts`.
 
         raw   : bytes, 8 more than the spans reach      spans : (n, k ...) see kernels/codes.py
@@ -72,7 +72,7 @@ class TextTable:
             self._domain = np.array([self._number_of(name) for name in names], np.int64)
             self._n_held = sum(map(len, texts))
         domain = self._domain
-        found: list[tuple[int, int]] = []
+        found: list[list[int]] = []
         row, n = 0, len(spans)
         room = max(len(names), min(spans.size, 4_096))
         while row < n:
@@ -82,7 +82,7 @@ class TextTable:
                 raw, spans, domain, plane, row, self._seed, self._slots, self._words, self._note,
                 self._n_codes, code, new,
             )  # fmt: skip
-            found += map(tuple, new[: self._note[NEW]].tolist())
+            found += new[: self._note[NEW]].tolist()
             if row < n:
                 sizes = np.maximum(spans[row, : len(names)], 0) & ((1 << SIZE_BITS) - 1)
                 self._grow(len(names), int((2 + (sizes >> 3)).sum()))

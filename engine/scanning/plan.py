@@ -72,8 +72,6 @@ class Plan:
 
     names     : every field in the order of `field`     column : key -> its column in the spans
     domains   : (k,) dictionary of the columns of codes, which come first       plane  : (k,) row of the plane of codes
-    known     : places among the names of `grammar.keys` of the fields that are keys of the schema, (live,) int64;
-                these are fields[first_live : n_struct], and unknown keys follow
     width     : columns that the counts of a scan need
     spare     : bytes that must stand after the last message
     """
@@ -81,10 +79,8 @@ class Plan:
     def __init__(self, grammar: Grammar) -> None:
         self.names = [*grammar.envelope, *grammar.live, *grammar.counted]
         self.number_of = {key: f for f, key in enumerate(self.names)}
-        self.first_live = len(grammar.envelope)
-        self.n_struct = self.first_live + len(grammar.live)
-        place = {key: k for k, key in enumerate(grammar.keys)}
-        self.known = np.array([place[key] for key in grammar.live], np.int64)
+        self.n_struct = len(grammar.envelope) + len(grammar.live)
+        known = {key: k for k, key in enumerate(grammar.keys)}
         coded = [key for key, _, _ in grammar.coded]
         more = [key for key in dict.fromkeys(grammar.texts) if key not in coded]
         self.column = {key: k for k, key in enumerate([*coded, *more])}
@@ -101,6 +97,7 @@ class Plan:
             row[at.NUMBER] = grammar.numbers.get(key, -1) if not is_counted else -1
             row[at.SPAN] = self.column.get(key, -1) if not is_counted else -1
             row[at.DIGITS] = grammar.digits
+            row[at.KNOWN] = known[key] if len(grammar.envelope) <= f < self.n_struct else -1
             row[at.FLAGS] = at.OF_LABEL if key in of_label else 0
             if is_counted:
                 row[at.WIRE] = at.UNKNOWN

@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.batch import TRANSACTION
-from engine.decoding import quality as quality_of
 from engine.decoding.quality import Quality
-from engine.scanning.kernels.layout import COUNTS, PRESENT, SIZE_BITS, SPANNED, TAKEN, UNSEEN
+from engine.scanning.kernels.layout import COUNTS, PRESENT, SIZE_BITS, SPANNED, TAKEN
 from engine.scanning.kernels.scan import scan
 from engine.scanning.plan import Plan
 from rules.columns import Frame
@@ -18,7 +17,7 @@ I1: TypeAlias = NDArray[np.int8]
 I8: TypeAlias = NDArray[np.int64]
 U1: TypeAlias = NDArray[np.uint8]
 
-FEW = 16  # so many values are faster one by one than through numpy
+FEW = 64  # so many values are faster one by one than through numpy
 SIZE_MASK = (1 << SIZE_BITS) - 1
 
 
@@ -33,7 +32,20 @@ class Scan:
     taken         : rows that are not left
     """
 
-    def __init__(self, plan: Plan, lines: Sequence[bytes], frame: Frame, bytes_max: int) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        lines: Sequence[bytes],
+        frame: Frame,
+        bytes_max: int,
+        taken_min: int,
+        totals: I8,
+    ) -> None:
+        """Read the messages.
+
+        bytes_max : longer ones are left
+        totals    : the counts of engine/decoding/quality.py; updated if at least `taken_min` rows were taken
+        """
         n = len(lines)
         self.plan, self.frame = plan, frame
         self.text = b"\n".join((*lines, plan.spare))
@@ -47,6 +59,7 @@ class Scan:
         scan(
             self.raw, length, bytes_max, plan.field, plan.bound, plan.words, plan.table, plan.types, plan.needs,
             plan.need_of, plan.guess, frame.number, self.kind, self.event_time_us, self.spans, self.digest, self.counts,
+            taken_min, totals,
         )  # fmt: skip
         self._decoded = ""
         self._spanned = self.counts[SPANNED].tolist()
@@ -65,14 +78,15 @@ class Scan:
             return [None] * len(self.spans)
         spans = self.spans[:, self.plan.column[key]]
         if len(spans) < FEW:
-            return [self.piece(self.text, span) if span >= 0 else None for span in spans.tolist()]
-        text = self._letters()
+            text, piece = self.text, self.piece
+            return [piece(text, span) if span >= 0 else None for span in spans.tolist()]
+        letters = self._letters()
         first, size = spans >> SIZE_BITS, spans & SIZE_MASK
         if spans.min(initial=0) >= 0:
             pairs = zip(first.tolist(), (first + size).tolist(), strict=True)
-            return [text[a:b] for a, b in pairs]
+            return [letters[a:b] for a, b in pairs]
         triples = zip(spans.tolist(), first.tolist(), (first + size).tolist(), strict=True)
-        return [text[a:b] if span >= 0 else None for span, a, b in triples]
+        return [letters[a:b] if span >= 0 else None for span, a, b in triples]
 
     def some_texts(self, key: str, rows: I8 | None = None) -> dict[int, str]:
         """The same by row, for keys that few rows have; None: every row that has it."""
@@ -94,12 +108,9 @@ class Scan:
         return text[first : first + (span & SIZE_MASK)].decode()
 
     def count_into(self, quality: Quality) -> None:
-        """Count the fields of the rows that were taken."""
+        """Count the transactions, and the fields of the rows that the schema does not have."""
         plan, counts = self.plan, self.counts
         quality.n_transactions += self.kinds[TRANSACTION]
-        live = slice(plan.first_live, plan.n_struct)
-        quality.counts[quality_of.PRESENT, plan.known] += counts[PRESENT, live]
-        quality.counts[quality_of.UNSEEN, plan.known] += counts[UNSEEN, live]
         strange = plan.names[plan.n_struct :]
         if strange:
             found = counts[PRESENT, plan.n_struct : len(plan.names)].tolist()

@@ -57,6 +57,18 @@ def test_what_a_bank_sends_is_scanned():
     assert scanned.n_scanned - before == len(lines)
 
 
+def test_a_batch_that_was_scanned_for_nothing_is_counted_once():
+    """Of two messages in three with an escape the scanner's counts are dropped, whatever it took of the third."""
+    scanned, plain = scanning.pair_of_decoders(0)
+    scanning.teach(scanned, plain)
+    scanned.scan_share = 0.5
+    before = scanned.n_scanned
+    usual = [line(message(transaction_id=name)) for name in ("t-a", "t-b", "t-c")]
+    lines = [usual[0], *(one.replace(b"t-", b"t\\u002d") for one in usual[1:])]
+    assert not scanning.faults(scanned, plain, lines, 0)
+    assert scanned.n_scanned == before
+
+
 def test_a_message_that_ends_in_another_is_no_message():
     """A line end inside a message must not hide what stands behind it."""
     scanned, plain = scanning.pair_of_decoders(0)

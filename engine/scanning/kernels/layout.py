@@ -18,7 +18,8 @@ SPAN = 4  # column in the spans, or -1
 DIGITS = 5  # of money: decimals of the currency
 FLAGS = 6
 LISTED = 7  # what a look-up of the value gives, below
-WIDTH = 8
+KNOWN = 8  # place among the keys of the schema, or -1
+WIDTH = 9
 
 TEXT, ID, MONEY, NUMBER_WIRE, DURATION, TIME, FLAG, UNKNOWN = range(8)
 

@@ -29,6 +29,7 @@ from engine.scanning.kernels.layout import (
     ID_BYTES_MAX,
     IS_TIME,
     KINDS,
+    KNOWN,
     LAST_NEED,
     LISTED,
     MEANT_FOR,
@@ -163,6 +164,8 @@ def scan(
     spans: I8,
     digest: I8,
     counts: I8,
+    taken_min: int,
+    totals: I8,
 ) -> None:
     """Read messages.
 
@@ -184,6 +187,9 @@ def scan(
     digest        : (n,) int64      written in rows that are taken: 0 for kinds without one
     counts        : (COUNTS, f) int64  updated: transactions that have each field; values of it outside its list; rows
                     with a text in each column of `spans`; rows taken of each kind
+    taken_min     : int             so many rows must be taken for `totals` to count them
+    totals        : (3, keys) int64  updated: the first and last row by the keys of the schema, as in
+                    engine/decoding/quality.py
     """
     n, n_fields = kind.shape[0], field.shape[0] - 1
     seen = np.zeros(n_fields, np.int64)  # 1 + the row that has the key
@@ -414,3 +420,8 @@ def scan(
                 to = write_digits(abs(value[f]), 1, text, to)
         text[to] = 125
         digest[i] = digest_of(text, to + 1)
+    if counts[TAKEN].sum() >= taken_min:
+        for f in range(n_fields):
+            if field[f, KNOWN] >= 0:
+                totals[0, field[f, KNOWN]] += counts[PRESENT, f]
+                totals[2, field[f, KNOWN]] += counts[UNSEEN, f]
