@@ -160,6 +160,7 @@ def open_engine(
         if found.position:
             _go_on(source, found, ledger)
         with out.guarded():
+            records = FitRecords(disk, root)
             if found.setup.sha256 != setup.sha256:
                 if ledger is not None and may_reconfigure and needs_approval(found.setup):
                     notes.append(needs_a_proposal(root, found.setup, setup))
@@ -167,11 +168,14 @@ def open_engine(
                     keeper.settings = setup.configuration.settings
                 else:
                     into = ledger if may_reconfigure else None
+                    records.forget_after(found.core.core_us)
                     _reconfigure(out, found, setup, clock, into, notes)
             if ledger is not None and may_reconfigure and found.core.warming.unfilled:
                 _refill(out, found, clock, ledger, notes)
             out.open(found.lengths)
-        fits_desk = _open_desk(out, found.core, clock, fitters, waits=not source.is_live)
+        fits_desk = _open_desk(
+            out, records, found.core, clock, fitters, waits=not source.is_live
+        )
         reloader = None
         if helps is not None and ledger is not None:
             beside = None if fills is None else fills(disk)
@@ -214,7 +218,13 @@ def open_engine(
 
 
 def _open_desk(
-    out: OutputFolder, core: Core, clock: Clock, fitters: Fitters | None, *, waits: bool
+    out: OutputFolder,
+    records: FitRecords,
+    core: Core,
+    clock: Clock,
+    fitters: Fitters | None,
+    *,
+    waits: bool,
 ) -> Desk:
     """Have models fitted from here on; `ConfigError` if nothing is installed that can."""
     if core.refits.names and fitters is None and find_spec("sklearn") is None:
@@ -224,8 +234,6 @@ def _open_desk(
             why="without it the model would never have a score",
             fix="pip install 'weir-fraud[adapters]', or take the model out",
         )
-    with out.guarded():
-        records = FitRecords(out.disk, out.root)
     desk = Desk(records, fitters or Processes(), clock, waits=waits, guarded=out.guarded)
     core.refits.connect(desk)
     return desk

@@ -4,8 +4,8 @@
     fits.ndjson    one line an answer, in the order they were given: model, closed_at, attempt, and then
                    sha256, rows, frauds, seconds, software      or      skipped: why
 
-An answer is durable, arrays first, before the core has it. The list only grows; it is written anew as a whole and put
-in place by a rename, so a reader never sees half a line. What makes it trustworthy is not here: the outcome that names
+An answer is durable, arrays first, before the core has it. The list grows, but for answers that no record has taken
+(`forget_after`); it is written anew as a whole and put in place by a rename, so a reader never sees half a line. What makes it trustworthy is not here: the outcome that names
 the sha256 stands in the stream of alerts, which is sealed, and the arrays are held against it whenever they are read.
 """
 
@@ -152,13 +152,28 @@ class FitRecords(RecordedFits):
             for answer in self._all
         )
 
+    def forget_after(self, core_us: int) -> None:
+        """Strike out answers to sets that were closed after `core_us`, where the journal ends; durable on return.
+
+        The records that asked for them were lost in a crash, so nothing rests on them. Before another configuration
+        goes on: it would ask the same question about a model that is another one.
+        """
+        left = [answer for answer in self._all if answer.closed_us <= core_us]
+        if len(left) < len(self._all):
+            self._all = left
+            self._answers = {answer.key: answer for answer in left}
+            self._write()
+
     def add(self, answer: Answer, raw: bytes | None = None) -> None:
         """Put an answer on record, with the file of its arrays; it is durable when this returns."""
         if raw is not None:
             self._put(f"{answer.sha256}{SUFFIX}", raw)
         self._all.append(answer)
-        self._put(NAME, b"".join(msgspec.json.encode(each) + b"\n" for each in self._all))
+        self._write()
         self._answers[answer.key] = answer
+
+    def _write(self) -> None:
+        self._put(NAME, b"".join(msgspec.json.encode(each) + b"\n" for each in self._all))
 
     def _put(self, name: str, content: bytes) -> None:
         temporary = self._folder / f".{name}.new"

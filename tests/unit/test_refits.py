@@ -402,6 +402,23 @@ def test_a_fit_that_never_ends_is_given_up(tmp_path):
     assert desk.fitters.started[0].is_stopped
 
 
+def test_an_answer_that_no_record_has_taken_is_not_given_to_another_configuration(tmp_path):
+    """It was on record, and the record that asked for it was lost in a crash; then the model became another one."""
+    first = desk_of(tmp_path, Fit(ARRAYS), Fit(ARRAYS))
+    for closed_us in (START, START + 7 * DAY):
+        first.close(training_of(closed_us))
+        first.take("boosted", closed_us, 0)
+    FitRecords(RealDisk(), tmp_path).forget_after(START + DAY)
+    others = {"b": np.arange(5.0)}
+    second = desk_of(tmp_path, Fit(others))
+    assert second.take("boosted", START, 0).arrays.keys() == ARRAYS.keys()
+    second.close(training_of(START + 7 * DAY))
+    given = second.take("boosted", START + 7 * DAY, 0)
+    assert given.arrays.keys() == others.keys()
+    again = RecordedFits.of(RealDisk(), tmp_path).take("boosted", START + 7 * DAY, 0)
+    assert again.sha256 == given.sha256
+
+
 def test_a_newer_set_takes_the_place_of_an_older_one(tmp_path):
     desk = desk_of(tmp_path, Fit(ARRAYS), Fit(ARRAYS))
     desk.close(training_of())
