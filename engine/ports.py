@@ -267,6 +267,10 @@ class Journal(Protocol):
         """Start making everything appended so far durable, in a thread if the journal is threaded."""
         ...
 
+    def is_durable(self, within_us: int = 0) -> bool:
+        """Whether `wait` would return at once, now or within that time."""
+        ...
+
     def wait(self) -> None:
         """Return when what `begin_sync` covered is durable; raises `StateError` if it could not be made so."""
         ...

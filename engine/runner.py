@@ -354,6 +354,7 @@ class Runner:
             stored = Messages(outcome.batch.lines, messages.positions, arrival_us)
             journal = self.ledger.journal
             with self.out.guarded():
+                self.ledger.sealing.settle_for(seq0 + len(messages))
                 link = journal.append(seq0, stored, self.position)
                 journal.begin_sync()
             watch.lap("journal")
@@ -514,6 +515,7 @@ def append_config(
     at = rfc3339(now_us)
     record = {"kind": "config", "config": core.config, "at": at, **told, "evidence": found}
     seq = core.seq - 1
+    ledger.sealing.settle_for(seq + 1)
     link = ledger.journal.append_config(seq, json.dumps(record, sort_keys=True).encode())
     ledger.journal.begin_sync()
     return Change(link, seq, core.config, core.core_us, now_us)

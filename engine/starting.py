@@ -30,7 +30,7 @@ from engine.durable.journal import open_journal
 from engine.durable.keeping import Helper, Keeper
 from engine.durable.output import CONTROL, JOURNAL, OutputFolder
 from engine.durable.recovery import Recovered, reached, recover
-from engine.durable.sealing import GRID, Sealing
+from engine.durable.sealing import GRID, Sealing, furthest_unsealed
 from engine.durable.seals import NAME as SEALS_FILE
 from engine.durable.seals import TAIL_BYTES, Sealer, read_seals
 from engine.durable.snapshots import Snapshot
@@ -353,21 +353,26 @@ def _open_ledger(
     opened.append(journal)
     _check_chain(root, sealer, journal.seq_end)
 
-    def sync() -> None:
-        if durability == SYNC:
-            out.sync()
+    def syncing() -> Callable[[], None]:
+        sync_streams = out.syncing()
+
+        def sync() -> None:
+            sync_streams()
             delivery.sync()
 
-    return Ledger(journal, Sealing(sealer, journal.config, sync), delivery)
+        return sync if durability == SYNC else lambda: None
+
+    sealing = Sealing(sealer, journal.config, syncing, threaded=threaded and durability == SYNC)
+    return Ledger(journal, sealing, delivery)
 
 
 def _check_chain(root: Path, sealer: Sealer, seq_end: int) -> None:
     """Refuse a chain that ends earlier than a crash can have left it: records up to `seq_end` were journaled.
 
-    Nothing is journaled behind a multiple of `GRID` before the seal there is written. A chain that was cut would
-    else be written anew, over whatever stands in the folder now.
+    No more than `SLACK` records are journaled behind a multiple of `GRID` before the seal there is written. A chain
+    that was cut would else be written anew, over whatever stands in the folder now.
     """
-    if seq_end <= (sealer.seq_end // GRID + 1) * GRID:
+    if seq_end <= furthest_unsealed(sealer.seq_end):
         return
     raise StateError(
         f"the chain of seals ends before seq {sealer.seq_end}, and outcomes reach seq {seq_end - 1}",

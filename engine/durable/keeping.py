@@ -155,9 +155,9 @@ class Keeper:
     def _write(self, sync: Callable[[], None], take: Callable[[], Snapshot]) -> None:
         sync()
         snapshot = take()
-        assert self.sealing is None or self.sealing.seq_end == snapshot.seq, (
-            "the chain has no link here"
-        )
+        if self.sealing is not None:
+            self.sealing.settle()
+            assert self.sealing.seq_end == snapshot.seq, "the chain has no link here"
         sha256 = snapshots.write(self.disk, self.root, snapshot)
         self._note(snapshot.seq, sha256)
         snapshots.prune(self.disk, self.root, self.settings.snapshots_kept)

@@ -21,7 +21,7 @@ they stand after a crash is for engine/durable/recovery.py to find out; this mod
 
 import errno
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -129,16 +129,27 @@ class OutputFolder:
 
     def sync(self) -> None:
         """Return when what was written survives a power failure; before `open`, all that is there."""
+        self.syncing()()
+
+    def syncing(self) -> Callable[[], None]:
+        """What `sync` has to do at this moment, for whoever does it beside what is written next."""
         if not self._files:
-            for path in (stream_path(self.root, stream) for stream in STREAMS):
-                if self.disk.size(path) >= 0:
-                    file = self.disk.append(path)
-                    file.sync()
-                    file.close()
-            return
-        for stream in sorted(self._unsynced):
-            self._files[stream].sync()
+            return self._sync_what_is_there
+        files = [self._files[stream] for stream in sorted(self._unsynced)]
         self._unsynced.clear()
+
+        def sync() -> None:
+            for file in files:
+                file.sync()
+
+        return sync
+
+    def _sync_what_is_there(self) -> None:
+        for path in (stream_path(self.root, stream) for stream in STREAMS):
+            if self.disk.size(path) >= 0:
+                file = self.disk.append(path)
+                file.sync()
+                file.close()
 
     def lengths(self) -> dict[str, int]:
         """Bytes written to each stream so far."""

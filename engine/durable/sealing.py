@@ -3,6 +3,9 @@
 A seal is written at every multiple of `GRID` seq, at the first batch boundary after the end of a UTC day of core time,
 and at an orderly stop (seals.py says what stands in one). Streams and delivery log are synced first, so that a
 seal never speaks of bytes that a power failure takes away.
+
+That takes ten syncs, which no decision waits for: a seal is drawn where it is due, and written beside what follows.
+The next line of the chain waits for it, and so does the journal, `SLACK` records behind it.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,12 +14,14 @@ from typing import Any, Final
 
 import orjson
 
+from engine.durable.aside import Aside
 from engine.durable.disk import Disk
 from engine.durable.seals import NAME, Sealer
 from engine.outcomes import rfc3339
 from engine.ports import Link
 
 GRID: Final = 4_096  # no batch crosses a multiple of so many seq
+SLACK: Final = 512  # records that may be journaled behind a multiple of `GRID` before the seal there is written
 SECOND: Final = 19  # characters of a time up to its seconds, which compare as texts
 LOOK_BYTES: Final = (
     1 << 18
@@ -26,19 +31,29 @@ LOOK_BYTES: Final = (
 class Sealing:
     """A chain that is being gone on with.
 
-    sync : makes streams and delivery log durable
+    syncing  : gives what makes streams and delivery log, as they are at that moment, durable
+    threaded : write seals beside what follows, else where somebody waits for them
     """
 
-    def __init__(self, sealer: Sealer, config: str, sync: Callable[[], None]) -> None:
-        self._sealer, self._sync = sealer, sync
+    def __init__(
+        self,
+        sealer: Sealer,
+        config: str,
+        syncing: Callable[[], Callable[[], None]],
+        *,
+        threaded: bool,
+    ) -> None:
+        self._sealer, self._syncing = sealer, syncing
+        self._writing = Aside("sealing", threaded=threaded)
         self.config = config  # active for what is added
+        self._seq_end = sealer.seq_end
         last = sealer.last
         self._time = last.core_time if last else ""
 
     @property
     def seq_end(self) -> int:
-        """One past the last record that is sealed."""
-        return self._sealer.seq_end
+        """One past the last record whose seal is known to be durable."""
+        return self._seq_end
 
     @property
     def covered_end(self) -> int:
@@ -51,16 +66,14 @@ class Sealing:
         return self._sealer.lengths
 
     @property
-    def root(self) -> str:
-        return self._sealer.root
-
-    @property
     def dropped(self) -> int:
         """Bytes of an unfinished last line that a crash had left."""
         return self._sealer.dropped
 
     def add(self, link: Link, streams: Mapping[str, bytes], core_us: int) -> None:
         """Cover records and what was written for them; seal if it is time. `core_us`: core time after them."""
+        if self._writing.is_done():
+            self.settle()
         self._sealer.add(link, {name: data for name, data in streams.items() if data})
         self.seal_if_due(core_us)
 
@@ -78,35 +91,65 @@ class Sealing:
         day = before[:10]
         is_over = bool(day) and self._time[:10] > day
         if is_over or self._sealer.covered_end % GRID == 0:
-            self._seal(day if is_over else None)
+            self._begin(day if is_over else None)
 
     def seal(self) -> None:
-        """Seal what is not yet, at an orderly stop."""
+        """Seal what is not yet, at an orderly stop; durable when it returns."""
         if self._sealer.covered_end > self._sealer.seq_end:
-            self._seal(None)
+            self._begin(None)
+        self.settle()
 
-    def _seal(self, closes_day: str | None) -> None:
-        self._sync()
-        self._sealer.seal(config=self.config, core_time=self._time, closes_day=closes_day)
+    def settle(self) -> None:
+        """Return when the seal on its way, if there is one, is durable; raises what its writing raised."""
+        self._writing.wait()
+        self._seq_end = self._sealer.seq_end
+
+    def settle_for(self, seq_end: int) -> None:
+        """`settle` before the journal reaches `seq_end`, if that is too far behind what is sealed."""
+        if seq_end > furthest_unsealed(self._seq_end):
+            self.settle()
+
+    def _begin(self, closes_day: str | None) -> None:
+        self.settle()
+        sync = self._syncing()
+        write = self._sealer.draw(config=self.config, core_time=self._time, closes_day=closes_day)
+
+        def seal() -> None:
+            sync()
+            write()
+
+        self._writing.begin(seal)
 
     def note_snapshot(self, seq: int, sha256: Mapping[str, str]) -> None:
         """Say that there is a snapshot now, and the hashes of its files."""
-        self._sealer.note("snapshot", seq, sha256=dict(sha256))
+        self._note("snapshot", seq, sha256=dict(sha256))
 
     def note_file(self, name: str, sha256: str) -> None:
         """Say what a file that was replaced holds now."""
-        self._sealer.note("file", name, sha256=sha256)
+        self._note("file", name, sha256=sha256)
 
     def note_recovered(self, told: Mapping[str, Any]) -> None:
         """Say what a start after a crash did."""
-        self._sealer.note("recovered", dict(told))
+        self._note("recovered", dict(told))
 
     def note_retired(self, segments: list[str], kept_from: int) -> None:
         """Say that segments of the journal go. Before they go."""
+        self.settle()
         self._sealer.note_retired(segments, kept_from)
 
+    def _note(self, kind: str, value: object, **more: object) -> None:
+        self.settle()
+        self._sealer.note(kind, value, **more)
+
     def close(self) -> None:
+        """Let go of the files; what is on its way is written before, in a thread."""
+        self._writing.stop()
         self._sealer.close()
+
+
+def furthest_unsealed(sealed_end: int) -> int:
+    """How far the journal may reach when the chain ends before `sealed_end`: `SLACK` behind where a seal is due."""
+    return (sealed_end // GRID + 1) * GRID + SLACK
 
 
 def sealed_before(disk: Disk, root: Path, core_us: int) -> int:

@@ -23,9 +23,10 @@ on with (`Sealer.dropped` tells it): a seal is derived again from journal and st
 effect is on disk without it is found by `weir audit verify`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -311,7 +312,7 @@ class Sealer:
         self._copy: DiskFile | None = None
         if root_copy is not None:
             self._copy = self._append(root_copy)
-            self._copy_root()
+            self._copy_root(self.seq_end)
 
     def _begin(self) -> None:
         """Nothing is covered yet behind the last seal."""
@@ -369,6 +370,16 @@ class Sealer:
 
     def seal(self, *, config: str, core_time: str, closes_day: str | None = None) -> str:
         """Write the seal of everything covered since the last one; durable when it returns. Gives the root."""
+        self.draw(config=config, core_time=core_time, closes_day=closes_day)()
+        return self.root
+
+    def draw(
+        self, *, config: str, core_time: str, closes_day: str | None = None
+    ) -> Callable[[], None]:
+        """The seal of everything covered since the last one, and what writes it; then it is durable.
+
+        It may be written beside what is covered next, before anything else goes into the chain.
+        """
         assert self._n > 0, "a seal of nothing"
         self._cover_keys()
         fields = {
@@ -384,18 +395,17 @@ class Sealer:
             "closes_day": closes_day,
             "kept_from": self.kept_from,
         }
-        self._write(fields)
         self.seq_end += self._n
         self._number += 1
         self._n = 0
         self._leaves, self._about = sha256(), sha256()
         self._streams = {name: _Covered(covered.end) for name, covered in self._streams.items()}
-        return self.root
+        return partial(self._write, fields, self.seq_end)
 
     def note(self, kind: str, value: object, **more: object) -> str:
         """Write a note (`NOTES` says which); durable when it returns. Gives the root."""
         assert kind in NOTES, kind
-        self._write({kind: value, **more})
+        self._write({kind: value, **more}, self.seq_end)
         return self.root
 
     def note_retired(self, segments: Sequence[str], kept_from: int) -> str:
@@ -417,15 +427,16 @@ class Sealer:
         if self._copy is not None:
             self._copy.close()
 
-    def _write(self, fields: Mapping[str, Any]) -> None:
+    def _write(self, fields: Mapping[str, Any], seq_end: int) -> None:
+        """Write a line of the chain, which covers what comes before `seq_end`."""
         line, found = encode_line(fields, self.root)
         self._persist(self._file, self._path, line)
         self.root = found
-        self._copy_root()
+        self._copy_root(seq_end)
 
-    def _copy_root(self) -> None:
+    def _copy_root(self, seq_end: int) -> None:
         if self._copy is not None and self._copy_path is not None and self.root != NO_ROOT:
-            line = canonical({"root": self.root, "seq_end": self.seq_end}) + b"\n"
+            line = canonical({"root": self.root, "seq_end": seq_end}) + b"\n"
             self._persist(self._copy, self._copy_path, line)
 
     def _persist(self, file: DiskFile, path: Path, line: bytes) -> None:

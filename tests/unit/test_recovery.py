@@ -19,7 +19,7 @@ from engine.durable.disk import RealDisk
 from engine.durable.output import STREAMS
 from engine.durable.recovery import reached
 from engine.durable.rederive import Rederivation, blocks
-from engine.durable.sealing import GRID
+from engine.durable.sealing import GRID, SLACK
 from engine.durable.seals import check_streams, read_seals
 from engine.progress import Progress
 from engine.runner import StopRequest
@@ -265,6 +265,26 @@ def test_a_chain_that_was_removed_is_not_written_anew(bank, tmp_path):
             run(DISK, root, bank, Sent(many, GRID))
         assert snapshots.numbers(DISK, root), "nothing was removed"
         (root / also).unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_last_seal_that_a_crash_left_unwritten_is_written_and_no_more_than_that(
+    bank, tmp_path, more
+):
+    """The journal waits for a seal `SLACK` records behind it; one that is further was cut off by somebody."""
+    root, n = tmp_path / "out", 2 * GRID + SLACK + more
+    ticks = [b'{"kind":"tick","event_time":%d}' % (NOW_US // 1_000 + k) for k in range(n)]
+    run(DISK, root, bank, Sent(ticks, GRID))
+    chain = root / "seals.ndjson"
+    whole = chain.read_bytes().splitlines(keepends=True)
+    (first,) = (line for line in whole if b'"seal":0' in line)
+    chain.write_bytes(b"".join(whole[: whole.index(first) + 1]))
+    if more:
+        with pytest.raises(StateError, match=f"the chain of seals ends before seq {GRID}"):
+            run(DISK, root, bank, Sent(ticks, GRID))
+        return
+    run(DISK, root, bank, Sent(ticks, GRID))
+    assert [seal.seq_end for seal in read_seals(DISK, root).seals] == [GRID, 2 * GRID, n]
 
 
 def test_after_an_orderly_stop_nothing_is_derived_and_nothing_said(bank, lines, calm, tmp_path):

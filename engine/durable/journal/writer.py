@@ -4,20 +4,19 @@ One writer. Everything that can fail leaves the folder so that opening it again 
 written by the same object, since what the file holds is then unknown.
 """
 
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
-from queue import SimpleQueue
 
 import zstandard
 
 from config.errors import StateError
 from engine import versions
 from engine.clock import random_bytes
+from engine.durable.aside import Aside
 from engine.durable.disk import Disk, DiskFile
 from engine.durable.encryption import SALT_BYTES as CIPHER_SALT_BYTES
 from engine.durable.encryption import Cipher
@@ -69,7 +68,7 @@ class SegmentedJournal:
         self._segment_bytes = segment_bytes
         self._chance = chance
         self._compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL)
-        self._worker = _Worker() if threaded and self._is_synced else None
+        self._syncing = Aside("journal-sync", threaded=threaded and self._is_synced)
         self._broken: StateError | None = None
         self._is_abandoned = False
         self._file: DiskFile | None = None
@@ -231,18 +230,18 @@ class SegmentedJournal:
         assert self._file is not None
         self._syncing_bytes = self._file.tell()
         self._attempt(self._file.flush)
-        if self._worker is not None:
-            self._worker.begin(self._file.sync)
+        if self._is_synced:
+            self._syncing.begin(self._file.sync)
+
+    def is_durable(self, within_us: int = 0) -> bool:
+        self._check()
+        return self._syncing.is_done(within_us)
 
     def wait(self) -> None:
         self._check()
         if self._syncing_bytes < 0:
             return
-        assert self._file is not None
-        if self._worker is not None:
-            self._attempt(self._worker.wait)
-        elif self._is_synced:
-            self._attempt(self._file.sync)
+        self._attempt(self._syncing.wait)
         self._durable_bytes, self._syncing_bytes = self._syncing_bytes, -1
 
     def sync(self) -> None:
@@ -351,43 +350,10 @@ class SegmentedJournal:
             if self._broken is None and not self._is_abandoned:
                 self._end_segment()
         finally:
-            if self._worker is not None:
-                self._worker.stop()
+            self._syncing.stop()
             file, self._file = self._file, None
             if file is not None:
                 file.close()
-
-
-class _Worker:
-    """One thread that runs one action at a time. Syncing releases the interpreter, so the next batch is decided."""
-
-    def __init__(self) -> None:
-        self._asked: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._done: SimpleQueue[OSError | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="journal-sync", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        while (action := self._asked.get()) is not None:
-            try:
-                action()
-            except OSError as error:
-                self._done.put(error)
-            else:
-                self._done.put(None)
-
-    def begin(self, action: Callable[[], None]) -> None:
-        self._asked.put(action)
-
-    def wait(self) -> None:
-        """Return when what was begun is done; raises the `OSError` that it raised."""
-        error = self._done.get()
-        if error is not None:
-            raise error
-
-    def stop(self) -> None:
-        self._asked.put(None)
-        self._thread.join()
 
 
 def _cuts(lines: Sequence[bytes]) -> list[tuple[int, int]]:
