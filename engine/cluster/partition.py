@@ -6,6 +6,7 @@ since; outcomes that are visible already are written into its streams, and not p
 dead, or only asleep: what it still writes is in its folder, and what it publishes is fenced.
 """
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,11 +23,12 @@ from engine.core import Outcome
 from engine.durable import snapshots
 from engine.durable.beginning import begin
 from engine.durable.disk import RealDisk
+from engine.durable.encrypted_disk import unlocked
 from engine.durable.output import STREAMS as STREAMS_OF_A_FOLDER
 from engine.metrics import Metrics
 from engine.progress import Progress
 from engine.setup import Setup
-from engine.starting import Engine, open_engine
+from engine.starting import Engine, key_of, open_engine
 
 STREAMS = tuple(  # answers of core banking come to an embedded engine only
     stream for stream in STREAMS_OF_A_FOLDER if stream != "answers"
@@ -68,6 +70,11 @@ class Partition:
         if n_before:
             self._seen_ns = self._clock.monotonic_ns()
         return n_before > 0
+
+    def finish(self) -> None:
+        """Have what is decided leave, if nothing more has arrived that could be decided meanwhile."""
+        if not len(self.lane):
+            self.engine.runner.settle()
 
     def tick_if_silent(self) -> None:
         """Let core time go on where nothing arrives, so that things expire: as a record, like everything."""
@@ -186,7 +193,8 @@ def take_over(
     owners = sorted(name for name in disk.names(home) if name.isdecimal())
     here = home / f"{int(owners[-1]) + 1 if owners else 1:06d}"
     disk.make_folder(here)
-    _begin(disk, here, [home / name for name in owners], published)
+    key = key_of(setup.configuration.settings)
+    _begin(disk, key, here, [home / name for name in owners], published)
     engine = open_engine(
         disk,
         here,
@@ -200,7 +208,9 @@ def take_over(
     return Partition(engine, lane, publisher, clock, published)
 
 
-def _begin(disk: RealDisk, here: Path, owners: list[Path], published: int) -> None:
+def _begin(
+    disk: RealDisk, key: bytes | None, here: Path, owners: list[Path], published: int
+) -> None:
     """Let `here` go on behind the newest snapshot that reads, of any owner; from nothing if there is none.
 
     One that lies ahead of what is visible is passed over: what it decided since then would be published by nobody.
@@ -208,8 +218,11 @@ def _begin(disk: RealDisk, here: Path, owners: list[Path], published: int) -> No
     found = [(seq, folder) for folder in owners for seq in snapshots.numbers(disk, folder)]
     for seq, folder in sorted(found, reverse=True):
         try:
-            if offset_of(snapshots.position(disk, folder, seq)) < published:
-                begin(disk, here, seq, folder)
+            source = unlocked(disk, folder, key)
+            if offset_of(snapshots.position(source, folder, seq)) < published:
+                begin(unlocked(disk, here, key, begins=True), here, source, folder, seq)
                 return
-        except StateError:
-            continue  # one before it is as good: the topic has the rest
+        except StateError as error:  # one before it is as good: the topic has the rest
+            print(
+                f"note: a snapshot is passed over: {error.what} ({folder}, {seq})", file=sys.stderr
+            )

@@ -12,20 +12,23 @@ from engine.durable.disk import Disk
 from engine.durable.seals import Sealer, read_seals
 
 
-def begin(disk: Disk, root: Path, seq: int, before: Path) -> None:
+def begin(disk: Disk, root: Path, source: Disk, before: Path, seq: int) -> None:
     """Make the empty folder `root` go on behind the snapshot of `seq` in the folder `before`.
+
+    source : through which `before` is read, `disk` : through which `root` is; either may encrypt
 
     Whole or not at all: the chain is written last, and a folder without one is begun again by whoever calls this.
     Raises `StateError` if the snapshot is damaged, or `before` does not hold its configuration.
     """
-    snapshot = snapshots.checked(disk, before, seq)
-    config_store.keep(disk, root, config_store.stored(disk, before, snapshot.config).configuration)
-    hashes = snapshots.adopt(disk, root, before, seq)
+    snapshot = snapshots.checked(source, before, seq)
+    stored = config_store.stored(source, before, snapshot.config)
+    config_store.keep(disk, root, stored.configuration)
+    hashes = snapshots.adopt(disk, root, source, before, seq)
     sealer = Sealer(disk, root)
     sealer.note(
         "begun",
         seq,
-        after=read_seals(disk, before).root,
+        after=read_seals(source, before).root,
         config=snapshot.config,
         position=snapshot.position,
     )

@@ -198,9 +198,14 @@ def share(disk: Disk, old: Path, new: Path) -> None:
         with suppress(OSError):  # another file system, or one without such names
             os.link(old, new)
             return
+    copy(disk, old, disk, new)
+
+
+def copy(source: Disk, old: Path, disk: Disk, new: Path) -> None:
+    """Let `new` hold on `disk` what `old` holds on `source`; durable when it returns."""
     file = disk.create(new)
-    with disk.open(old) as source:
-        while block := source.read(BLOCK_BYTES):
+    with source.open(old) as reading:
+        while block := reading.read(BLOCK_BYTES):
             file.write(block)
     file.sync()
     file.close()

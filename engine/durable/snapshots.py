@@ -26,8 +26,8 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from config.errors import StateError
-from engine.durable.disk import Disk, DiskFile, sha256_of, share
-from engine.durable.encrypted_disk import beneath
+from engine.durable.disk import Disk, DiskFile, copy, sha256_of, share
+from engine.durable.encrypted_disk import EncryptedDisk, beneath
 from engine.versions import software
 
 if TYPE_CHECKING:
@@ -98,15 +98,21 @@ def write(disk: Disk, root: Path, snapshot: Snapshot) -> dict[str, str]:
     return _finish(disk, root, manifest)
 
 
-def adopt(disk: Disk, root: Path, before: Path, seq: int) -> dict[str, str]:
+def adopt(disk: Disk, root: Path, source: Disk, before: Path, seq: int) -> dict[str, str]:
     """Let the snapshot of `seq` in the folder `before` stand in `root` too, which begins there.
+
+    source : through which `before` is read, `disk` : through which `root` is; of two that encrypt the key is one
 
     Returns the sha256 of its files as `write` does. The state is the same file where the file system can have that.
     Raises `StateError` if the snapshot is of another format; `checked` says whether it is damaged.
     """
-    found = _told(disk, before, seq, lambda _disk, _folder, manifest: manifest)
+    found = _told(source, before, seq, lambda _disk, _folder, manifest: manifest)
     temporary = _begin(disk, root, seq)
-    share(disk, before / FOLDER / _name(seq) / STATE, temporary / STATE)
+    old, new = before / FOLDER / _name(seq) / STATE, temporary / STATE
+    if isinstance(source, EncryptedDisk) == isinstance(disk, EncryptedDisk):
+        share(beneath(disk), old, new)  # an encrypted file says all that is needed to read it
+    else:
+        copy(source, old, disk, new)
     return _finish(disk, root, {**found, "lengths": {}, "orderly": False})
 
 

@@ -5,6 +5,7 @@ was changed since it was sealed; the derivation says whether outcomes follow fro
 chain found damaged is derived all the same as far as the journal can be read: that names record and field.
 """
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,7 @@ from replay.audit.derived import TORN, Derived, derive
 from replay.audit.findings import Findings
 from replay.audit.tables import Report
 
+PARTITION: Final = re.compile(r"p\d{4,}")
 ALONE: Final = (
     "Self-consistent only: whoever can write the folder can write it anew, chain and all. Compare the root with one "
     "kept elsewhere: --root ROOT, or --root FILE of the setting root_copy."
@@ -62,7 +64,8 @@ def report(
             answer.remarks.append("Values that may name somebody are hidden: --reveal shows them.")
         findings.items = shown
     seconds = (clock.monotonic_ns() - began_ns) / 1e9
-    _tell(answer, checked, derived, findings)
+    owner = _owner(disk, root, checked)
+    _tell(answer, checked, derived, findings, owner)
     if day:
         answer.facts["day"] = day
     answer.facts["seconds"] = f"{seconds:.1f}"
@@ -103,7 +106,35 @@ def _range(checked: Checked, day: str) -> tuple[int, int]:
     return chains.day_range(checked.chain, day)
 
 
-def _tell(answer: Report, checked: Checked, derived: Derived | None, findings: Findings) -> None:
+def _owner(disk: Disk, root: Path, checked: Checked) -> str:
+    """What must be known of the folder of one owner of a partition (engine/cluster/); "" of any other.
+
+    The first owner began with nothing, so only the place of its folder tells.
+    """
+    root = root.resolve()
+    is_in_place = PARTITION.fullmatch(root.parent.name) is not None and root.name.isdecimal()
+    if not is_in_place and not checked.chain.notes("begun"):
+        return ""
+    later = [
+        name
+        for name in disk.names(root.parent)
+        if is_in_place and name.isdecimal() and name > root.name
+    ]
+    return (
+        "One owner of a partition wrote this folder, and did not hand it on: it was killed, fenced or ended. Nothing "
+        "goes on here, and nothing needs to be completed. Whether what stands behind the last seal was published from "
+        "here or by the next owner, who decided it again from the input, the topics of outcomes have it once. "
+        + (
+            f"See {root.parent / later[0]}."
+            if later
+            else "No folder of a later owner stands beside."
+        )
+    )
+
+
+def _tell(
+    answer: Report, checked: Checked, derived: Derived | None, findings: Findings, owner: str
+) -> None:
     chain, n = checked.chain, len(findings.items)
     differences = f"{n:,} difference{'' if n == 1 else 's'}"
     answer.is_fine = not n
@@ -142,7 +173,10 @@ def _tell(answer: Report, checked: Checked, derived: Derived | None, findings: F
         answer.remarks.append(
             f"Deriving stopped at the first record that differs: nothing after seq {derived.end - 1} was compared."
         )
-    if n and all(finding.what in TORN for finding in findings.items):
+    is_torn = n > 0 and all(finding.what in TORN for finding in findings.items)
+    if owner and (is_torn or checked.n_tail or checked.tail_bytes) and not checked.is_live:
+        answer.remarks.append(owner)
+    elif is_torn:
         answer.remarks.append(
             "A run that was killed leaves its streams like this. Go on with it (weir run, or weir replay --resume): "
             "that completes them from the journal. Then verify again."

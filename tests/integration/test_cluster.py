@@ -18,6 +18,7 @@ from tests.auditing import small_bank, small_traffic
 from tests.clustering import MemoryBroker, embedded
 
 N = 600
+KEY = bytes(range(32)).hex()
 
 
 @pytest.fixture(scope="module")
@@ -119,9 +120,16 @@ def test_an_owner_that_let_go_leaves_what_a_killed_one_leaves(broker, bank, tmp_
         owner = Owner(broker, bank, tmp_path / "out")
         owner.work(until)
         owner.forget()
+    home = tmp_path / "out" / "p0000"
     for number in (1, 2):
-        report = verify.report(tmp_path / "out" / "p0000" / f"{number:06d}")
+        report = verify.report(home / f"{number:06d}")
         assert "stopped in order" not in report.as_text()
+    decisions = home / "000002" / "decisions.ndjson"
+    decisions.write_bytes(decisions.read_bytes()[:-5])  # as a kill in the middle of a line
+    Owner(broker, bank, tmp_path / "out").forget()
+    [told] = [r for r in verify.report(home / "000002").remarks if "owner of a partition" in r]
+    assert told.endswith("000003.")
+    assert "weir run" not in verify.report(home / "000002").as_text(), "nobody goes on with it"
 
 
 def test_a_snapshot_ahead_of_what_is_visible_is_passed_over(broker, bank, tmp_path):
@@ -166,6 +174,41 @@ def test_a_tick_from_outside_is_none(bank, tmp_path):
     owner.partition.hand_on()
     [letter] = broker.lines("dead_letters")
     assert json.loads(letter)["reason"] == "unknown_kind"
+
+
+@pytest.mark.parametrize("first", ["encrypted", "plain"])
+def test_an_encrypted_owner_begins_where_another_stood(broker, tmp_path, monkeypatch, first, capfd):
+    """With the key of the settings; one who has none, or another, derives everything anew and says why."""
+    monkeypatch.setenv("WEIR_TEST_KEY", KEY)
+    folders = {
+        "encrypted": small_bank(tmp_path / "e", encryption="{key_env: WEIR_TEST_KEY}"),
+        "plain": small_bank(tmp_path / "p", durability="flush"),
+    }
+    owners = [folders[first], folders["encrypted"], folders["encrypted"]]
+    for bank, until in zip(owners, (250, 400, N + 50), strict=True):
+        owner = Owner(broker, bank, tmp_path / "out")
+        begun = owner.lane.next_offset
+        owner.work(until)
+        owner.partition.hand_on()
+    assert begun == 400, "where the one before stopped, not derived anew"
+    said = capfd.readouterr().err
+    assert "passed over" not in said
+    home = tmp_path / "out" / "p0000"
+    report = verify.report(home / "000003", key=bytes.fromhex(KEY))
+    assert report.is_fine, report.as_text()
+    for path in (home / "000003").rglob("*"):
+        if path.is_file() and "control" not in path.parts:
+            assert b'"account": "A' not in path.read_bytes(), path
+    assert len(broker.lines("decisions")) == len(
+        embedded(folders["plain"], broker.records(), tmp_path / "embedded")["decisions"]
+    )
+    monkeypatch.setenv("WEIR_TEST_KEY", "11" * 32)
+    for bank, why in ((folders["plain"], "no key is given"), (owners[1], "the key is not the one")):
+        owner = Owner(broker, bank, tmp_path / "out")
+        if first == "encrypted":
+            assert owner.lane.next_offset == 0
+        assert why in capfd.readouterr().err
+        owner.partition.close()
 
 
 WATCHED = """\

@@ -27,7 +27,7 @@ def test_an_adopted_snapshot_outlives_the_one_it_came_from(disk, tmp_path):
     before, here = tmp_path / "before", tmp_path / "here"
     hashes = written(disk, before)
     assert snapshots.checked(disk, before, 40).position == "in/0@39"
-    adopted = snapshots.adopt(disk, here, before, 40)
+    adopted = snapshots.adopt(disk, here, disk, before, 40)
     assert adopted[snapshots.STATE] == hashes[snapshots.STATE]
     assert adopted[snapshots.MANIFEST] != hashes[snapshots.MANIFEST]
     snapshots.remove(disk, before, 40)
