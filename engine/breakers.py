@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.decisions import Verb
+from engine.kernels.survey import note_times
 
 I8: TypeAlias = NDArray[np.int64]
 
@@ -61,23 +62,10 @@ class Breakers:
         self._is_counted, self._of_batch = transactions, None
         if not self._ppm:
             return
-        times = core_us[transactions]
-        n = len(times)
-        if n == 0:
-            return
-        last = np.empty(n, np.bool_)  # of its time
-        last[-1] = True
-        np.not_equal(times[1:], times[:-1], out=last[:-1])
-        at = np.flatnonzero(last)
-        times = times[at]
-        if self._end > self._first and self._time[self._end - 1] == times[0]:
-            self._end -= 1
-        self._make_room(len(times))
-        end = self._end + len(times)
-        self._time[self._end : end] = times
-        self._count[self._end : end] = at + (self._total + 1)
-        self._end = end
-        self._total += n
+        self._make_room(len(core_us))
+        self._end, self._total = note_times(
+            core_us, transactions, self._time, self._count, self._first, self._end, self._total
+        )
 
     def full(self, verb: str, row: int, now_us: int) -> Full | None:
         """The numbers, if one more action of `verb` at `row` of the batch would be too many; None if it has room."""

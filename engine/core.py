@@ -37,6 +37,7 @@ from engine.entities import Attributes, Dictionaries
 from engine.exchange import Exchange
 from engine.fits.schedule import Refits
 from engine.governing import Governing
+from engine.kernels.taking import keep_decided
 from engine.labels import Labels
 from engine.links import Links
 from engine.lists import Lists
@@ -68,6 +69,7 @@ Answer: TypeAlias = dict[str, object]
 Lap: TypeAlias = Callable[[str], None]
 
 FORMAT = 6  # of saved state; raised when its meaning changes
+NO_DECISIONS = np.empty(0, np.int8)
 FORGET_EVERY = 1 << 14  # records between two looks at what can be forgotten
 
 
@@ -348,7 +350,9 @@ class Core:
         lap("models")
         self._rate(batch, admitted, forced or {})
         judgement = self.ruleset.judge(frame)
-        judgement.truth[:, (batch.kind != TRANSACTION) & (batch.kind != ACTIVITY)] = 0
+        others = np.flatnonzero((batch.kind != TRANSACTION) & (batch.kind != ACTIVITY))
+        if len(others):
+            judgement.truth[:, others] = 0
         self.warming.keep_in_shadow(judgement, admitted.core_us)
         lap("rules")
         decided = self.decider.decide(self._to_decide(batch, admitted, judgement, scores))
@@ -367,10 +371,10 @@ class Core:
         """Close and take fits that are due at the first row; return the alerts about them."""
         out = Streams()
         if batch.n:
-            self.refits.step(int(admitted.core_us[0]), batch.seq0, out)
-            self.governing.step(int(admitted.core_us[0]), batch.seq0, out)
-            champion = self.scoring.champion
-            self.drifting.step(int(admitted.core_us[0]), batch.seq0, champion, out)
+            now_us = int(admitted.core_us[0])
+            self.refits.step(now_us, batch.seq0, out)
+            self.governing.step(now_us, batch.seq0, out)
+            self.drifting.step(now_us, batch.seq0, self.scoring.champion, out)
             last_us = int(admitted.core_us[-1])
             assert last_us < self.refits.next_us or last_us == NEVER, (
                 "a batch is cut where it is due"
@@ -381,10 +385,11 @@ class Core:
         """Give the rating of its customer to every event, as it stands on the UTC day of its core time."""
         if not self._reads_rating or not batch.n or RATING in forced:
             return
-        days = admitted.core_us[[0, -1]] // DAY_US
-        assert days[0] == days[1] or days[0] < 0, "a batch is cut where the day changes"
+        first_us, last_us = int(admitted.core_us[0]), int(admitted.core_us[-1])
+        is_one_day = first_us // DAY_US == last_us // DAY_US
+        assert is_one_day or first_us < 0, "a batch is cut where the day changes"
         ratings, frame = self.decider.ratings, batch.frame
-        ratings.roll(int(admitted.core_us[0]))
+        ratings.roll(first_us)
         codes = frame.code[self.layout["customer"].row]
         ratings.fill(
             frame.number[self.layout[RATING].row],
@@ -460,7 +465,7 @@ class Core:
                 unscorable[row] = str(getattr(record, "type", "") or "")
         return DecideInputs(
             kind=batch.kind,
-            seq=batch.seq0 + np.arange(batch.n),
+            seq=np.arange(batch.seq0, batch.seq0 + batch.n),
             event_time_us=batch.event_time_us,
             core_us=admitted.core_us,
             late=admitted.late,
@@ -475,25 +480,23 @@ class Core:
             config=self.config,
             unscorable=unscorable,
             duplicates=duplicates,
-            commands={i: _order(batch, i) for i in np.flatnonzero(batch.kind == COMMAND).tolist()},
+            commands={i: _order(batch, i) for i in batch.objects if batch.kind[i] == COMMAND},
             ends=self._ends(batch),
             partial=self.setup.partial,
         )
 
     def _ends(self, batch: Batch) -> dict[int, tuple[str, str]]:
         """The activities that end a challenge, by row: which transaction is meant, and their type."""
-        rows = np.flatnonzero(batch.kind == ACTIVITY)
-        if not len(rows) or "type" not in self.layout:
+        rows = [row for row in batch.originals if batch.kind[row] == ACTIVITY]
+        if not rows or "type" not in self.layout:
             return {}
         place, found = self.layout["type"], {}
-        for type_ in (CHALLENGE_PASSED, CHALLENGE_FAILED):
-            code = self.dictionaries[place.dictionary].find(type_)
-            for row in (
-                rows[batch.frame.code[place.row, rows] == code].tolist() if code >= 0 else ()
-            ):
-                meant = batch.originals.get(row)
-                if meant is not None:
-                    found[row] = (meant, type_)
+        types = self.dictionaries[place.dictionary]
+        ending = {types.find(type_): type_ for type_ in (CHALLENGE_PASSED, CHALLENGE_FAILED)}
+        for row in rows:
+            code = int(batch.frame.code[place.row, row])
+            if code >= 0 and code in ending:
+                found[row] = (batch.originals[row], ending[code])
         return found
 
     def _remember(
@@ -504,17 +507,20 @@ class Core:
         inputs: NDArray[np.float32],
     ) -> None:
         """Keep what labels, updates and repeats will ask for."""
-        arrays = self.remembered.arrays
-        self.links.keep(batch, admitted, self.remembered)
-        self.exchange.keep(batch, admitted, self.remembered)
-        new = admitted.new
-        at = self.remembered.rows(admitted.entry[new])
-        arrays["input"][at] = inputs[new]
-        if decided is not None:
-            arrays["score"][at] = self.scoring.kept[new]
-            answered = np.flatnonzero(decided.decision >= 0)
-            at = self.remembered.rows(admitted.entry[answered])
-            arrays["decision"][at] = decided.decision[answered]
+        memory, arrays = self.remembered, self.remembered.arrays
+        self.links.keep(batch, admitted, memory)
+        self.exchange.keep(batch, admitted, memory)
+        keep_decided(
+            admitted.new,
+            admitted.entry,
+            memory.base,
+            inputs,
+            self.scoring.kept if decided is not None else self.scoring.kept[:0],
+            decided.decision if decided is not None else NO_DECISIONS,
+            arrays["input"],
+            arrays["score"],
+            arrays["decision"],
+        )
         if self.seq // FORGET_EVERY != batch.seq0 // FORGET_EVERY:
             self.remembered.forget(self.core_us)
 
@@ -531,7 +537,7 @@ class Core:
         kinds = np.bincount(batch.kind, minlength=len(KIND_NAMES)).tolist()
         messages = {"all": batch.n}
         messages |= {name: n for name, n in zip(KIND_NAMES, kinds, strict=True) if n}
-        if n_late := int(admitted.late.sum()):
+        if n_late := int(np.count_nonzero(admitted.late)):
             messages["late"] = n_late
         dead_letters: dict[str, int] = {}
         lines = []

@@ -20,7 +20,7 @@ from engine.fates import Fates
 from engine.outcomes import Streams
 from engine.state import Arrays, prefixed, under
 from models.drift import Drift, Drifted
-from models.kernels.calibrate import FRAUD, FRAUD_AFTER_ALL, GENUINE_AFTER_ALL
+from models.kernels.drift import add_up
 
 F4: TypeAlias = NDArray[np.float32]
 F8: TypeAlias = NDArray[np.float64]
@@ -32,7 +32,6 @@ FRAUDS: Final = 50.0  # said or seen, before a calibration is judged
 OFF: Final = 1.5  # times too much or too little that is drift
 HONEST: Final = 1.25  # within which it is honest again
 CHANCE: Final = 5.0  # standard errors beyond which it is no chance; frauds come in clusters
-SAID, WAS = 0, 1
 
 
 class Drifting:
@@ -96,20 +95,7 @@ class Drifting:
         """Add up what calibrations said (c, s) of transactions, and what became of them; after `observe`."""
         if not self._entry.watch or self._when[0] == NEVER or not len(fates.row):
             return
-        since = fates.now_us >= self._when[0]
-        label = fates.label
-        change = np.zeros(len(label))
-        change[(label == FRAUD) | (label == FRAUD_AFTER_ALL)] = 1.0
-        change[label == GENUINE_AFTER_ALL] = -1.0
-        counts = since & (label <= FRAUD)
-        for k in range(len(self._models)):
-            heard = ~np.isnan(said[:, k])
-            # cumsum adds one after the other; sum() would add in an order that depends on the batch
-            for row, some, values in ((SAID, counts, said[:, k]), (WAS, since, change)):
-                added = values[some & heard]
-                if len(added):
-                    start = np.concatenate([self._sums[row, k : k + 1], added])
-                    self._sums[row, k] = np.cumsum(start)[-1]
+        add_up(fates.label, fates.now_us, int(self._when[0]), said, self._sums)
 
     def figures(self) -> dict[str, dict[str, float]]:
         """For the metrics: the statistic of each input and of each raw score, and how far calibrations are off."""

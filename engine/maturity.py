@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from config.decisions import DECISIONS
 from engine.admission import Admitted
-from engine.remembered import FRAUD, Remembered
+from engine.remembered import Remembered
 from engine.state import Arrays
 
 I1: TypeAlias = NDArray[np.int8]
@@ -44,6 +44,9 @@ class Maturity:
     """
 
     def __init__(self, maturity_us: int) -> None:
+        from engine.kernels.maturity import count  # who only shows the shares compiles nothing
+
+        self._count = count
         self.maturity_us = maturity_us
         self._state: Arrays = {
             "day": np.full(DAYS, -1, np.int64),
@@ -61,41 +64,28 @@ class Maturity:
         decision : (n,) int8   severity, -1 none
         first    : (k,) int64  rows of labels that bring the first verdict of their transaction
         """
-        s = self._state
-        told: dict[str, int] = {}
-        rows = np.flatnonzero((decision >= 0) & (admitted.core_us >= 0))
-        if len(rows):
-            day, answer = admitted.core_us[rows] // DAY_US, _ANSWER_OF[decision[rows]]
-            for today in range(int(day[0]), int(day[-1]) + 1):
-                n = np.bincount(answer[day == today], minlength=len(ANSWERS))
-                if n.any():
-                    self._begin(today)
-                    s["decided"][today % DAYS] += n
-        if len(first):
-            at = memory.rows(admitted.entry[first])
-            is_decided = memory.arrays["decision"][at] >= 0
-            first, at = first[is_decided], at[is_decided]
-            answer = _ANSWER_OF[memory.arrays["decision"][at]]
-            for k, n in enumerate(np.bincount(answer, minlength=len(ANSWERS)).tolist()):
-                if n:
-                    told[ANSWERS[k]] = n
-            decided_us = memory.arrays["core_us"][at]
-            day = decided_us // DAY_US
-            slot = day % DAYS
-            age_us = admitted.core_us[first] - decided_us
-            kept = np.flatnonzero(s["day"][slot] == day)  # of the others the day is no longer kept
-            slot, answer, age_us = slot[kept], answer[kept], age_us[kept]
-            np.add.at(s["verdict"], (slot, answer, np.searchsorted(_EDGES, age_us)), 1)
-            np.add.at(s["mature"], (slot, answer), age_us <= self.maturity_us)
-            np.add.at(s["fraud"], (slot, answer), memory.arrays["label"][at[kept]] == FRAUD)
-        return told
-
-    def _begin(self, day: int) -> None:
-        s = self._state
-        if s["day"][day % DAYS] != day:
-            s["day"][day % DAYS] = day
-            for name in ("decided", "verdict", "mature", "fraud"):
-                s[name][day % DAYS] = 0
+        s, arrays = self._state, memory.arrays
+        told = np.zeros(len(ANSWERS), np.int64)
+        self._count(
+            admitted.core_us,
+            decision,
+            first,
+            admitted.entry,
+            _ANSWER_OF,
+            _EDGES,
+            self.maturity_us,
+            memory.base,
+            arrays["decision"],
+            arrays["core_us"],
+            arrays["label"],
+            s["day"],
+            s["decided"],
+            s["verdict"],
+            s["mature"],
+            s["fraud"],
+            told,
+        )
+        return {name: n for name, n in zip(ANSWERS, told.tolist(), strict=True) if n}
 
     def by_age(self, now_us: int) -> dict[str, float | None]:
         """Share of decisions with a verdict by an age, of those that are so old; None where none is."""

@@ -717,10 +717,11 @@ class _Spread:
 class Watch:
     """Time the stages of one batch: each `lap` is the time since the one before it."""
 
-    __slots__ = ("_clock", "_last_ns", "_metrics")
+    __slots__ = ("_clock", "_last_ns", "_metrics", "_spreads")
 
     def __init__(self, metrics: "Metrics", clock: Clock) -> None:
         self._metrics, self._clock = metrics, clock
+        self._spreads = metrics.spreads("weir_stage_seconds")
         self._last_ns = clock.monotonic_ns()
 
     def restart(self) -> None:
@@ -730,7 +731,11 @@ class Watch:
     def lap(self, stage: str) -> None:
         """Note the time since the last lap (or the start) as that of `stage`."""
         now_ns = self._clock.monotonic_ns()
-        self._metrics.observe("weir_stage_seconds", (now_ns - self._last_ns) / 1e9, stage)
+        spread = self._spreads.get(stage)
+        if spread is None:
+            self._metrics.observe("weir_stage_seconds", (now_ns - self._last_ns) / 1e9, stage)
+        else:
+            spread.observe((now_ns - self._last_ns) / 1e9)
         self._last_ns = now_ns
 
 
@@ -910,6 +915,10 @@ class Metrics:
             assert bool(label) == bool(definition.label), f"{name} has label {definition.label!r}"
             spread = spreads[label] = _Spread(definition.bounds)
         spread.observe(value)
+
+    def spreads(self, name: str) -> Mapping[str, _Spread]:
+        """What a histogram has seen, by label: for who observes often; it grows as labels are seen first."""
+        return self._spreads[name]
 
     def sums(self, name: str, *, observations: bool = False) -> dict[str, float]:
         """Sum of what a histogram has seen, by label; or of how many observations there were."""

@@ -46,6 +46,7 @@ class Patterns:
         self._lows = [band.low for band in pack.bands]
         self._severities = [SEVERITY[band.decision] for band in pack.bands]
         self._patterns: dict[tuple[bytes, bytes, bytes], Pattern] = {}
+        self._plain: Pattern | None = None
         self._patterns_of: tuple[str, frozenset[str]] = ("", frozenset())
         self._partial: tuple[str, ...] = ()
 
@@ -55,6 +56,7 @@ class Patterns:
         if self._patterns_of != (config, warming):
             self._patterns_of = (config, warming)
             self._patterns.clear()
+            self._plain = None
 
     def of_rows(self, work: Work, rows: I8, touched: I8) -> tuple[I8, list[Pattern]]:
         """The pattern of every row, as its place among patterns; 0 where nothing is undecided.
@@ -71,7 +73,7 @@ class Patterns:
         width = keys.shape[1] * keys.itemsize
         texts: list[bytes] = keys.view(np.dtype((np.void, width)))[:, 0].tolist()
         names, at = touched.tolist(), 2 * len(touched)
-        patterns = [self.pattern((), b"")]
+        patterns = [self.plain]
         places = dict.fromkeys(texts, 0)
         for text in places:
             states = np.frombuffer(text[:at], np.int16).tolist()
@@ -81,6 +83,13 @@ class Patterns:
         which = np.zeros(work.n, np.int64)
         which[rows] = [places[text] for text in texts]
         return which, patterns
+
+    @property
+    def plain(self) -> Pattern:
+        """What a row says in which nothing fires and nothing is undecided."""
+        if self._plain is None:
+            self._plain = self.pattern((), b"")
+        return self._plain
 
     def pattern(self, missing: Sequence[tuple[int, int]], rollout: bytes) -> Pattern:
         """What a row says in which exactly the rules of `missing` (index, state) are undecided and none fires."""

@@ -21,20 +21,23 @@ B1: TypeAlias = NDArray[np.bool_]
 I8: TypeAlias = NDArray[np.int64]
 U1: TypeAlias = NDArray[np.uint8]
 
+ALL: Final = slice(None)
 FEW: Final = (
     8  # rows below which a loop costs less than numpy's calls (3 us a row against 25 us a batch)
 )
 
 
 class QuietLines:
-    """Write decisions; the memory they are written to is kept from batch to batch."""
+    """Write decisions; the memory they are written to is kept, and what stands in every line until it changes."""
 
     def __init__(self) -> None:
         self._out: U1 = np.empty(1 << 16, np.uint8)
-        self._names: tuple[str, ...] | None = (
-            None  # of the models of the last batch, and what stands before scores
-        )
-        self._keys = _laid_out([])
+        self._models: tuple[str, ...] | None = None  # whose scores the last batch had
+        self._names: tuple[str, ...] = ()  # of these in the order of a line
+        self._keys = _laid_out([])  # what stands before each score
+        self._patterns: Sequence[Pattern] = ()
+        self._texts = _laid_out([])  # their heads and tails
+        self._n_bytes = np.empty(0, np.int64)  # of head and tail of each
 
     def write(
         self,
@@ -49,59 +52,78 @@ class QuietLines:
         quiet : (n,) bool   rows that are quiet      which : (n,) int64  pattern of each
         lines : row -> line of the others
         """
-        rows, names = np.flatnonzero(quiet), model_order(inputs.models)
+        self._prepare(tuple(inputs.models), patterns)
         given = {row: line.encode() for row, line in lines.items()}
-        odd = rows if 0 < len(rows) < FEW else _odd(inputs, quiet, rows, names)
-        for row in odd.tolist():
+        made = quiet.tolist()
+        rows = list(compress(range(len(made)), made))
+        odd = rows if 0 < len(rows) < FEW else self._odd(inputs, rows)
+        for row in odd:
             pattern = patterns[which[row]]
             given[row] = decision_text(
                 int(inputs.seq[row]),
                 inputs.transaction_id[row],
                 int(inputs.event_time_us[row]),
                 inputs.account[row],
-                [(name, float(inputs.models[name][row])) for name in names],
+                [(name, float(inputs.models[name][row])) for name in self._names],
                 pattern.head,
                 pattern.tail,
             ).encode()
-        if len(odd) == len(rows) and len(quiet):  # an empty batch warms the kernel up
+            made[row] = False
+        if len(odd) == len(rows) and made:  # an empty batch warms the kernel up
             return b"".join(given[row] for row in sorted(given))
-        made = quiet
-        if len(odd):
-            made = quiet.copy()
-            made[odd] = False
-        if given:
-            told = made.copy()
-            told[list(given)] = True
-            rows = np.flatnonzero(told)
-        return self._run(inputs, rows, made, which, patterns, given, names)
+        return self._run(inputs, made, which, given)
+
+    def _prepare(self, models: tuple[str, ...], patterns: Sequence[Pattern]) -> None:
+        """Lay out what stands in every line, where it is not what the last batch had."""
+        if self._models != models:
+            self._models, self._names = models, model_order(models)
+            self._keys = _laid_out(_keys(self._names))
+        if self._patterns != patterns:
+            self._patterns = patterns
+            heads_and_tails = [text.encode() for p in patterns for text in (p.head, p.tail)]
+            self._texts = _laid_out(heads_and_tails)
+            self._n_bytes = np.array(list(map(len, heads_and_tails))).reshape(-1, 2).sum(axis=1)
+
+    def _odd(self, inputs: DecideInputs, rows: list[int]) -> list[int]:
+        """Those of `rows` that Python has to write: an id that needs an escape, or none; a score that is very large."""
+        odd: set[int] = set()
+        for column in (inputs.transaction_id, inputs.account):
+            texts = list(map(column.__getitem__, rows))
+            if not _goes_as_it_is(texts):
+                pairs = zip(rows, texts, strict=True)
+                odd |= {row for row, text in pairs if not _goes_as_it_is([text])}
+        for name in self._names:
+            size = np.abs(inputs.models[name])
+            if np.count_nonzero(size >= NUMBER_MAX):
+                large = np.flatnonzero((size >= NUMBER_MAX) & (size < np.inf)).tolist()
+                odd |= set(rows) & set(large)
+        return sorted(odd)
 
     def _run(
-        self,
-        inputs: DecideInputs,
-        rows: I8,
-        made: B1,
-        which: I8,
-        patterns: Sequence[Pattern],
-        given: Mapping[int, bytes],
-        names: tuple[str, ...],
+        self, inputs: DecideInputs, made: list[bool], which: I8, given: Mapping[int, bytes]
     ) -> bytes:
-        """Have the kernel write `rows`; those of them in `made` from columns, the others are `given`."""
-        pattern = np.where(made[rows], which[rows], LITERAL) if given else which[rows]
-        scores = np.empty((len(names), len(rows)))
+        """Have the kernel write the rows that are `made`, from columns, and those that are `given`."""
+        n, names, pattern = len(made), self._names, which
+        rows: I8 | slice = ALL
+        if given or not all(made):
+            told = np.array(made, np.bool_)
+            told[list(given)] = True
+            rows = some = np.flatnonzero(told)
+            n, pattern = len(some), np.where(made, which, LITERAL)[some]
+        scores = np.empty((len(names), n))
         for k, name in enumerate(names):
             scores[k] = inputs.models[name][rows]
-        is_made = made.tolist()
-        ids, id_end = _laid_out_texts(compress(inputs.transaction_id, is_made))
-        accounts, account_end = _laid_out_texts(compress(inputs.account, is_made))
+        ids, id_end = _laid_out_texts(compress(inputs.transaction_id, made))
+        accounts, account_end = _laid_out_texts(compress(inputs.account, made))
         literals, literal_end = _laid_out([given[row] for row in sorted(given)])
-        if self._names != names:
-            self._names, self._keys = names, _laid_out(_keys(names))
-        keys, key_end = self._keys
-        heads_and_tails = [text.encode() for p in patterns for text in (p.head, p.tail)]
-        texts, text_end = _laid_out(heads_and_tails)
-        n_bytes = np.array(list(map(len, heads_and_tails))).reshape(-1, 2).sum(axis=1)
-        room = (FIXED_BYTES + NUMBER_BYTES * len(names) + len(keys)) * len(rows)
-        room += len(ids) + len(accounts) + len(literals) + int(n_bytes[which[rows]].sum())
+        (keys, key_end), (texts, text_end) = self._keys, self._texts
+        room = (FIXED_BYTES + NUMBER_BYTES * len(names) + len(keys)) * n
+        room += len(ids) + len(accounts) + len(literals)
+        room += (
+            int(self._n_bytes[which[rows]].sum())
+            if len(self._n_bytes) > 1
+            else n * int(self._n_bytes[0])
+        )
         if len(self._out) < room:
             self._out = np.empty(room + room // 4, np.uint8)
         length = write_lines(
@@ -109,20 +131,6 @@ class QuietLines:
             accounts, account_end, scores, keys, key_end, texts, text_end, self._out,
         )  # fmt: skip
         return self._out[:length].tobytes()
-
-
-def _odd(inputs: DecideInputs, quiet: B1, rows: I8, names: Sequence[str]) -> I8:
-    """Those of `rows` that Python has to write: an id that needs an escape, or none; a score that is very large."""
-    found = np.zeros(len(rows), np.bool_)
-    for name in names:
-        size = np.abs(inputs.models[name][rows])
-        found |= (size >= NUMBER_MAX) & (size < np.inf)
-    is_quiet = quiet.tolist()
-    for column in (inputs.transaction_id, inputs.account):
-        texts = list(compress(column, is_quiet))
-        if not _goes_as_it_is(texts):
-            found |= [not _goes_as_it_is([text]) for text in texts]
-    return rows[found]
 
 
 def _goes_as_it_is(texts: Sequence[str | None]) -> bool:

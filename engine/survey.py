@@ -9,14 +9,19 @@ from numpy.typing import NDArray
 from config.decisions import APPROVE
 from engine.actions import Actions
 from engine.alerts import AlertBook
-from engine.batch import ACTIVITY, TRANSACTION
+from engine.batch import TRANSACTION
+from engine.kernels.survey import look
 from engine.outcomes import CHAMPION
 from engine.patterns import Pattern, Patterns
 from engine.restrictions import Registry
-from engine.verdict import FIRES, Plan, Work
+from engine.verdict import Plan, Work
 
 B1: TypeAlias = NDArray[np.bool_]
 I8: TypeAlias = NDArray[np.int64]
+
+NOBODY: B1 = np.empty(0, np.bool_)
+NO_SCORE = np.empty(0)
+NO_RULES: I8 = np.empty(0, np.int64)
 
 
 class Survey:
@@ -37,6 +42,7 @@ class Survey:
         self._plans = plans
         self._patterns = patterns
         self._alone = alone
+        self._least = min((at for _, at in alone), default=np.inf)
         self._registry = registry
         self._book = book
         self._actions = actions
@@ -46,32 +52,37 @@ class Survey:
 
     def of_batch(self, work: Work) -> tuple[I8, list[Pattern]]:
         """Queue the rows that need a look; return of the others which pattern each has, and the patterns."""
-        inputs = work.inputs
-        truth, kind = inputs.judgement.truth, inputs.kind
-        transactions = kind == TRANSACTION
-        peak = truth.max(axis=0, initial=0)
-        judged = transactions | (kind == ACTIVITY)
-        loud = judged & (peak == FIRES)
-        loud |= transactions & (inputs.foreign | inputs.late)
+        inputs, n = work.inputs, work.n
+        truth, rules = inputs.judgement.truth, len(self._plans)
+        alone = self._alone and CHAMPION in inputs.models
+        plain = self._patterns.plain
         flagged = self._registry.flagged(inputs.frame, self._actions.subjects)
-        if flagged is not None:
-            loud |= transactions & flagged
-        if self._alone and CHAMPION in inputs.models:
-            lowest = min(at for _, at in self._alone)
-            loud |= transactions & (inputs.models[CHAMPION] >= lowest)
-        for k in self._withheld():  # what a suppression withholds depends on the row
-            loud |= transactions & (truth[k] != 0)
-        touched = np.flatnonzero(truth.any(axis=1))
-        self._count_undecided(work, judged & (peak > 0), touched)
-        plain = self._patterns.pattern((), b"")
-        which, patterns = np.zeros(work.n, np.int64), [plain]
-        if plain.severity > APPROVE:
-            loud |= transactions
-        else:
-            missing = np.flatnonzero(transactions & ~loud & (peak > 0))
-            if len(missing):
-                which, patterns = self._patterns.of_rows(work, missing, touched)
-        work.enqueue(np.flatnonzero(loud).tolist())
+        loud, missing = np.empty(n, np.bool_), np.empty(n, np.bool_)
+        undecided, touched = np.empty(rules, np.int64), np.empty(rules, np.bool_)
+        n_loud, n_missing, cases = look(
+            truth,
+            inputs.kind,
+            inputs.foreign,
+            inputs.late,
+            NOBODY if flagged is None else flagged,
+            inputs.models[CHAMPION] if alone else NO_SCORE,
+            self._least,
+            self._withheld(),
+            plain.severity > APPROVE,
+            np.empty(n, np.int16),
+            loud,
+            missing,
+            undecided,
+            touched,
+        )
+        for k in np.flatnonzero(undecided).tolist() if cases else ():
+            work.count("undecided", self._plans[k].rule.id, int(undecided[k]))
+        which, patterns = np.zeros(n, np.int64), [plain]
+        if n_missing:
+            rows = np.flatnonzero(missing)
+            which, patterns = self._patterns.of_rows(work, rows, np.flatnonzero(touched))
+        if n_loud:
+            work.enqueue(np.flatnonzero(loud).tolist())
         if any(pattern.severity > APPROVE for pattern in patterns[1:]):
             severe = np.array([pattern.severity > APPROVE for pattern in patterns])
             severe[0] = False
@@ -90,15 +101,8 @@ class Survey:
             later &= work.inputs.kind[row + 1 :] == TRANSACTION
             work.enqueue((np.flatnonzero(later) + row + 1).tolist())
 
-    def _withheld(self) -> list[int]:
-        """Places of rules that may be withheld although they are undecided."""
-        rules = self._book.withheld
-        return sorted(k for id_, k in self._missable.items() if id_ in rules) if rules else []
-
-    def _count_undecided(self, work: Work, rows: B1, touched: I8) -> None:
-        """Count for each rule in how many of `rows` it is undecided; others than `touched` never are."""
-        for k in touched.tolist():
-            states = work.inputs.judgement.truth[k]
-            n = int(np.count_nonzero(rows & (states != 0) & (states != FIRES)))
-            if n:
-                work.count("undecided", self._plans[k].rule.id, n)
+    def _withheld(self) -> I8:
+        """Places of rules that may be withheld although they are undecided: what is withheld depends on the row."""
+        if not self._missable or not (rules := self._book.withheld):
+            return NO_RULES
+        return np.array(sorted(k for id_, k in self._missable.items() if id_ in rules), np.int64)

@@ -78,16 +78,19 @@ class Comparison:
 
     def observe(self, said: F8, label: I1, now_us: I8, is_tried: B1) -> None:
         """Add fates (n,): what models had said (n, m), core time, which never falls, and which count for the trial."""
-        s = self._state
+        s, first = self._state, 0
         day = now_us // DAY_US
-        for today in np.unique(day).tolist():
-            slot, rows = today % DAYS, day == today
+        while first < len(day):
+            today = int(day[first])
+            last = int(np.searchsorted(day, today, side="right"))
+            rows, first = slice(first, last), last
+            slot = today % DAYS
             if s["day"][slot] != today:
                 s["day"][slot] = today
                 s["count"][slot] = 0
                 s["loss"][slot] = 0
             kernels.compare(
-                np.ascontiguousarray(said[rows], np.float64),
+                said[rows],
                 label[rows],
                 slot,
                 is_tried[rows].astype(np.int8),

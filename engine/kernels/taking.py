@@ -10,7 +10,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+F4: TypeAlias = NDArray[np.float32]
 F8: TypeAlias = NDArray[np.float64]
+I1: TypeAlias = NDArray[np.int8]
 I4: TypeAlias = NDArray[np.int32]
 I8: TypeAlias = NDArray[np.int64]
 
@@ -77,3 +79,34 @@ def keep_columns(
         for j in range(coded.shape[0]):
             for i in range(first, last):
                 kept_code[at[i], j] = code[coded[j], row[i]]
+
+
+@njit(cache=True)
+def keep_decided(
+    new: I8, entry: I8, base: int, inputs: F4, score: F4, decision: I1,
+    kept_input: F4, kept_score: F4, kept_decision: I1,
+) -> None:  # fmt: skip
+    """Write what models and rules said of the rows of a batch to the store.
+
+    new       : (t,) int64    rows decided for the first time: inputs and scores of these
+    entry     : (n,) int64    the remembered transaction of each row, -1 none
+    base      : int           entry that stands in row 0 of the store
+    inputs    : (n, f) float32  of the models
+    score     : (n, s) float32  raw; (0, s): there are none yet, nor decisions
+    decision  : (n,) int8     severity of every row that was answered, else -1
+    kept_input : (m, f) float32  the store, written
+    kept_score : (m, s) float32  the store, written
+    kept_decision : (m,) int8    the store, written
+
+    O(n (f + s)), no allocation.
+    """
+    for row in new:
+        at = entry[row] - base
+        for j in range(inputs.shape[1]):
+            kept_input[at, j] = inputs[row, j]
+        if score.shape[0]:
+            for j in range(score.shape[1]):
+                kept_score[at, j] = score[row, j]
+    for row in range(decision.shape[0]):
+        if decision[row] >= 0:
+            kept_decision[entry[row] - base] = decision[row]

@@ -10,10 +10,13 @@ from models.kernels.exp_log import log
 
 F4: TypeAlias = NDArray[np.float32]
 F8: TypeAlias = NDArray[np.float64]
+I1: TypeAlias = NDArray[np.int8]
 I4: TypeAlias = NDArray[np.int32]
 I8: TypeAlias = NDArray[np.int64]
 
 ROWS, HELD, STRIDE = 0, 1, 2  # places of `seen`
+SAID, WAS = 0, 1  # rows of `sums`
+FRAUD, FRAUD_AFTER_ALL, GENUINE_AFTER_ALL = 1, 2, 3  # as in calibrate.py
 
 
 @njit(cache=True, fastmath=False, error_model="numpy")
@@ -53,6 +56,32 @@ def count_rows(x: F4, row: I8, edge: F4, count: I8, sample: F4, seen: I8) -> Non
                 below += np.int32(edge[j, k] < v)
                 up_to += np.int32(edge[j, k] <= v)
             count[j, 2 * e + 1 if np.isnan(v) else below + up_to] += 1
+
+
+@njit(cache=True, fastmath=False, error_model="numpy")
+def add_up(label: I1, now_us: I8, since_us: int, said: F8, sums: F8) -> None:
+    """Add what calibrations said of transactions, and what became of them.
+
+    label    : (c,) int8   what became of each, as in models/kernels/calibrate.py
+    now_us   : (c,) int64  core time at which each fate was known
+    since_us : int         what was known before does not count
+    said     : (c, s) float64  probability by each model; NaN: it had said nothing
+    sums     : (2, s) float64  updated in place: what was said of fates that were new, and frauds among them
+
+    One after the other, so batch cuts change no bit. O(c s), no allocation.
+    """
+    for j in range(label.shape[0]):
+        if now_us[j] < since_us:
+            continue
+        change = 1.0 if label[j] in (FRAUD, FRAUD_AFTER_ALL) else 0.0
+        if label[j] == GENUINE_AFTER_ALL:
+            change = -1.0
+        for k in range(said.shape[1]):
+            if np.isnan(said[j, k]):
+                continue
+            if label[j] <= FRAUD:
+                sums[SAID, k] += said[j, k]
+            sums[WAS, k] += change
 
 
 @njit(cache=True, fastmath=False, error_model="numpy")
