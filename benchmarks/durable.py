@@ -2,7 +2,7 @@
 
     python -m benchmarks.durable build FOLDER N      an output folder after traffic that touches N accounts twice
     python -m benchmarks.durable restart FOLDER T    go on with it until one more decision is written, then be killed
-    python -m benchmarks.durable live FOLDER RATE S  go on with it at a fixed rate, snapshots in turns of S seconds
+    python -m benchmarks.durable live FOLDER RATE S K   go on with it at a fixed rate, K snapshots, S seconds between
 
 Each prints one JSON object. The configuration has the 40 features of benchmarks/windowing.py over 5 keys, two models
 that learn and five rules; the traffic one payment after the other, every entity drawn evenly, which no cache likes.
@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import time
+from array import array
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,8 @@ import numpy as np
 from benchmarks.windowing import DAY_US, FORTY, HOUR_US
 
 BATCH = 4_096
-SEND_S = 400  # how long messages are sent at most
+SETTLE_US = 5_000_000  # of a live run, until all is as it stays
+SEND_S = 600  # how long messages are sent at most
 START_US = 1_767_225_600_000_000  # 2026-01-01
 SPAN_US = 14 * DAY_US
 ENTITIES = {"card": 1.0, "device": 1.2, "merchant": 0.05, "customer": 0.9}  # of each account
@@ -249,10 +251,11 @@ def restart(folder, began):
 
 
 def live(folder, rate, seconds, rounds):
-    """Latency of each batch, from when its oldest message was due to when its outcome was written.
+    """Latency of each decision, from when its message was due to when its outcome was written.
 
-    A process sends `rate` messages a second, each when it is due, whatever the engine does. In turns of `seconds`
-    nothing is written beside, then the process beside writes a snapshot (until it is done, at least `seconds`).
+    A process sends `rate` messages a second, each when it is due, whatever the engine does. In turns nothing is
+    written beside for `seconds`, then the process beside writes a snapshot; after the last one nothing again. Leaves
+    FOLDER/latency.npy, a row a decision, microseconds: when its outcome was written, and how long after it was due.
     """
     from engine.brokers.files import StreamSource
     from engine.clock import SystemClock
@@ -270,17 +273,17 @@ def live(folder, rate, seconds, rounds):
     os.close(here)
     engine = engine_on(folder, lambda _setup: StreamSource(there, clock), helper=True)
     runner, keeper = engine.runner, engine.runner.keeper
-    batches, turns = [], []
+    due_us, written_us, turns = array("q"), array("q"), []
     at_rest, at_work = (1 << 50), 1
 
     class Watched(Helper):
         """Says when the process beside runs."""
 
-        def start(self, seq):
+        def start(self, *what):
             nonlocal rest_from
             rest_from = 0
             turns.append([clock.now_us(), 0])
-            super().start(seq)
+            super().start(*what)
 
         def result(self):
             told = super().result()
@@ -310,19 +313,24 @@ def live(folder, rate, seconds, rounds):
 
     def written(outcome):
         now_us = clock.now_us()
-        if due_us := outcome.batch.transaction_id[0]:  # nothing sent means a tick
-            batches.append((now_us, now_us - int(due_us), outcome.batch.n))
+        due = [int(name) for name in outcome.batch.transaction_id if name]  # a tick has none
+        due_us.extend(due)
+        written_us.extend([now_us] * len(due))
         if rest_from and now_us - rest_from >= seconds * 1_000_000:
             if len(turns) < rounds:
                 every.snapshot_every_us = at_work
             else:  # the snapshot of a stop is not measured here: the folder stays as a kill leaves it
-                print(json.dumps({"turns": turns, "batches": batches}), flush=True)
+                at_us = np.array(written_us, np.int64)
+                took_us = at_us - np.array(due_us, np.int64)
+                np.save(folder / "latency.npy", np.column_stack([at_us, took_us]))
+                print(json.dumps({"turns": turns, "calm_from_us": calm_from_us}), flush=True)
                 os.kill(sender, signal.SIGKILL)
                 os.kill(os.getpid(), signal.SIGKILL)
 
     runner.core.warm_up()
     runner.watchers = (written,)
-    begin_rest(clock.now_us() + 5_000_000)  # first, what was sent meanwhile is caught up with
+    calm_from_us = clock.now_us() + SETTLE_US  # first, what was sent meanwhile is caught up with
+    begin_rest(calm_from_us)
     os.kill(sender, signal.SIGUSR1)
     run(engine)
 

@@ -361,11 +361,12 @@ SECTIONS = {
         "survives a power failure (sync): journal, delivery log and chain of seals together, from the first poll to "
         "the end of the source, in turns; costs are medians of pairs. Then a restart: the files of the engine were "
         "dropped from the memory of the system, and a new process goes on until one decision is written. Then a live "
-        "run of that engine: latency from when the oldest message of a batch was due, which a process sends at a fixed "
-        "rate whatever the engine does, to when its outcome was written; ms. While a snapshot is written by the "
-        "process beside, and as long before it with nothing beside, on the same two cores: slowest is the median over "
-        "turns of the slowest batch. What the machine itself adds to a batch stands in the first row. Last, going "
-        "over a day again: whole commands without the start of Python; times is the speed of the replay with sync.",
+        "run of that engine: latency of each decision, from when its message was due, which a process sends at a fixed "
+        "rate whatever the engine does, to when its outcome was written; ms. In turns nothing is written beside, and "
+        "a snapshot is, by the process beside, on the same two cores; delayed are decisions that took over 20 ms more "
+        "than the slowest of a calm window (median over those). What a snapshot adds is told against the mean of the "
+        "calm windows before and after it. Last, going over a day again: whole commands without the start of Python; "
+        "times is the speed of the replay with sync.",
         {
             "rows": (
                 Column("feed", "feed"),
@@ -378,14 +379,15 @@ SECTIONS = {
                 Column("journal_bytes", "journal, bytes a message", "{:.0f}"),
             ),
             "restart": (Column("what", "restart"), Column("found", "found", "{:,.2f}")),
-            "live": (
+            "delays": (
                 Column("what", "live"),
-                Column("batches", "batches", "{:,}"),
+                Column("seconds", "s", "{:.0f}"),
+                Column("decisions", "decisions", "{:,}"),
                 Column("p50", "p50", "{:.2f}"),
                 Column("p99", "p99", "{:.2f}"),
                 Column("p99.9", "p99.9", "{:.2f}"),
                 Column("slowest", "slowest", "{:.1f}"),
-                Column("slowest_of_all", "of all turns", "{:.1f}"),
+                Column("delayed", "delayed", "{:,.0f}"),
             ),
             "verify": (
                 Column("what", "a day again"),
