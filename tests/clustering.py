@@ -8,6 +8,7 @@ from engine.app import Job, execute
 from engine.cluster.lane import Lane
 from engine.cluster.partition import STREAMS
 from engine.cluster.ports import FencedError, Record
+from engine.cluster.topic_tail import TopicTail
 from engine.setup import read_setup
 
 WRITTEN_US = 2_000_000_000_000_000  # after every event of these tests
@@ -68,6 +69,52 @@ class MemoryPublisher:
 
     def close(self):
         pass
+
+
+class MemoryOutcomes:
+    """Those who carry outcomes of a `MemoryBroker` out ask this one. What is visible is there at the next look."""
+
+    def __init__(self, broker):
+        self.broker = broker
+
+    def follow(self, streams):
+        return MemoryFollowing(self.broker, streams)
+
+    def answer(self, partition, line, done):
+        self.broker.write(line, partition)
+        done()
+
+
+class MemoryFollowing:
+    failure = None
+
+    def __init__(self, broker, streams):
+        self.broker, self.over = broker, threading.Event()
+        self.tails = {
+            stream: [
+                TopicTail(stream, number, 0, len(broker.lines(stream, number)))
+                for number in range(len(broker.inputs))
+            ]
+            for stream in streams
+        }
+        self.thread = threading.Thread(target=self._run, daemon=True)
+
+    def begin(self):
+        self.thread.start()
+
+    def _run(self):
+        at = {id(tail): tail.at for tails in self.tails.values() for tail in tails}
+        while not self.over.wait(0.002):
+            for stream, tails in self.tails.items():
+                for tail in tails:
+                    lines = self.broker.lines(stream, tail.partition)
+                    first, at[id(tail)] = at[id(tail)], len(lines)
+                    tail.put(list(enumerate(lines))[first:], len(lines), len(lines))
+
+    def close(self):
+        self.over.set()
+        if self.thread.is_alive():
+            self.thread.join()
 
 
 class Recorded:

@@ -136,8 +136,8 @@ class KafkaOutcomes:
             enable_auto_commit=False,
             auto_offset_reset="none",
         )
-        await consumer.start()
         try:
+            await consumer.start()
             places = {
                 TopicPartition(self._settings.topic(stream), number): stream
                 for stream in streams
