@@ -26,6 +26,16 @@ def seldom_collected() -> Iterator[None]:
 
 
 @contextmanager
+def leaving_out() -> Iterator[None]:
+    """Leave out what a block makes, as `rare_collection` does with what is there; what has become garbage is found."""
+    gc.unfreeze()
+    try:
+        yield
+    finally:
+        gc.freeze()
+
+
+@contextmanager
 def rare_collection() -> Iterator[None]:
     """Look less often until the block ends, and never at what is there when it begins."""
     is_outermost = gc.get_freeze_count() == 0

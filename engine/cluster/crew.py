@@ -87,6 +87,8 @@ class Crew:
                 self.seen_ns = self._clock.monotonic_ns()
                 self._answer_one()  # opening a large partition takes seconds: the others go on in between
                 n_busy = sum(self._step(number) for number in list(self._partitions))
+                # the disk has synced one batch while the next partitions decided theirs
+                self._each(self._partitions, lambda p: p.finish())
                 if not n_busy:
                     self._wake.wait(IDLE_S)
                     self._wake.clear()
@@ -98,6 +100,8 @@ class Crew:
 
     def _step(self, number: int) -> bool:
         partition = self._partitions[number]
+        if partition.lane.is_held:
+            return False
         try:
             partition.share(self._shared())
             if partition.step():

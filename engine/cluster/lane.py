@@ -32,6 +32,7 @@ class Lane:
         self._at = 0  # in the oldest batch
         self._n = 0
         self.next_offset = 0  # of what `put` takes; what lies before it is passed over
+        self.is_held = False  # nothing of it is decided for now; the crew looks
         self.cut_at = -1  # no poll gives records from both sides of this offset
 
     def put(self, records: Sequence[Record]) -> None:

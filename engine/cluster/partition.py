@@ -141,7 +141,9 @@ class Partition:
         """Have the outcomes of a batch become visible, with what the core wants to come back to it."""
         upto = offset_of(outcome.batch.position[-1]) + 1
         owed = self.engine.runner.core.decider.owed
-        n_paid = sum(position.startswith(PAID) for position in outcome.batch.position)
+        n_paid = 0
+        if self._n_owed:
+            n_paid = sum(position.startswith(PAID) for position in outcome.batch.position)
         new = owed[self._n_owed - n_paid :]
         self._n_owed = len(owed)
         if upto <= self._published:

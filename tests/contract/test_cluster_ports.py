@@ -36,14 +36,22 @@ class OnKafka:
         from engine.brokers.kafka.topics import prepare
 
         self.settings = ClusterSettings(brokers=kafka.address, prefix=prefix, partitions=1)
-        self.loop = asyncio.new_event_loop()
+        self.loop, self.desks = asyncio.new_event_loop(), []
         threading.Thread(target=self.loop.run_forever, daemon=True).start()
         asyncio.run(prepare(self.settings))
 
     def publisher(self):
+        """Of a worker of its own."""
+        from engine.brokers.kafka.desk import Desk
         from engine.brokers.kafka.publisher import KafkaPublisher
 
-        return KafkaPublisher(self.settings, 0, self.loop)
+        self.desks.append(Desk(self.settings, self.loop))
+        return KafkaPublisher(self.desks[-1], 0)
+
+    def close(self):
+        for desk in self.desks:
+            asyncio.run_coroutine_threadsafe(desk.stop(), self.loop).result()
+        self.loop.call_soon_threadsafe(self.loop.stop)
 
     def read(self, topic):
         return asyncio.run(committed(self.settings.brokers, topic, 1))[0]
@@ -69,9 +77,12 @@ def kafka(tmp_path_factory):
 @pytest.fixture(params=["memory", "kafka"])
 def system(request):
     if request.param == "memory":
-        return InMemory()
+        yield InMemory()
+        return
     prefix = "c" + str(abs(hash(request.node.name)) % 10_000)
-    return OnKafka(request.getfixturevalue("kafka"), prefix)
+    on_kafka = OnKafka(request.getfixturevalue("kafka"), prefix)
+    yield on_kafka
+    on_kafka.close()
 
 
 def test_nothing_is_visible_at_the_beginning(system):

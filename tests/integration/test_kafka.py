@@ -10,6 +10,7 @@ import sys
 import time
 import zlib
 
+import msgspec
 import pytest
 
 from config.cluster import ClusterSettings
@@ -261,3 +262,86 @@ def test_a_broker_that_does_not_answer_is_said_in_a_line(tmp_path, capsys):
     assert "no broker answers" in capsys.readouterr().err
     assert main(["dead-letters", "list", "--cluster", *where]) == 2
     assert "no broker answers" in capsys.readouterr().err
+
+
+async def send_slowly(settings, topic, lines):
+    """Publish messages about accounts into a slow topic: all into its one partition, each under its account."""
+    from aiokafka import AIOKafkaProducer
+
+    async with AIOKafkaProducer(bootstrap_servers=settings.brokers) as producer:
+        for line in lines:
+            await producer.send(topic, json.dumps(line).encode(), key=line["account"].encode())
+
+
+COPY = """
+import asyncio, json, sys
+from config.cluster import ClusterSettings
+from engine.brokers.kafka.slow import SlowTopics
+async def run():
+    await SlowTopics(ClusterSettings(**json.loads(sys.argv[1]))).run()
+asyncio.run(run())
+"""
+
+
+def test_what_people_say_in_a_slow_topic_reaches_its_partition_once(kafka, tmp_path):
+    """Orders about 30 accounts; what copies them is killed in the middle, again and again; then a worker goes on.
+
+    An order that stood in the input twice would count twice. Whoever sends transactions puts those of an account into
+    the partition that Kafka's own partitioner names, and so does the copy.
+    """
+    from aiokafka.partitioner import murmur2
+
+    bank, settings = clustered(tmp_path / "bank", kafka, "slow")
+    path = bank / "weir.yaml"
+    path.write_text(
+        path.read_text().replace("prefix: slow,", "prefix: slow, slow: [people, desk],")
+    )
+    settings = msgspec.structs.replace(settings, slow=("people", "desk"))
+    settings_ready(settings)
+    order = {
+        "kind": "command",
+        "command": "restrict",
+        "level": "no_debit",
+        "for": "2h",
+        "by": "ann",
+    }
+    said = [
+        order | {"entity": {"account": f"A{n % 30}"}, "account": f"A{n % 30}", "reason": str(n)}
+        for n in range(4_000)
+    ]
+
+    def n_copied():  # ticks have no key
+        found = read(settings, settings.input).values()
+        return sum(record.key is not None for records in found for record in records)
+
+    told = json.dumps(msgspec.to_builtins(settings))
+    asyncio.run(send_slowly(settings, "people", said[:3_000]))
+    asyncio.run(send_slowly(settings, "desk", said[3_000:]))
+    for k in range(3):
+        before, end = n_copied(), time.monotonic() + WAIT_S
+        copying = subprocess.Popen([sys.executable, "-c", COPY, told])
+        while k < 2 and n_copied() == before:
+            assert copying.poll() is None
+            assert time.monotonic() < end
+        copying.kill()  # the last before it has begun, or in the middle of that
+        copying.wait()
+    with Workers(bank, tmp_path / "out") as workers:
+        workers.start(0)
+        asyncio.run(send_slowly(settings, "people", said[:1]))  # the same order, given again
+        end = time.monotonic() + WAIT_S
+        while n_copied() <= len(said):
+            assert time.monotonic() < end, workers.logs()
+            time.sleep(0.2)
+        assert workers.end(0, signal.SIGTERM) == 0, workers.logs()
+    found = {}
+    for number, records in read(settings, settings.input).items():
+        for record in records:
+            line = json.loads(record.value)
+            if line["kind"] != "tick":
+                assert murmur2(record.key) % 2**31 % PARTITIONS == number
+                found.setdefault(line["account"], []).append(int(line["reason"]))
+    for account, numbers in found.items():
+        of = [int(line["reason"]) for line in said if line["account"] == account]
+        again = [0] if account == "A0" else []
+        assert [n for n in numbers if n < 3_000] == [n for n in of if n < 3_000] + again
+        assert [n for n in numbers if n >= 3_000] == [n for n in of if n >= 3_000]

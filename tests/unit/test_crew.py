@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from engine.cluster.crew import Crew
+from engine.cluster.lane import Lane
 from engine.cluster.ports import FencedError, NotTakenError
 
 WAIT_S = 60.0
@@ -18,14 +19,21 @@ class Steps:
         self.is_fenced = False
         self.is_closed = False
         self.is_handed_on = False
+        self.lane = Lane("in", 0, lambda: None)
+        self.n_steps = 0
 
     def step(self):
+        self.n_steps += 1
         if self.error is not None:
             raise self.error
         return False
 
     def share(self, lists):
         pass
+
+    def finish(self):
+        if self.is_fenced:
+            raise FencedError
 
     def tick_if_silent(self):
         pass
@@ -130,3 +138,20 @@ def test_a_partition_that_turns_out_to_be_fenced_while_it_settles_is_told():
     assert told.lost == [0]
     assert partition.is_closed
     told.crew.stop().result(WAIT_S)
+
+
+def test_a_partition_that_is_held_is_not_stepped():
+    """While it is not known whose it will be, it decides nothing that its next owner would decide again."""
+    told = Told()
+    partition = told.take(0)
+    for _ in range(3):
+        told.crew.settle().result(WAIT_S)
+    assert partition.n_steps
+    partition.lane.is_held = True
+    told.crew.settle().result(WAIT_S)
+    before = partition.n_steps
+    for _ in range(3):
+        told.crew.settle().result(WAIT_S)
+    assert partition.n_steps == before
+    told.crew.stop().result(WAIT_S)
+    assert partition.is_handed_on

@@ -7,7 +7,7 @@ pytest.importorskip("aiokafka")
 from aiokafka.errors import ConcurrentTransactions
 from aiokafka.producer import sender
 
-from engine.brokers.kafka import publisher
+from engine.brokers.kafka import desk
 
 
 def test_a_transaction_that_follows_another_is_asked_for_again_at_once():
@@ -23,4 +23,4 @@ def test_a_transaction_that_follows_another_is_asked_for_again_at_once():
         _txn_manager, _retry_backoff = Manager(), 0.1
 
     handler = sender.AddPartitionsToTxnHandler(Sender(), [])
-    assert handler.handle_response(Response()) == publisher.CONCURRENT_S < 0.02
+    assert handler.handle_response(Response()) == desk.CONCURRENT_S < 0.02

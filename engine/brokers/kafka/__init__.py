@@ -2,7 +2,9 @@
 
 connecting.py  how to reach the brokers: TLS, SASL, names
 topics.py      the topics, created where that is allowed
-publisher.py   outcomes out, exactly once: transactions
+desk.py        outcomes out, exactly once: transactions, and who may publish for which partition
+final.py       what a group has committed, where that is final
+publisher.py   one partition at the desk
 bulk.py        batches in: the one place that reaches into Faust
 app.py         the worker: membership and assignment by Faust, partitions by the crew
 """

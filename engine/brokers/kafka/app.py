@@ -5,7 +5,7 @@
     SIGTERM  -> partitions are finished, each leaves a snapshot, then the worker leaves the group
     failure  -> what ends the crew (a full disk, a broken invariant) ends the worker: others take its partitions
 
-Faust's agents write the slow topics into the input topic, under their keys.
+Beside that it writes its share of the slow topics into the input (slow.py).
 """
 
 import asyncio
@@ -25,13 +25,16 @@ from config.cluster import ClusterSettings
 from config.errors import StateError
 from engine.brokers.kafka.bulk import BulkApp
 from engine.brokers.kafka.connecting import options, reaching
+from engine.brokers.kafka.desk import Desk
 from engine.brokers.kafka.publisher import KafkaPublisher
+from engine.brokers.kafka.slow import SlowTopics
 from engine.clock import Clock, SystemClock
 from engine.cluster.crew import Crew
 from engine.cluster.lane import Lane
 from engine.cluster.partition import Partition
 from engine.cluster.ports import NotTakenError, Publisher
 from engine.cluster.shared_lists import Shared
+from engine.garbage import leaving_out, rare_collection
 from engine.metrics import Metrics
 
 RECORDS_MAX = 4_096  # of one fetch of a partition
@@ -40,6 +43,8 @@ BEAT_S = 1.0
 STUCK_S = 300.0  # without a sign of life of the loop or the crew; opening a large partition takes some seconds
 LEAVE_S = 300.0  # after SIGTERM; what is not published by then is published by the next owners
 EXIT_STUCK = 3
+# How long the loop waits for the thread that decides, at every answer of a broker; there are five to a transaction.
+SWITCH_S = 0.0005
 TakeOver = Callable[[int, Lane, Publisher], Partition]
 
 
@@ -64,6 +69,9 @@ class Worker:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ours: set[int] = set()
         self.crew: Crew | None = None
+        self._desk: Desk | None = None
+        self._slow: asyncio.Task[None] | None = None
+        self._publishers: dict[int, KafkaPublisher] = {}
         self.failure: BaseException | None = None  # what ended the crew
         self.app = BulkApp(
             f"{settings.prefix}-workers",
@@ -83,8 +91,6 @@ class Worker:
         self.app.stopping = self._stopping
         topic = self.app.topic(settings.input, value_type=bytes, value_serializer="raw")
         self.app.agent(topic, name="input")(_never)
-        for name in settings.slow:
-            self._republish(name)
         self.app.on_partitions_assigned.connect(self._assigned)
         self.app.on_partitions_revoked.connect(self._revoked)
         self.app.on_before_shutdown.connect(self._leave)
@@ -97,10 +103,15 @@ class Worker:
         # enough for it after a minute; `unhealthy` tells of a loop that is stuck
         worker = self.app.Worker(loglevel="WARN", redirect_stdouts=False)
         status: int | str | None = 0
+        before_s = sys.getswitchinterval()
+        sys.setswitchinterval(SWITCH_S)
         try:
-            worker.execute_from_commandline()
+            with rare_collection():
+                worker.execute_from_commandline()
         except SystemExit as over:
             status = over.code
+        finally:
+            sys.setswitchinterval(before_s)
         if self.failure is not None:
             raise self.failure
         if status and isinstance(self.app.crash_reason, KafkaConnectionError):
@@ -160,19 +171,6 @@ class Worker:
 
         self.metrics.show_worker(are_open, lambda: of_lanes(lag), waiting)
 
-    def _republish(self, name: str) -> None:
-        """Write each message of a slow topic into the input topic, under its key."""
-        source = self.app.topic(name, key_type=bytes, value_type=bytes, value_serializer="raw")
-        target = self.app.topic(
-            self._settings.input, key_type=bytes, value_type=bytes, value_serializer="raw"
-        )
-
-        async def republish(stream: AsyncIterator[Any]) -> None:
-            async for event in stream.events():  # type: ignore[attr-defined]
-                await target.send(key=event.message.key, value=event.value)
-
-        self.app.agent(source, name=f"republish-{name}")(republish)
-
     async def _assigned(self, _app: Any, assigned: set[TP], **_: Any) -> None:
         self._loop = asyncio.get_running_loop()
         if self.crew is None:
@@ -184,10 +182,16 @@ class Worker:
                 self._clock,
                 self._shared,
             )
+            self._desk = Desk(self._settings, self._loop)
+            if self._settings.slow:
+                self._slow = self._loop.create_task(SlowTopics(self._settings).run())
+                self._slow.add_done_callback(self._slow_ended)
         self.metrics.rebalanced()
         now = {tp.partition for tp in assigned if tp.topic == self._settings.input}
         gone, new = self._ours - now, now - self._ours
         self._ours = now
+        for number in sorted(now - new):
+            self.app.add_future(self._keep(number))
         if gone:
             await asyncio.wrap_future(self.crew.hand_on(gone))
         for number in sorted(new):
@@ -219,6 +223,14 @@ class Worker:
                 pass
             await asyncio.sleep(AGAIN_S / 10)
 
+    async def _keep(self, number: int) -> None:
+        """Go on with a partition that stays ours: claim again what `_revoked` let go."""
+        assert self.crew is not None
+        if number in self._publishers:
+            await self._publishers[number].keep()
+        if number in self.crew.lanes:
+            self.crew.lanes[number].is_held = False
+
     async def _has_all(self, tp: TP, lane: Lane) -> bool:
         """Whether the topic still has what comes next; if retention has removed it, the worker ends."""
         first = (await self.app.consumer.earliest_offsets(tp))[tp]
@@ -230,18 +242,34 @@ class Worker:
         return True
 
     async def _revoked(self, *_: Any, **_more: Any) -> None:
-        if self.crew is not None:
-            await asyncio.wrap_future(self.crew.settle())
+        """Until it is known who has what: all is visible, nothing more is decided, nobody fences this worker."""
+        if self.crew is None or self._desk is None:
+            return
+        for lane in self.crew.lanes.values():
+            lane.is_held = True
+        await asyncio.wrap_future(self.crew.settle())
+        await self._desk.release()
+
+    def _slow_ended(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._failed(error)
 
     async def _leave(self, *_: Any, **_more: Any) -> None:
+        if self._slow is not None:
+            self._slow.cancel()
+            await asyncio.wait([self._slow])
         if (
             self.crew is not None
         ):  # if it fails, `_failed` knows; the rest has to be stopped all the same
             await asyncio.wait([asyncio.wrap_future(self.crew.stop())])
+        if self._desk is not None:
+            await self._desk.stop()
 
     def _open(self, number: int, lane: Lane) -> Partition:
-        assert self._loop is not None
-        return self._take_over(number, lane, KafkaPublisher(self._settings, number, self._loop))
+        assert self._desk is not None
+        self._publishers[number] = KafkaPublisher(self._desk, number)
+        with leaving_out():
+            return self._take_over(number, lane, self._publishers[number])
 
     def _lost(self, number: int) -> None:
         """A partition was fenced, or its transaction failed: if it is still ours, it is taken over again."""

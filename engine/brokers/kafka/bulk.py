@@ -13,7 +13,7 @@ import faust
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from engine.brokers.kafka.publisher import OWED, TICKED
+from engine.brokers.kafka.desk import OWED, TICKED
 from engine.cluster.lane import Lane
 from engine.cluster.ports import Record
 
@@ -91,6 +91,8 @@ def record_of(record: Any) -> Record:
 
     record : as aiokafka reads it
     """
+    if not record.headers:
+        return Record(record.offset, record.value or b"", record.timestamp * 1_000)
     owed = next((value for name, value in record.headers if name == OWED), None) or b""
     return Record(
         record.offset,
