@@ -5,6 +5,7 @@ everything again, and look at the file of the kernel alone. Named in NUMBA_CACHE
 config/kernel_cache.py, which says what "content" covers; numba imports this module when it caches the first kernel.
 """
 
+import os
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -29,6 +30,9 @@ class ContentLocator(UserProvidedCacheLocator):
     ) -> UserProvidedCacheLocator | None:
         if _module(py_file) is None:
             return None
+        self = cls(py_func, py_file)
+        if os.access(self._cache_path, os.W_OK):  # numba tries it out with a file, for each kernel
+            return self
         located: UserProvidedCacheLocator | None = super().from_function(py_func, py_file)  # type: ignore[no-untyped-call]
         return located
 
@@ -46,6 +50,7 @@ class ContentLocator(UserProvidedCacheLocator):
         return _stamp(module)
 
 
+@cache
 def _module(py_file: str) -> Path | None:
     """The module as a path under ROOT, None if it is not in one of our packages."""
     path = Path(py_file).resolve()

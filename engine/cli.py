@@ -16,7 +16,7 @@ from typing import TypeAlias
 from config.cluster import ClusterSettings
 from config.errors import WeirError
 from config.settings import BANK
-from engine.garbage import seldom_collected
+from engine.garbage import leave_at_exit, seldom_collected
 from replay import cli as replay_cli
 
 EXIT_OK, EXIT_FOUND, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
@@ -36,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status."""
     arguments = parser().parse_args(argv)
     command: Command = arguments.command
+    leave_at_exit()
     try:
         with seldom_collected():
             return command(arguments)

@@ -1,27 +1,17 @@
-"""What an operator can watch: a catalogue of metrics as data, cheap counting per batch, and the page Prometheus reads.
+"""What an operator can watch: a catalogue of metrics as data, and cheap counting per batch.
 
 The catalogue is the one place where a metric gets its name, unit and meaning; METRICS.md is printed from it
 (`python -m engine.metrics > METRICS.md`, a style test compares). Counting happens in plain dicts once a batch, about
-1 us a number; prometheus-client objects are made only while somebody reads the page.
+1 us a number; prometheus-client objects are made only while somebody reads the page (engine/metrics_page.py).
 
 A label takes its values from code or configuration (kind, stage, rule, reason): never from the data, so that the
 number of series does not grow with customers.
 """
 
-import threading
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Protocol
-
-from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
-from prometheus_client.registry import Collector
+from typing import TYPE_CHECKING, Final, Protocol
 
 from config.errors import InputError
 from engine.clock import Clock, SystemClock
@@ -32,6 +22,11 @@ from engine.scoring import Scoring
 from engine.windows.plan import Windows
 from engine.windows.usage import Usage, total_used_bytes, usages
 from models.comparison import Figures
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+    from engine.metrics_page import Server
 
 COUNTER, GAUGE, HISTOGRAM = "counter", "gauge", "histogram"
 SECONDS: Final = tuple(
@@ -699,7 +694,7 @@ BREAKDOWNS: Final = frozenset({"late", "duplicates", "dead"})
 
 
 @dataclass(slots=True)
-class _Spread:
+class Spread:
     """A histogram's state: observations at or under each bound (not added up), then those above the last."""
 
     bounds: tuple[float, ...]
@@ -887,7 +882,7 @@ class Metrics:
             d.name: {} for d in self.catalogue.values() if d.kind != HISTOGRAM
         }
         self._mirrors: dict[str, Callable[[], Mapping[str, float]]] = {}
-        self._spreads: dict[str, dict[str, _Spread]] = {
+        self._spreads: dict[str, dict[str, Spread]] = {
             d.name: {} for d in self.catalogue.values() if d.kind == HISTOGRAM
         }
 
@@ -913,7 +908,7 @@ class Metrics:
         if spread is None:
             definition = self.catalogue[name]
             assert bool(label) == bool(definition.label), f"{name} has label {definition.label!r}"
-            spread = spreads[label] = _Spread(definition.bounds)
+            spread = spreads[label] = Spread(definition.bounds)
         spread.observe(value)
 
     def spreads(self, name: str) -> Mapping[str, _Spread]:
@@ -958,7 +953,7 @@ class Metrics:
 
     def snapshot(self) -> dict[str, dict[str, float]]:
         """Every number by metric and label ("" without one), histograms as sum, for summary.json and tests."""
-        found = {name: dict(sorted(self._present(name).items())) for name in self._values}
+        found = {name: dict(sorted(self.present(name).items())) for name in self._values}
         for name, spreads in self._spreads.items():
             found[name] = {label: spread.total for label, spread in spreads.items()}
         return {name: values for name, values in sorted(found.items()) if values}
@@ -1106,7 +1101,7 @@ class Metrics:
         """A partition was taken over, in so long."""
         self.observe("weir_takeover_seconds", seconds)
 
-    def _present(self, name: str) -> dict[str, float]:
+    def present(self, name: str) -> dict[str, float]:
         """A copy of the values of a counter or gauge."""
         read = self._mirrors.get(name)
         if read is None:
@@ -1114,12 +1109,11 @@ class Metrics:
         values = dict(read())
         return values if self.catalogue[name].label else {"": sum(values.values())}
 
-    def registry(self) -> CollectorRegistry:
+    def registry(self) -> "CollectorRegistry":
         """A registry that shows the numbers of this process, and its memory, time and files beside them."""
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Page(self))
-        ProcessCollector(registry=registry)
-        return registry
+        from engine import metrics_page  # brings an HTTP server, and most commands serve nothing
+
+        return metrics_page.registry(self)
 
     def part(self) -> "Metrics":
         """Count into these numbers from another engine of the process; what only mirrors an engine is not shown."""
@@ -1129,34 +1123,13 @@ class Metrics:
 
     def serve(self, port: int) -> "Server":
         """Serve the page on 127.0.0.1 until the server is closed; port 0 takes a free one."""
-        try:
-            server, thread = start_http_server(port, addr="127.0.0.1", registry=self.registry())
-        except (OSError, OverflowError) as error:
-            raise unopened(port, error) from None
-        return Server(server.server_port, server, thread)
+        from engine import metrics_page
 
-    def families(self) -> Iterator[Metric]:
-        """The numbers as prometheus-client shows them; the dicts are copied first, for the engine goes on."""
-        for definition in self.catalogue.values():
-            labels = [definition.label] if definition.label else []
-            if definition.kind == HISTOGRAM:
-                yield self._histogram(definition, labels)
-                continue
-            kind = CounterMetricFamily if definition.kind == COUNTER else GaugeMetricFamily
-            family = kind(definition.name, definition.meaning, labels=labels)
-            for label, value in self._present(definition.name).items():
-                family.add_metric([label] if labels else [], value)
-            yield family
+        return metrics_page.serve(self, port)
 
-    def _histogram(self, definition: Definition, labels: list[str]) -> HistogramMetricFamily:
-        family = HistogramMetricFamily(definition.name, definition.meaning, labels=labels)
-        for label, spread in self._spreads[definition.name].copy().items():
-            under, buckets = 0, []
-            for bound, n in zip((*spread.bounds, float("inf")), spread.n.copy(), strict=True):
-                under += n
-                buckets.append(("+Inf" if bound == float("inf") else f"{bound:g}", float(under)))
-            family.add_metric([label] if labels else [], buckets, spread.total)
-        return family
+    def spreads(self, name: str) -> dict[str, Spread]:
+        """The observations of a histogram, by label."""
+        return self._spreads[name].copy()
 
 
 def _drift(core: Callable[[], "Governed"], what: str) -> Callable[[], Mapping[str, float]]:
@@ -1180,30 +1153,6 @@ class _Glance:
 
     def age_seconds(self, found: Usage) -> float:
         return 0.0 if found.oldest_us is None else (self._core.core_us - found.oldest_us) / 1e6
-
-
-class Server:
-    """The page being served; `port` is the one that was opened."""
-
-    def __init__(self, port: int, server: object, thread: threading.Thread) -> None:
-        self.port = port
-        self._server, self._thread = server, thread
-
-    def close(self) -> None:
-        """Stop serving and free the port."""
-        self._server.shutdown()  # type: ignore[attr-defined]
-        self._server.server_close()  # type: ignore[attr-defined]
-        self._thread.join()
-
-
-class _Page(Collector):
-    """What the registry asks each time the page is read."""
-
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
-
-    def collect(self) -> Iterator[Metric]:
-        return self._metrics.families()
 
 
 def page() -> str:

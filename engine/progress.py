@@ -2,9 +2,10 @@
 
 import sys
 from types import TracebackType
-from typing import NoReturn, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
-from tqdm import tqdm
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 
 class Progress:
@@ -16,6 +17,8 @@ class Progress:
     def __init__(self, total: int | None, unit: str, *, quiet: bool = False) -> None:
         self._bar: tqdm[NoReturn] | None = None
         if sys.stderr.isatty() and not quiet:
+            from tqdm import tqdm  # slow to load, and most runs show no bar
+
             self._bar = tqdm(
                 total=total,
                 unit=unit,

@@ -55,6 +55,11 @@ def behaviour(rule: Rule, pack: Pack) -> str:
     return Behaviours(pack).of(rule)
 
 
+def whole(parts: Mapping[str, str]) -> str:
+    """What a rule does, digested from its `Behaviours.parts`."""
+    return _digest(*(f"{name}={digest}" for name, digest in parts.items()))
+
+
 class Behaviours:
     """The behaviours of the rules of one pack."""
 
@@ -64,7 +69,7 @@ class Behaviours:
 
     def of(self, rule: Rule) -> str:
         """Digest what a rule does: sha256 as 64 hexadecimal digits."""
-        return _digest(*(f"{name}={digest}" for name, digest in self.parts(rule).items()))
+        return whole(self.parts(rule))
 
     def parts(self, rule: Rule) -> dict[str, str]:
         """Digest each part of a rule by its name in a file, in the order of `PARTS`; all 64 digits each."""

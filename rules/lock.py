@@ -22,7 +22,7 @@ from config import marks
 from config.errors import ConfigError
 from config.packs import HEAD_FILE
 from rules import overrides
-from rules.behaviour import FORM, PARTS, Behaviours
+from rules.behaviour import FORM, PARTS, Behaviours, whole
 from rules.check.findings import at_range, of_fault
 from rules.definitions import Pack, Rule
 from rules.reader import Findings
@@ -128,8 +128,9 @@ def _overridden(workshop: "Workshop", name: str) -> Iterator[tuple[Rule, str]]:
 
 
 def _entry(rule: Rule, behaviours: Behaviours) -> Entry:
-    parts = {part: digest[:SHORT] for part, digest in behaviours.parts(rule).items()}
-    return Entry(rule.version, behaviours.of(rule), parts, is_live=rule.mode == "live")
+    parts = behaviours.parts(rule)
+    short = {part: digest[:SHORT] for part, digest in parts.items()}
+    return Entry(rule.version, whole(parts), short, is_live=rule.mode == "live")
 
 
 # ---- reading and writing
