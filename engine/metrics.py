@@ -911,7 +911,7 @@ class Metrics:
             spread = spreads[label] = Spread(definition.bounds)
         spread.observe(value)
 
-    def spreads(self, name: str) -> Mapping[str, _Spread]:
+    def spreads(self, name: str) -> Mapping[str, Spread]:
         """What a histogram has seen, by label: for who observes often; it grows as labels are seen first."""
         return self._spreads[name]
 
@@ -1126,10 +1126,6 @@ class Metrics:
         from engine import metrics_page
 
         return metrics_page.serve(self, port)
-
-    def spreads(self, name: str) -> dict[str, Spread]:
-        """The observations of a histogram, by label."""
-        return self._spreads[name].copy()
 
 
 def _drift(core: Callable[[], "Governed"], what: str) -> Callable[[], Mapping[str, float]]:

@@ -66,7 +66,7 @@ class _Page(Collector):
 
     def _histogram(self, definition: Definition, labels: list[str]) -> HistogramMetricFamily:
         family = HistogramMetricFamily(definition.name, definition.meaning, labels=labels)
-        for label, spread in self._metrics.spreads(definition.name).items():
+        for label, spread in dict(self._metrics.spreads(definition.name)).items():
             under, buckets = 0, []
             for bound, n in zip((*spread.bounds, float("inf")), spread.n.copy(), strict=True):
                 under += n

@@ -2,10 +2,7 @@
 
 import sys
 from types import TracebackType
-from typing import TYPE_CHECKING, NoReturn, Self
-
-if TYPE_CHECKING:
-    from tqdm import tqdm
+from typing import Any, Self
 
 
 class Progress:
@@ -15,7 +12,7 @@ class Progress:
     """
 
     def __init__(self, total: int | None, unit: str, *, quiet: bool = False) -> None:
-        self._bar: tqdm[NoReturn] | None = None
+        self._bar: Any = None
         if sys.stderr.isatty() and not quiet:
             from tqdm import tqdm  # slow to load, and most runs show no bar
 
