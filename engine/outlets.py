@@ -83,6 +83,7 @@ def run(arguments: Namespace) -> int:
     if configuration.settings.redis is not None:
         demand_registry(configuration, configuration.settings.redis)
     try:
+        from engine.brokers.kafka.calm import Notes, calm
         from engine.brokers.kafka.outcomes import KafkaOutcomes
         from engine.brokers.kafka.topics import prepare
     except ImportError as error:
@@ -90,11 +91,13 @@ def run(arguments: Namespace) -> int:
             f"what speaks with Kafka is not installed: {error}",
             fix="pip install 'weir-fraud[kafka]'",
         ) from None
+    clock = SystemClock()
+    calm(Notes(clock))
     n = asyncio.run(prepare(settings))
     station = Station()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: station.stop.set())
-    metrics = Metrics(SystemClock())
+    metrics = Metrics(clock)
     metrics.show_outlets(station)
     with ExitStack() as stack:
         if arguments.metrics_port:

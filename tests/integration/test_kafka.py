@@ -276,9 +276,11 @@ async def send_slowly(settings, topic, lines):
 COPY = """
 import asyncio, json, sys
 from config.cluster import ClusterSettings
+from engine.brokers.kafka.calm import Notes
 from engine.brokers.kafka.slow import SlowTopics
+from engine.clock import SystemClock
 async def run():
-    await SlowTopics(ClusterSettings(**json.loads(sys.argv[1]))).run()
+    await SlowTopics(ClusterSettings(**json.loads(sys.argv[1])), Notes(SystemClock())).run()
 asyncio.run(run())
 """
 

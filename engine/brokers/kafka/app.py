@@ -24,6 +24,7 @@ from faust.types import TP
 from config.cluster import ClusterSettings
 from config.errors import StateError
 from engine.brokers.kafka.bulk import BulkApp
+from engine.brokers.kafka.calm import Notes, calm
 from engine.brokers.kafka.connecting import options, reaching
 from engine.brokers.kafka.desk import Desk
 from engine.brokers.kafka.publisher import KafkaPublisher
@@ -63,6 +64,7 @@ class Worker:
         self._shared = shared
         self._settings, self._take_over = settings, take_over
         self._clock = SystemClock() if clock is None else clock
+        self._notes = Notes(self._clock)
         self.metrics = Metrics(self._clock) if metrics is None else metrics
         self._beat_ns = self._clock.monotonic_ns()
         self._is_leaving = False
@@ -102,6 +104,7 @@ class Worker:
         # without Faust's detector of a blocked loop: its alarm raises wherever the main thread is, and 2 s of delay are
         # enough for it after a minute; `unhealthy` tells of a loop that is stuck
         worker = self.app.Worker(loglevel="WARN", redirect_stdouts=False)
+        calm(self._notes)
         status: int | str | None = 0
         before_s = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_S)
@@ -184,7 +187,7 @@ class Worker:
             )
             self._desk = Desk(self._settings, self._loop)
             if self._settings.slow:
-                self._slow = self._loop.create_task(SlowTopics(self._settings).run())
+                self._slow = self._loop.create_task(SlowTopics(self._settings, self._notes).run())
                 self._slow.add_done_callback(self._slow_ended)
         self.metrics.rebalanced()
         now = {tp.partition for tp in assigned if tp.topic == self._settings.input}
@@ -205,7 +208,9 @@ class Worker:
             lane = await asyncio.wrap_future(self.crew.take(number))
         except NotTakenError as error:
             if number in self._ours and not self.app.should_stop:
-                print(f"note: partition {number} is not taken yet: {error}", file=sys.stderr)
+                self._notes.say(
+                    f"taking {number}", f"note: partition {number} is not taken yet: {error}"
+                )
                 self.app.add_future(self._again(number))
             return
         tp = TP(self._settings.input, number)
@@ -295,7 +300,7 @@ class Worker:
     async def _again(self, number: int) -> None:
         await asyncio.sleep(AGAIN_S)
         if number in self._ours:
-            print(f"note: partition {number} is taken over again", file=sys.stderr)
+            self._notes.say(f"again {number}", f"note: partition {number} is taken over again")
             await self._begin(number)
 
 

@@ -166,7 +166,7 @@ class KafkaOutcomes:
         done()
 
 
-class _Lead(ConsumerRebalanceListener):  # type: ignore[misc]
+class _Lead(ConsumerRebalanceListener):
     """Notes who leads."""
 
     def __init__(self, outcomes: KafkaOutcomes, member: AIOKafkaConsumer) -> None:

@@ -20,6 +20,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from config.cluster import ClusterSettings
+from engine.brokers.kafka.calm import Notes
 from engine.brokers.kafka.connecting import options
 from engine.brokers.kafka.final import final_offset
 
@@ -33,8 +34,8 @@ TRANSACTION_MS = 15_000
 class SlowTopics:
     """Runs until it is cancelled; several workers share the partitions."""
 
-    def __init__(self, settings: ClusterSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: ClusterSettings, notes: Notes) -> None:
+        self._settings, self._notes = settings, notes
         self._producers: dict[TopicPartition, AIOKafkaProducer] = {}
         self._lock = asyncio.Lock()  # a rebalance waits for a transaction, and a transaction for it
         self._term = 0  # counts rebalances
@@ -45,7 +46,8 @@ class SlowTopics:
             try:
                 await self._copy()
             except (KafkaError, TimeoutError, OSError) as error:
-                print(f"note: slow topics wait: {type(error).__name__}: {error}", file=sys.stderr)
+                what = f"note: slow topics wait: {type(error).__name__}: {error}"
+                self._notes.say("slow topics", what)
                 await asyncio.sleep(AGAIN_S)
 
     async def _copy(self) -> None:
