@@ -360,7 +360,9 @@ class Core:
         if self.decider.owed:
             self.decider.pay(sum(position.startswith(PAID) for position in batch.position))
         self._remember(batch, admitted, decided, inputs)
-        verdicts = self.maturity.see(admitted, decided.decision, self.remembered, lesson.first)
+        verdicts = self.maturity.see(
+            admitted, decided.decision, self.remembered, lesson.first, lesson.verdict
+        )
         if verdicts:
             decided.counts["verdicts"] = verdicts
         outcome = self._outcome(batch, admitted, judgement, decided, scores, notices)

@@ -57,12 +57,13 @@ class Maturity:
         }
 
     def see(
-        self, admitted: Admitted, decision: I1, memory: Remembered, first: I8
+        self, admitted: Admitted, decision: I1, memory: Remembered, first: I8, verdict: I1
     ) -> dict[str, int]:
         """Count a batch that was decided; return its first verdicts by answer.
 
         decision : (n,) int8   severity, -1 none
-        first    : (k,) int64  rows of labels that bring the first verdict of their transaction
+        first    : (k,) int64  rows of labels that bring the first verdict of their transaction, rising
+        verdict  : (n,) int8   what those rows say
         """
         s, arrays = self._state, memory.arrays
         told = np.zeros(len(ANSWERS), np.int64)
@@ -70,6 +71,7 @@ class Maturity:
             admitted.core_us,
             decision,
             first,
+            verdict,
             admitted.entry,
             _ANSWER_OF,
             _EDGES,
@@ -77,7 +79,6 @@ class Maturity:
             memory.base,
             arrays["decision"],
             arrays["core_us"],
-            arrays["label"],
             s["day"],
             s["decided"],
             s["verdict"],

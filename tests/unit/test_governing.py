@@ -404,3 +404,30 @@ def test_shares_of_verdicts_are_told_by_age_and_by_answer(configure):  # noqa: F
         0.0,
     )
     assert found["held"]["share_labelled"] is None
+
+
+def test_shares_of_verdicts_depend_on_no_batch(configure):  # noqa: F811
+    """A first verdict counts with what it said, also where a second one comes in the same batch; and on its day."""
+    setup = configure(models=TWO, rules=QUIET, settings=SETTINGS)
+    first = {"transaction_id": "t", "event_time": at(0)}
+    messages = [factories.message(**first)]
+    for minute, verdict in enumerate(("fraud", "genuine"), 1):
+        messages.append(factories.label(**first | {"event_time": at(0, minute), "label": verdict}))
+    later = {"transaction_id": "u", "event_time": at(64)}  # its day takes the place of the first
+    messages += [
+        factories.message(**later),
+        factories.label(**later | {"event_time": at(64, 1), "label": "genuine"}),
+    ]
+    together, one_by_one = Core(setup), Core(setup)
+    apply(together, *messages[:3])
+    for message in messages[:3]:
+        apply(one_by_one, message)
+    saved, alone = together.maturity.save(), one_by_one.maturity.save()
+    assert int(saved["fraud"].sum()) == 1
+    for name, array in saved.items():
+        np.testing.assert_array_equal(array, alone[name], err_msg=name)
+    apply(together, *messages[3:])
+    for message in messages[3:]:
+        apply(one_by_one, message)
+    for name, array in together.maturity.save().items():
+        np.testing.assert_array_equal(array, one_by_one.maturity.save()[name], err_msg=name)
