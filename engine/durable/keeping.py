@@ -122,7 +122,10 @@ class Keeper:
     def keep(
         self, sync: Callable[[], None], take: Callable[[], Snapshot], now_ns: int, core_us: int
     ) -> None:
-        """Write a snapshot, have one written, or see what has become of it; `sync` makes the streams durable."""
+        """Write a snapshot, have one written, or see what has become of it.
+
+        `sync` makes the streams durable, for one written here: the process beside syncs what its snapshot counts.
+        """
         self._core_us = core_us
         if self.helper is None:
             self._write(sync, take)
@@ -135,7 +138,6 @@ class Keeper:
         elif self.sealing is not None and now_ns - self._last_ns >= self._every_ns():
             self._last_ns = now_ns
             if self.sealing.seq_end > self.newest_seq:
-                sync()
                 self.helper.start(self.sealing.seq_end, self.settings.snapshots_kept)
 
     def stop(self, sync: Callable[[], None], take: Callable[[], Snapshot]) -> None:
