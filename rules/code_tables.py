@@ -20,6 +20,7 @@ from rules.lists import BY_TIME, Listed
 from rules.texts import BATCH_LOCAL, OWN, Answer, Asked, DictionaryLike, question, recased
 
 I1: TypeAlias = NDArray[np.int8]
+I8: TypeAlias = NDArray[np.int64]
 I4: TypeAlias = NDArray[np.int32]
 F8: TypeAlias = NDArray[np.float64]
 
@@ -136,6 +137,8 @@ class _Watched:
 class Tables:
     """Constants, operand lists and code tables of a rule set, as the three arrays that the interpreter reads.
 
+    where : (6,) int64  address and length of each, from `seal` on
+
     Ask for places while compiling, `seal` once, `refresh` whenever dictionaries may have grown. The same question over
     the same dictionary is one table. `adopt` takes over what the tables before a reload have answered already, `change`
     rows that are added to lists while the engine runs.
@@ -157,6 +160,9 @@ class Tables:
         self.ints: I4 = np.zeros(1, np.int32)
         self.reals: F8 = np.zeros(1)
         self.flags: I1 = np.zeros(1, np.int8)
+        self.where: I8 = np.zeros(
+            6, np.int64
+        )  # this array stays where it is: programs know its address
 
     def constants(self, *values: float) -> int:
         """Return the place in `reals` from which `values` stand."""
@@ -565,6 +571,8 @@ class Tables:
             self._ints[table.handle] = begin
             ints[table.handle] = begin
         self.ints, self.reals, self.flags = ints, reals, flags
+        self.where[0::2] = ints.ctypes.data, reals.ctypes.data, flags.ctypes.data
+        self.where[1::2] = len(ints), len(reals), len(flags)
         for block in self._blocks:
             self._write(block)
 

@@ -95,6 +95,11 @@ class Frame:
     number: F8
     code: I4
 
+    def __post_init__(self) -> None:
+        # The interpreter takes it for granted; looking at each call would cost it a tenth of its time for one row.
+        assert self.number.flags.c_contiguous
+        assert self.code.flags.c_contiguous
+
     @classmethod
     def empty(cls, layout: Layout, n: int) -> "Frame":
         number = np.empty((max(layout.n_number, 1), n))

@@ -28,6 +28,7 @@ from rules.lists import number_ranges
 from rules.texts import OWN, question, recased, similarity
 from rules.tree import BOOL, NUMBER, TEXT, TIME_OF_DAY, Node, Type
 
+I8: TypeAlias = NDArray[np.int64]
 I1: TypeAlias = NDArray[np.int8]
 I2: TypeAlias = NDArray[np.int16]
 I4: TypeAlias = NDArray[np.int32]
@@ -67,9 +68,7 @@ _UNITS: Final[Mapping[str, float]] = {"in_hours": 3_600e6, "in_days": 86_400e6}
 _AGES: Final[Mapping[str, int]] = {"years": 0, "months": 1, "days": 2}
 _DEAR: Final = frozenset({"distance_km", "log", "age", *_ZONED})  # worth a register when repeated
 _TRUTHS: Final = frozenset({"and", "or", "not", "in", "between", "missing", "at_least", *_FLAGS})
-_NO_DOMAIN: Final = np.zeros(0, np.int8)
 _NO_TRUTH: Final = np.zeros((1, 0), np.int16)
-_NO_FILTERS: Final = np.zeros((1, 0), np.bool_)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,46 +113,44 @@ class Foreign:
 class Program:
     """Instructions, ready to run over frames whose layout holds every column that was named while compiling.
 
+    code    : (m, 6) int32  the instructions
+    job     : (9,) int64  what `kernels.interpret` takes; its addresses are those of `code`, `scratch` and `tables`
     before  : programs that must run first (arguments of a similarity)
     foreign : columns that Python fills first
     """
 
     code: I4
-    n_plane: int
-    n_number: int
-    n_code: int
+    job: I8
+    scratch: I1
     tables: Tables
     before: tuple["Program", ...] = ()
     foreign: tuple[Foreign, ...] = ()
 
-    def run(
-        self,
-        frame: Frame,
-        domain: I1 = _NO_DOMAIN,
-        truth: I2 = _NO_TRUTH,
-        filters: B1 = _NO_FILTERS,
-    ) -> int:
+    def run(self, frame: Frame, truth: I2 = _NO_TRUTH) -> int:
         """Run over the whole frame; return how many times a rule fired."""
-        tables = self.tables
         if self.foreign:
-            for program in self.before:
-                program.run(frame)
-            for foreign in self.foreign:
-                foreign.fill(frame, tables)
-        return k.interpret(
-            self.code,
-            tables.ints,
-            tables.reals,
-            tables.flags,
-            frame.number,
-            frame.code,
-            domain,
-            truth,
-            filters,
-            self.n_plane,
-            self.n_number,
-            self.n_code,
-        )
+            self.prepare(frame)
+        return k.run(self.job, frame.number, frame.code, truth)
+
+    def prepare(self, frame: Frame) -> None:
+        """Fill in what Python computes; `run` does it by itself."""
+        for program in self.before:
+            program.run(frame)
+        for foreign in self.foreign:
+            foreign.fill(frame, self.tables)
+
+    def filter(self, frame: Frame, domain: I1, filters: B1) -> None:
+        """Run over the whole frame, and write which rows count.
+
+        domain  : (n,) int8    what each row is
+        filters : (f, n) bool  written
+        """
+        for array, dtype in ((domain, np.int8), (filters, np.bool_)):
+            assert array.dtype == dtype, array.dtype  # the interpreter sees addresses only
+            assert array.flags.c_contiguous
+            assert array.shape[-1] == frame.n, (array.shape, frame.n)
+        self.job[k.DOMAIN_AT], self.job[k.FILTERS_AT] = domain.ctypes.data, filters.ctypes.data
+        self.run(frame)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +190,22 @@ def strict_columns(e: Node) -> list[str] | None:
     return None
 
 
+def is_plain(e: Node) -> bool:
+    """Whether a condition compares a number that stands in a column with a constant."""
+    if e.op not in _FLAGS or any(part.type.is_coded for part in e.args):
+        return False
+    return {part.op for part in e.args} == {"column", "const"}
+
+
+def _plain(e: Node) -> tuple[str, float, int]:
+    """Column, constant and which outcomes make it true, of a comparison that `is_plain`."""
+    x, y = e.args
+    op = e.op
+    if x.op == "const":
+        x, y, op = y, x, _MIRRORED.get(op, op)
+    return str(x.value), _constant_of(y), _FLAGS[op]
+
+
 def _computes(e: Node) -> bool:
     """Whether a strict `e` can be missing though all its columns are there."""
     return e.op in _ARITHMETIC or e.op == "call" or any(map(_computes, e.args))
@@ -221,11 +234,14 @@ class Builder:
         code = np.array(self._code, np.int32).reshape(-1, 6)
         for name, at, instruction in self._undated:
             self.tables.when_dated(name, code, at, instruction)
+        counts = (self._plane_max, self._number_max, self._coded_max)
+        scratch = np.empty(k.scratch_bytes(*counts), np.int8)
+        parts = (self.tables.where.ctypes.data, code.ctypes.data, len(code), *counts)
+        job = np.array([*parts, scratch.ctypes.data, 0, 0], np.int64)
         return Program(
             code,
-            self._plane_max,
-            self._number_max,
-            self._coded_max,
+            job,
+            scratch,
             self.tables,
             tuple(self._before),
             tuple(self._foreign.values()),
@@ -267,6 +283,29 @@ class Builder:
     def skip_rules(self, plane: int, rules: Sequence[int]) -> int:
         """Emit: if no row of the block is set in `plane`, the rules are 0 and `jump_here` says where to go on."""
         return self.emit(k.SKIP_RULES, plane, self.tables.whole(rules), len(rules))
+
+    def all_of(
+        self, rules: Mapping[int, Sequence[Node]], gate: int | None
+    ) -> dict[int, tuple[str, ...]]:
+        """Emit rules that are true where `gate` is set and all of some comparisons are, each of which `is_plain`.
+
+        One instruction for all of them, as most rules are made so; returns the names of each. What stands in `ints`
+        is for each rule its number and how many comparisons it has, then for each of these: number row, constant,
+        missing, flags.
+        """
+        self._plane_max = max(self._plane_max, self._plane + 2)
+        asked: list[int] = []
+        names: dict[int, tuple[str, ...]] = {}
+        for rule, clauses in rules.items():
+            self.names = []
+            asked += [rule, len(clauses)]
+            for name, constant, flags in map(_plain, clauses):
+                row = self.context.place(name).row
+                asked += [row, self.tables.constants(constant), self._blame([name]), flags]
+            names[rule] = tuple(self.names)
+        at = self.tables.whole(asked)
+        self.emit(k.RULES_ALL_OF, self._plane, at, len(rules), extra=-1 if gate is None else gate)
+        return names
 
     def jump_here(self, place: int) -> None:
         self._code[place][5] = len(self._code)
@@ -384,15 +423,14 @@ class Builder:
 
     def _comparison(self, e: Node, negate: bool) -> int:
         x, y = e.args
-        op = e.op
-        if x.op == "const" and y.op == "column":
-            x, y, op = y, x, _MIRRORED.get(op, op)
-        flags = _FLAGS[op] ^ (7 if negate else 0)
-        if x.op == "column" and y.op == "const":
+        flags = _FLAGS[e.op] ^ (7 if negate else 0)
+        if is_plain(e):
             to = self._new_plane()
-            name = str(x.value)
-            row, constant = self.context.place(name).row, self.tables.constants(_constant_of(y))
-            self.emit(k.COMPARE_CONST, to, row, constant, self._blame([name]), flags)
+            name, constant, asked = _plain(e)
+            row, at = self.context.place(name).row, self.tables.constants(constant)
+            self.emit(
+                k.COMPARE_CONST, to, row, at, self._blame([name]), asked ^ (7 if negate else 0)
+            )
             return to
         if x.op == y.op == "column":
             to = self._new_plane()

@@ -12,13 +12,17 @@ Sine, cosine, arc sine and logarithm are the polynomials of fdlibm (Sun Microsys
 only: libm gives other bits on other machines. No text is here; see rules/texts.py for tables over dictionary codes.
 """
 
-from typing import Final, TypeAlias
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
 
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.extending import intrinsic
+from numba.np.numpy_support import carray
 from numpy.typing import NDArray
 
 I1: TypeAlias = NDArray[np.int8]
+I8: TypeAlias = NDArray[np.int64]
 I2: TypeAlias = NDArray[np.int16]
 I4: TypeAlias = NDArray[np.int32]
 U4: TypeAlias = NDArray[np.uint32]
@@ -28,6 +32,7 @@ B1: TypeAlias = NDArray[np.bool_]
 TRUE: Final = 32_767
 NO_RESULT: Final = -2  # in a plane of reasons: all operands are there, the arithmetic has no result
 BLOCK: Final = 256
+DOMAIN_AT, FILTERS_AT = 7, 8  # places in a job
 LESS, EQUAL, GREATER = 1, 2, 4  # flags of a comparison: which outcomes make it true
 
 # Opcodes. Operands in comments: p plane (truth), r register (number), c register (code); the target comes first.
@@ -45,6 +50,7 @@ LESS, EQUAL, GREATER = 1, 2, 4  # flags of a comparison: which outcomes make it 
     MISSING_CODE,       # p, code row; the same
     PLANE_CONST,        # p; extra: the value
     BLAME,              # p, first of operands, how many; missing: its number + which operand was missing
+    RULES_ALL_OF,       # p and the next, place, how many rules; -, gate (p) or -1: see Builder.all_of
     # truth from registers
     COMPARE,            # p, r, r; missing; flags
     BETWEEN,            # p, r, r (low; high next); missing; 1 negated + 2 wraps
@@ -96,7 +102,7 @@ LESS, EQUAL, GREATER = 1, 2, 4  # flags of a comparison: which outcomes make it 
     IN_DATED,           # p, code row, table; missing; 1 negated + 2 * (place of the time row and of the times)
     IN_DATED_REGISTER,  # p, c, table; missing; the same
     IN_NUMBERS_DATED,   # p, r, place of the time row and of the ranges; missing; 1 negated
-) = range(70)
+) = range(71)
 # fmt: on
 
 _DAY_US: Final = 86_400_000_000
@@ -438,56 +444,71 @@ def _is_inside(reals: F8, begin: int, x: float, time_us: float) -> bool:
     return False
 
 
+def scratch_bytes(n_plane: int, n_number: int, n_code: int) -> int:
+    """Return how much scratch memory a program with so many planes and registers needs, in bytes."""
+    return BLOCK * (8 * n_number + 4 * n_code + 2 * n_plane) + 6
+
+
+def _pointer(_typing: Any, _address: Any) -> Any:
+    """Say how to make a pointer of a number, in LLVM."""
+
+    def pointer(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        return builder.inttoptr(given[0], context.get_value_type(signature.return_type))
+
+    return types.voidptr(types.int64), pointer
+
+
+_memory: Any = intrinsic(_pointer)  # the memory at an address, for `carray`
+
 # The only explicit signature: helpers are compiled into their callers, and each one loaded by itself at import
 # would cost some 20 ms of every command's start.
-_SIGNATURE = (
-    "int64(int32[:,::1], int32[::1], float64[::1], int8[::1], float64[:,::1], int32[:,::1],"
-    " int8[::1], int16[:,::1], boolean[:,::1], int64, int64, int64)"
-)
+_SIGNATURE = "int64(int64[::1], float64[:,::1], int32[:,::1], int16[:,::1])"
 
 
 @njit(_SIGNATURE, cache=True, fastmath=False, error_model="numpy")
-def interpret(
-    code: I4,
-    ints: I4,
-    reals: F8,
-    flags: I1,
-    number: F8,
-    category: I4,
-    domain: I1,
-    truth: I2,
-    filters: B1,
-    n_plane: int,
-    n_number: int,
-    n_code: int,
-) -> int:
+def interpret(job: I8, number: F8, category: I4, truth: I2) -> int:
     """Run a program over every row of a frame; return how often a rule fired in a block, 0 if none did.
 
-    code     : (m, 6) int32    instructions: opcode, target, a, b, missing, extra; see the opcodes above
-    ints     : (p,) int32      lists of operands and rules, where tables begin, codes of constants, code tables
-    reals    : (q,) float64    constants, zones and number tables
-    flags    : (s,) int8       truth tables over codes: 0, 1, or -1 missing
+    job      : (9,) int64      what is the same for each batch, prepared once; see below
     number   : (c, n) float64  number columns of the frame, rows last; read, and written by STORE
     category : (k, n) int32    code columns of the frame; read, and written by STORE_CODE
-    domain   : (n,) int8       what a row is to DOMAIN; may be empty when that does not occur
-    truth    : (r, n) int16    written by RULE, SKIP_RULES and FIRST_TRUE
-    filters  : (f, n) bool     written by FILTER
-    n_plane  : int             truth planes that the program needs
-    n_number : int             number registers that it needs
-    n_code   : int             code registers that it needs
+    truth    : (r, n) int16    written by RULE, SKIP_RULES, RULES_ALL_OF and FIRST_TRUE
+
+    An array costs some 40 ns to hand over, a new one in here as much, and a batch of one row takes half a microsecond:
+    so a job has addresses. It is: where the tables are, the instructions, how many, truth planes, number registers,
+    code registers, scratch memory (`scratch_bytes`), domain and filters. The tables are six numbers, ever at the same
+    address: where `ints` begins and how long it is, the same of `reals` and `flags`.
+
+    Instructions are (m, 6) int32: opcode, target, a, b, missing, extra; see the opcodes above. `ints`, int32, has lists
+    of operands and rules, where tables begin, codes of constants, code tables; `reals`, float64, constants, zones and
+    number tables; `flags`, int8, truth tables over codes: 0, 1, or -1 missing. Domain, (n,) int8, is what a row is to
+    DOMAIN; filters, (f, n) bool, are written by FILTER; address 0 where these do not occur.
 
     Tables over codes stand in `ints`, `reals` or `flags` from place `ints[table]` on: the answer for missing, then
     for code 0, 1, ... A code must be below the number of texts at the last `refresh`. Operands in lists: a number
     row, or -1 - code row. Each row depends on itself alone. No views (`x = number[a]`) anywhere: a view costs two
     atomic counts, 5 times the work at batch 1. Rows are indexed by unsigned numbers, for signed ones are tested for
-    being negative, and no loop with such a test vectorises (4 times slower). O(m n); four small scratch arrays.
+    being negative, and no loop with such a test vectorises (4 times slower); nor does one that compares and joins at
+    once. O(m n); allocates nothing.
     """
     n = number.shape[1]
-    width = min(BLOCK, n)
-    plane = np.empty((n_plane, width), np.int16)
-    reg = np.empty((n_number, width), np.float64)
-    creg = np.empty((n_code, width), np.int32)
-    pick = np.empty(3, np.int16)  # a branch on each answer costs three times as much
+    tables = carray(_memory(job[0]), 6, np.int64)
+    ints = carray(_memory(tables[0]), tables[1], np.int32)
+    reals = carray(_memory(tables[2]), tables[3], np.float64)
+    flags = carray(_memory(tables[4]), tables[5], np.int8)
+    n_instruction, n_plane, n_number, n_code, scratch = job[2], job[3], job[4], job[5], job[6]
+    code = carray(_memory(job[1]), (n_instruction, 6), np.int32)
+    reg = carray(_memory(scratch), (n_number, BLOCK), np.float64)
+    scratch += 8 * BLOCK * n_number
+    creg = carray(_memory(scratch), (n_code, BLOCK), np.int32)
+    scratch += 4 * BLOCK * n_code
+    plane = carray(_memory(scratch), (n_plane, BLOCK), np.int16)
+    scratch += 2 * BLOCK * n_plane
+    pick = carray(
+        _memory(scratch), 3, np.int16
+    )  # a branch on each answer costs three times as much
+    domain = carray(_memory(job[DOMAIN_AT]), n, np.int8)
+    filters = carray(_memory(job[FILTERS_AT]), (1, n), np.bool_)
     fired = 0
     for lo in range(0, n, BLOCK):
         m = min(BLOCK, n - lo)
@@ -526,6 +547,58 @@ def interpret(
                     plane[to, i] = pick[
                         np.uint64(1 + flags[np.uint64(at + category[a, base + np.uint64(i)])])
                     ]
+            elif op == RULES_ALL_OF:
+                place = np.uint64(a)
+                for _ in range(b):
+                    rule, end = (
+                        np.uint64(ints[place]),
+                        place + np.uint64(4 * ints[place + np.uint64(1)] + 2),
+                    )
+                    place += np.uint64(2)
+                    if m == 1:  # in a register: a third of the time of loops that run once
+                        left = TRUE if extra < 0 else int(plane[extra, 0])
+                        while place < end and left != 0:
+                            x0 = number[np.uint64(ints[place]), base]
+                            y0 = reals[np.uint64(ints[place + np.uint64(1)])]
+                            outcome = int(x0 < y0) | int(x0 == y0) << 1 | int(x0 > y0) << 2
+                            answer = TRUE if outcome & ints[place + np.uint64(3)] else 0
+                            left = min(left, answer if outcome else ints[place + np.uint64(2)])
+                            place += np.uint64(4)
+                        truth[rule, base] = left
+                        fired += int(left == TRUE)
+                    else:
+                        first = place
+                        while place < end:
+                            row, y0 = ints[place], reals[ints[place + np.uint64(1)]]
+                            missing, asked = (
+                                np.int16(ints[place + np.uint64(2)]),
+                                ints[place + np.uint64(3)],
+                            )
+                            less = np.int16(TRUE if asked & LESS else 0)
+                            equal = np.int16(TRUE if asked & EQUAL else 0)
+                            more = np.int16(TRUE if asked & GREATER else 0)
+                            now = to if place == first else to + 1
+                            for i in range(m):
+                                x0 = number[row, base + np.uint64(i)]
+                                plane[now, i] = (
+                                    less
+                                    if x0 < y0
+                                    else (equal if x0 == y0 else (more if x0 > y0 else missing))
+                                )
+                            other = extra if place == first else now
+                            if other >= 0:
+                                for i in range(m):
+                                    plane[to, i] = min(plane[to, i], plane[other, i])
+                            top = np.int16(0)
+                            for i in range(m):
+                                top = max(top, plane[to, i])
+                            if top == 0:
+                                break
+                            place += np.uint64(4)
+                        for i in range(m):
+                            truth[rule, base + np.uint64(i)] = plane[to, i]
+                        fired += int(top == TRUE)
+                    place = end
             elif op == AND:
                 for i in range(m):
                     plane[to, i] = min(plane[to, i], plane[a, i])
@@ -876,3 +949,8 @@ def interpret(
                     found = _is_inside(reals, begin, x5, number[time, base + np.uint64(i)])
                     plane[to, i] = missing if np.isnan(x5) else (yes if found else no)
     return fired
+
+
+# The machine code itself: there is one signature, and numba's look at the types of the arguments costs 0.1 us a call.
+_compiled: Any = interpret.overloads[interpret.signatures[0]]
+run: Callable[[I8, F8, I4, I2], int] = _compiled.entry_point

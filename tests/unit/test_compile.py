@@ -31,6 +31,7 @@ from rules.ruleset import TRUE, Ruleset
 from rules.texts import in_rollout, question, similarity
 from rules.titles import shown_number
 from rules.tree import Node, Span, Type
+from tests.oracles import expressions as oracle
 
 BOOL, NUMBER, MONEY, TEXT = Type("bool"), Type("number"), Type("money", "EUR"), Type("text")
 DURATION = Type("duration")
@@ -317,6 +318,57 @@ class TestRules:
             )
             live = part.truth != 0
             np.testing.assert_array_equal(inside[live], whole.in_rollout[:, at][live])
+
+
+class TestComparisons:
+    """Rules that are comparisons with constants and nothing else: one instruction evaluates all of them."""
+
+    def test_they_agree_with_a_naive_walk_whatever_the_size_of_a_batch(self):
+        """Truth and the column that is missing, with and without a gate, around the block of 256 rows."""
+        rng = random.Random(11)
+
+        def comparison():
+            column, constant = rng.choice([X, Y, col("amount"), col("flag")]), rng.randrange(-1, 2)
+            sides = (column, const(constant)) if rng.random() < 0.7 else (const(constant), column)
+            return op(rng.choice(["<", "<=", "==", "!=", ">=", ">"]), *sides)
+
+        rules = []
+        for r in range(60):
+            clauses = [comparison() for _ in range(rng.randrange(1, 5))]
+            when = op("and", *clauses) if len(clauses) > 1 else clauses[0]
+            if r % 6 == 5:  # one among them that is more than comparisons
+                when = op("or", when, op("missing", Y))
+            more = {"effective_from_us": 10} if r % 4 == 3 else {}
+            rules.append(rule(when, f"R-{r}", on=(("payment",), ())[r % 3 == 0], **more))
+        bench, world = Bench(*rules), oracle.World()
+        codes = bench.ruleset._conditions.code[:, 0].tolist()
+        assert codes.count(kernels.RULES_ALL_OF) == 4  # with and without `on` and a date
+        assert codes.count(kernels.RULE) == 10
+        values = [None, *map(float, range(-1, 2))]
+        rows = [
+            {name: rng.choice(values) for name in ("x", "y", "amount", "flag")}
+            | {"type": rng.choice(["payment", "login"]), "event_time": rng.choice([5.0, 15.0])}
+            for _ in range(514)
+        ]
+        whole = bench.judge(*rows).truth
+        said = set()
+        for r, of in enumerate(rules):
+            for i, row in enumerate(rows):
+                state, why = oracle.truth(of.when, row, world)
+                if (of.on and row["type"] not in of.on) or row["event_time"] < (
+                    of.effective_from_us or 0
+                ):
+                    state, why = False, None
+                got = int(whole[r, i])
+                settled = (
+                    (bool(got), None) if got in (0, TRUE) else (None, bench.ruleset.because(r, got))
+                )
+                assert settled == (state, why), (of, row)
+                said.add(settled)
+        assert len(said) == 6
+        for cut in (1, 3, 257):
+            parts = [bench.judge(*rows[lo : lo + cut]).truth for lo in range(0, len(rows), cut)]
+            np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole)
 
 
 class TestFeatures:
