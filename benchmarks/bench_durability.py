@@ -31,7 +31,7 @@ from benchmarks.measuring import HANDBOOK
 KINDS = ("none", "flush", "sync")
 TURNS, SMOKE_TURNS = 2, 1
 RATE = 2_000  # messages a second of the live run
-REST_S, SMOKE_REST_S = 25.0, 2.0
+REST_S, SMOKE_REST_S = 15.0, 2.0
 LIVE_TURNS = 4
 JOURNAL_COST, RESTART_S, STALL_MS, VERIFY_TIMES, CHAIN_TIMES = 0.15, 10.0, 20.0, 1.0, 20.0
 BANK_DAYS, SMOKE_BANK_DAYS = 12, 3
