@@ -146,6 +146,21 @@ class Rates:
             out[at], is_large[at], is_known[at] = amounts, large, True
         return out, is_known, is_large
 
+    def factors(self, source: str, target: str) -> tuple[I8, I8, I8]:
+        """What minor units of `source` are multiplied with to be such of `target`, over time.
+
+        Returns (from when, microseconds UTC, ascending; numerator, 0 without a rate, -1 where one of the two is too
+        large to multiply with; denominator), (s,) int64 each.
+        """
+        over, under = np.zeros(len(self._prices), np.int64), np.ones(len(self._prices), np.int64)
+        for segment in range(len(self._prices)):
+            factor = self._factor(segment, source, target)
+            if factor is not None:
+                fits = factor.numerator < _SURE and 2 * factor.denominator < _SURE
+                over[segment] = factor.numerator if fits else -1
+                under[segment] = factor.denominator if fits else 1
+        return self._starts_us, over, under
+
     def _segment(self, at_us: int) -> int:
         return int(np.searchsorted(self._starts_us, at_us, side="right")) - 1
 

@@ -93,6 +93,10 @@ class Records(list[Any]):
             found = self[at] = self.read(found)
         return found
 
+    def is_unread(self, row: int) -> bool:
+        """Whether nobody has asked for the record at `row`."""
+        return type(super().__getitem__(row)) is bytes
+
     def __iter__(self) -> Iterator[Any]:
         return map(self.__getitem__, range(len(self)))
 
@@ -150,6 +154,13 @@ class Batch:
     currencies: dict[int, str] = field(default_factory=dict)
     originals: dict[int, str] = field(default_factory=dict)
     verdicts: dict[int, str] = field(default_factory=dict)
+
+    def is_scanned(self, row: int) -> bool:
+        """Whether the message at `row` was scanned, and nobody has asked for its record since.
+
+        Nothing is odd about such a message: what money it names is in the books' currency (engine/scanning/).
+        """
+        return isinstance(self.records, Records) and self.records.is_unread(row)
 
     def part(self, first: int, last: int) -> "Batch":
         """Rows from `first` to `last`, the latter not included, as a batch of their own."""

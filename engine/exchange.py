@@ -18,6 +18,7 @@ from config.rates import Rates
 from config.schema import Schema
 from engine.admission import Admitted
 from engine.batch import UPDATE, Batch
+from engine.kernels.exchanging import exchange
 from engine.remembered import Remembered
 from rules.columns import Layout
 from rules.tree import MONEY
@@ -48,6 +49,7 @@ class Exchange:
         self._books, self._layout = books, layout
         self._rates = rates or Rates.constant(books, {})
         self._conversions = conversions
+        self._factors: dict[str, tuple[I8, I8, I8]] = {}  # of each target, once it is asked for
         columns = schema.columns.values()
         self._keys = [c.key for c in columns if c.kind == MONEY and not c.in_books]
         self._placed = [(key, layout[key].row) for key in self._keys if key in layout]
@@ -68,11 +70,15 @@ class Exchange:
         stored = memory.arrays["currency"][at].tolist()
         times = memory.arrays["time_us"][at].tolist()
         for row, kept, time_us in zip(updates.tolist(), stored, times, strict=True):
-            record, source = batch.records[row], int(admitted.linked_from[row])
+            source = int(admitted.linked_from[row])
+            before = batch.currencies.get(source) if source >= 0 else _unpacked(kept)
+            if before in (None, self._books) and batch.is_scanned(row):
+                continue  # it names the books' currency or none, which is the same then
+            record = batch.records[row]
             assert record is not None, "decode gives an update row its record"
             currency = record.currency
             if currency is None:  # then decode took the books' for granted
-                currency = batch.currencies.get(source) if source >= 0 else _unpacked(kept)
+                currency = before
                 if currency is not None:
                     self._read_again(batch, row, currency)
             if currency is not None and currency != self._books:
@@ -123,13 +129,12 @@ class Exchange:
             times = times.copy()
             times[updates] = memory.arrays["time_us"][memory.rows(admitted.entry[updates])]
         for name, (field, target) in self._conversions.items():
-            ours = batch.frame.number[self._layout[field].row]
-            there = ~np.isnan(ours)
-            minor = np.where(there, ours, 0.0).astype(np.int64)
-            amounts, is_known, is_large = self._rates.converted(minor, self._books, target, times)
             place = self._layout[name].row
-            out = batch.frame.number[place]
-            out[:] = np.where(there & is_known & ~is_large, amounts, np.nan)
+            ours, out = batch.frame.number[self._layout[field].row], batch.frame.number[place]
+            if target not in self._factors:
+                self._factors[target] = self._rates.factors(self._books, target)
+            pair = self._books, target
+            fill_column(self._rates, pair, self._factors[target], ours, times, out)
             if field in self._keys:
                 for row, currency in batch.currencies.items():
                     self._fill_one(batch, row, (field, currency, target), place, int(times[row]))
@@ -172,6 +177,24 @@ class Exchange:
             currency[row] = _packed(name)
         for rows in (admitted.new, _updates(batch, admitted)):
             memory.arrays["currency"][memory.rows(admitted.entry[rows])] = currency[rows]
+
+
+def fill_column(
+    rates: Rates, pair: tuple[str, str], factors: tuple[I8, I8, I8], ours: F8, times: I8, out: F8
+) -> None:
+    """Convert a column of money, each amount at the rate of its own time, with one rounding.
+
+    pair    : the currency of `ours`, and the one wanted     factors : what `rates` says of the two at all times
+    ours    : (n,) float64  minor units, NaN where there are none
+    times   : (n,) int64    microseconds UTC
+    out     : (n,) float64  written; NaN too without a rate, and beyond 2**53 units
+    """
+    left = np.empty(len(ours), np.int64)
+    n_left = exchange(ours, times, *factors, out, left)
+    for row in left[:n_left].tolist():  # products beyond 64 bits
+        amount = rates.convert(int(ours[row]), *pair, int(times[row]))
+        assert amount is not None, "only what has a rate is left"
+        out[row] = amount if abs(amount) <= MINOR_MAX else np.nan
 
 
 def _updates(batch: Batch, admitted: Admitted) -> I8:

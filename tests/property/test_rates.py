@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from config import marks, rates
 from config.money import MINOR_MAX
+from engine.exchange import fill_column
 from tests.oracles import exchange
 
 CURRENCIES = ["CNY", "USD", "EUR", "JPY", "KWD", "CLF"]
@@ -48,6 +49,22 @@ def table_of(entries, valid_days):
     return rates.build(node)
 
 
+def column(table, source, target, rows, times):
+    """The amounts as the core fills a column with them, a missing one before; None where there is none."""
+    ours = np.array([np.nan, *(minor for minor, _ in rows)])
+    out = np.zeros(len(ours))
+    factors = table.factors(source, target)
+    fill_column(table, (source, target), factors, ours, np.array([0, *times], np.int64), out)
+    assert np.isnan(out[0])
+    return [None if np.isnan(amount) else int(amount) for amount in out[1:].tolist()]
+
+
+def kept(amounts):
+    return [
+        amount if amount is not None and abs(amount) <= MINOR_MAX else None for amount in amounts
+    ]
+
+
 @given(
     TABLES,
     st.integers(1, 60),
@@ -77,6 +94,7 @@ def test_a_column_is_converted_as_long_division_says(entries, valid_days, pair, 
         assert known == (exact is not None)
         assert large == (exact is not None and abs(exact) > MINOR_MAX)
         assert amount == (exact if known and not large else 0)
+    assert column(table, source, target, rows, times) == kept(wanted)
 
 
 @given(PRICES, PRICES, st.lists(AMOUNTS, min_size=1, max_size=12))
@@ -94,3 +112,5 @@ def test_an_amount_of_any_size_is_exact_at_any_price(price, wanted, amounts):
         )
         assert is_large.tolist() == [abs(amount) > MINOR_MAX for amount in exact]
         assert out.tolist() == [0 if abs(amount) > MINOR_MAX else amount for amount in exact]
+        rows, times = [(amount, START) for amount in amounts], [0] * len(amounts)
+        assert column(table, source, target, rows, times) == kept(exact)

@@ -92,6 +92,7 @@ def test_an_activity_is_converted_like_a_transaction(core):
 # ---- updates
 
 
+@pytest.mark.parametrize("scans", [True, False], ids=["scanned", "read"])
 @pytest.mark.parametrize("apart", [True, False], ids=["apart", "together"])
 @pytest.mark.parametrize(
     ("first", "updates", "yuan", "dollars"),
@@ -119,7 +120,7 @@ def test_an_activity_is_converted_like_a_transaction(core):
     ],
 )
 def test_money_of_an_update_is_in_the_currency_and_at_the_rate_of_what_it_updates(
-    tmp_path, first, updates, yuan, dollars, apart
+    tmp_path, first, updates, yuan, dollars, apart, scans
 ):
     amount, currency = first
     lines = [paid("01T10:00:00", amount, currency)]
@@ -127,6 +128,8 @@ def test_money_of_an_update_is_in_the_currency_and_at_the_rate_of_what_it_update
     lines.append(message("05T10:00:00", "ask", amount="6.00", currency="CNY"))
     for name, expected in (("sum_9d", yuan + 600), ("dollars_9d", dollars + 100)):
         core = Core(setup(tmp_path / name, RULES))
+        core.decoder.scans = scans
+        core.decoder.scan_min, core.decoder.scan_share = 1, 0.0
         assert last(core, name, lines, apart=apart) == expected
 
 
