@@ -3,8 +3,9 @@
     python -m engine.cluster_demo [--out DIR] [--customers N] [--days N] [--rate N]
 
 A process of its own publishes generated traffic; another reads what is committed, as core banking would. In the middle
-one worker gets SIGKILL. At the end every transaction has exactly one decision, and the table says how long the
-partitions of the dead worker waited for the other one. Needs Java 17 or newer and redis-server; no container engine.
+one worker gets SIGKILL. At the end every transaction has exactly one decision, what people have ordered stands in Redis
+and has reached core banking, and the table says how long the partitions of the dead worker waited for the other one.
+Needs Java 17 or newer and redis-server; no container engine.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +35,9 @@ from engine.clock import Clock, SystemClock
 PARTITIONS: Final = 8
 PREFIX: Final = "demo"
 SESSION: Final = "6s"
+PEOPLE: Final = "demo.people"  # a slow topic
+SPOOL: Final = "to_core_banking.ndjson"
+SHANGHAI: Final = timezone(timedelta(hours=8))
 LISTS: Final = "demo:lists"
 LIST: Final = "police_listed_accounts"
 LISTED: Final = ("A0000001", "A0000002", "A0000003")
@@ -104,6 +109,7 @@ class Demo:
             settings = self._bank(kafka.address, redis)
             asyncio.run(prepare(settings))
             workers = [self._worker(stack, number) for number in range(2)]
+            outlets = self._outlets(stack)
             self._until(lambda: all(len(w.partitions()) > 0 for w in workers), workers)
             self._until(lambda: sum(len(w.partitions()) for w in workers) == PARTITIONS, workers)
             shares = [sorted(w.partitions()) for w in workers]
@@ -130,6 +136,7 @@ class Demo:
             )
             self._until(lambda: sender.poll() is not None, alive)
             self._until(lambda: self.seen.keys() >= expected, alive)
+            self._restrict(settings, RedisSettings(url=redis), [*alive, outlets])
             status = workers[0].end()
             follower.stop()
         return self._table(expected, moved, killed_ms, status)
@@ -143,6 +150,9 @@ class Demo:
         path, arguments = self.root / "traffic.ndjson", self.arguments
         self._say(f"generating {arguments.days} days of {arguments.customers} customers")
         size = ["--customers", str(arguments.customers), "--days", str(arguments.days)]
+        # of the last days: a restriction that is over by the clock stands in no Redis
+        today = datetime.fromtimestamp(self.clock.now_us() / 1e6, SHANGHAI).date()
+        size += ["--start", str(today - timedelta(days=arguments.days))]
         told, nowhere = [*size, "--out", str(path)], subprocess.DEVNULL
         _python("engine.cli", "generate", *told, stdout=nowhere, stderr=nowhere).wait()
         if not path.exists():
@@ -176,9 +186,13 @@ class Demo:
             "partitions": PARTITIONS,
             "partial": "accept",
             "lists": LISTS,
+            "slow": [PEOPLE],
             "session": SESSION,
         }
-        with (bank / "weir.yaml").open("a") as file:
+        path = bank / "weir.yaml"
+        path.write_text(path.read_text().replace("\neffect: observe", "\neffect: enforce"))
+        with path.open("a") as file:
+            file.write(f"\nsink: {json.dumps({'file': str(self.root / SPOOL)})}\n")
             file.write(f"\ncluster: {json.dumps(cluster)}\n")
             file.write(f"redis: {json.dumps({'url': redis})}\n")
         return ClusterSettings(**cluster)  # type: ignore[arg-type]
@@ -195,6 +209,36 @@ class Demo:
             )
         stack.callback(_end, process)
         return Process(process, port, log)
+
+    def _outlets(self, stack: ExitStack) -> "Process":
+        told = ["--config", str(self.root / "bank"), "--out", str(self.root / "out")]
+        log = self.root / "outlets.log"
+        with log.open("wb") as file:
+            process = _python("engine.cli", "outlets", *told, stdout=file, stderr=file)
+        stack.callback(_end, process)
+        return Process(process, 0, log)
+
+    def _restrict(
+        self, settings: ClusterSettings, redis: RedisSettings, processes: "Sequence[Process]"
+    ) -> None:
+        """A person restricts accounts, through a slow topic; wait until Redis and core banking know."""
+        from engine.brokers.kafka.trying import say
+        from engine.brokers.redis_registry import looked_up
+
+        orders = [(account.encode(), json.dumps(_order(account)).encode()) for account in LISTED]
+        asyncio.run(say(settings, PEOPLE, orders))
+        keys = [("account", account) for account in LISTED]
+
+        def is_known() -> bool:
+            found, spool = looked_up(redis, keys), self.root / SPOOL
+            lines = spool.read_text().splitlines() if spool.exists() else []
+            delivered = [line for line in lines if '"m.keller"' in line]
+            return found is not None and all(found) and len(delivered) == len(LISTED)
+
+        self._until(is_known, processes)
+        self._say(
+            f"{len(LISTED)} accounts restricted by a person, through {PEOPLE}: Redis and core banking have them"
+        )
 
     def _sender(self, stack: ExitStack, traffic: Path) -> "subprocess.Popen[bytes]":
         told = ["--out", str(self.root), "--publish", str(traffic), "--rate"]
@@ -297,6 +341,12 @@ def _keyed(traffic: Path) -> Iterator[tuple[bytes | None, bytes]]:
         for line in file:
             found = ACCOUNT.search(line)
             yield (found[1] if found else None, line.rstrip(b"\n"))
+
+
+def _order(account: str) -> dict[str, object]:
+    about = {"kind": "command", "command": "restrict", "entity": {"account": account}}
+    why = {"by": "m.keller", "reason": "the police have asked"}
+    return {**about, "level": "no_debit", "for": "48h", **why}
 
 
 def _identity(line: bytes) -> tuple[bytes, bytes]:

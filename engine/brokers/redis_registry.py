@@ -6,12 +6,14 @@
 
 A value is set by a script that compares: nothing is written by another run than `writer` names, and no value replaces
 one of a higher seq, unless what stands there is another run's. So whatever comes late, from a process that was thought
-dead or a connection that hung, changes nothing. What nobody is restricted by any more is left as an empty list for an hour, for the same reason.
+dead or a connection that hung, changes nothing. What nobody is restricted by any more is left as an empty list for an
+hour, for the same reason.
 
 The connection is held by hand: a client that reconnects by itself would hide that Redis was restarted from an old
 snapshot. Whoever gets a `RegistryError` closes, opens anew, and writes everything again.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -170,3 +172,11 @@ def _text(found: Any) -> str:
     return (
         found.decode("utf-8", "surrogateescape") if isinstance(found, bytes) else str(found or "")
     )
+
+
+def looked_up(settings: RedisSettings, entities: Sequence[tuple[str, str]]) -> list[Any] | None:
+    """What other systems do: restrictions on each (domain, id), in one round trip; None while they are not complete."""
+    keys = [f"{settings.prefix}:complete", *(f"{settings.prefix}:{d}:{id_}" for d, id_ in entities)]
+    with redis.Redis.from_url(settings.url) as client:
+        complete, *found = client.mget(keys)
+    return [json.loads(v)["restrictions"] if v else [] for v in found] if complete else None

@@ -50,6 +50,15 @@ async def publish(
     return n
 
 
+async def say(
+    settings: ClusterSettings, topic: str, messages: Iterable[tuple[bytes, bytes]]
+) -> None:
+    """Send (key, message) to a slow topic; all of them are there when it returns."""
+    async with AIOKafkaProducer(**options(settings), acks="all") as producer:
+        for key, message in messages:
+            await producer.send_and_wait(topic, message, key=key)
+
+
 class Follower:
     """Reads a stream of outcomes from its beginning, in a thread, until it is stopped.
 
