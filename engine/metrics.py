@@ -930,12 +930,16 @@ class Metrics:
         for group, by_label in counts.items():
             if group in BREAKDOWNS:
                 continue
+            if group == "messages":
+                by_label = dict(by_label)
+                by_label.pop("all", 0)
+                self.add("weir_late_total", by_label.pop("late", 0))
             name = GROUPS[group]
+            values, is_labelled = self._values[name], self.catalogue[name].label
             for label, n in by_label.items():
-                if group == "messages" and label == "late":
-                    self.add("weir_late_total", n)
-                elif n and not (group == "messages" and label == "all"):
-                    self.add(name, n, label)
+                if n:
+                    key = label if is_labelled else ""
+                    values[key] = values.get(key, 0) + n
 
     def mirror(self, name: str, read: Callable[[], Mapping[str, float]]) -> None:
         """Show a counter or gauge that somebody else keeps: `read` gives label -> value when the page is read.

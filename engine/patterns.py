@@ -47,6 +47,9 @@ class Patterns:
         self._severities = [SEVERITY[band.decision] for band in pack.bands]
         self._patterns: dict[tuple[bytes, bytes, bytes], Pattern] = {}
         self._plain: Pattern | None = None
+        # rules touched -> what they say of a row -> its pattern: with 500 rules it takes 50 us to spell that out
+        self._seen: dict[bytes, dict[bytes, Pattern]] = {}
+        self._n_seen = 0
         self._patterns_of: tuple[str, frozenset[str]] = ("", frozenset())
         self._partial: tuple[str, ...] = ()
 
@@ -56,7 +59,8 @@ class Patterns:
         if self._patterns_of != (config, warming):
             self._patterns_of = (config, warming)
             self._patterns.clear()
-            self._plain = None
+            self._seen.clear()
+            self._plain, self._n_seen = None, 0
 
     def of_rows(self, work: Work, rows: I8, touched: I8) -> tuple[I8, list[Pattern]]:
         """The pattern of every row, as its place among patterns; 0 where nothing is undecided.
@@ -73,13 +77,20 @@ class Patterns:
         width = keys.shape[1] * keys.itemsize
         texts: list[bytes] = keys.view(np.dtype((np.void, width)))[:, 0].tolist()
         names, at = touched.tolist(), 2 * len(touched)
-        patterns = [self.plain]
+        if self._n_seen >= PATTERNS_MAX:
+            self._seen.clear()
+            self._n_seen = 0
+        patterns, seen = [self.plain], self._seen.setdefault(touched.tobytes(), {})
         places = dict.fromkeys(texts, 0)
         for text in places:
-            states = np.frombuffer(text[:at], np.int16).tolist()
-            missing = [(k, state) for k, state in zip(names, states, strict=True) if state]
             places[text] = len(patterns)
-            patterns.append(self.pattern(missing, text[at:]))
+            pattern = seen.get(text)
+            if pattern is None:
+                states = np.frombuffer(text[:at], np.int16).tolist()
+                missing = [(k, state) for k, state in zip(names, states, strict=True) if state]
+                pattern = seen[text] = self.pattern(missing, text[at:])
+                self._n_seen += 1
+            patterns.append(pattern)
         which = np.zeros(work.n, np.int64)
         which[rows] = [places[text] for text in texts]
         return which, patterns

@@ -46,6 +46,7 @@ class Survey:
         self._registry = registry
         self._book = book
         self._actions = actions
+        self._ids = [plan.rule.id for plan in plans]
         self._missable = {
             p.rule.id: k for k, p in enumerate(plans) if p.rule.if_undecided is not None
         }
@@ -75,8 +76,9 @@ class Survey:
             undecided,
             touched,
         )
-        for k in np.flatnonzero(undecided).tolist() if cases else ():
-            work.count("undecided", self._plans[k].rule.id, int(undecided[k]))
+        if cases:
+            counts = zip(self._ids, undecided.tolist(), strict=True)
+            work.counts["undecided"] = {id_: count for id_, count in counts if count}
         which, patterns = np.zeros(n, np.int64), [plain]
         if n_missing:
             rows = np.flatnonzero(missing)
