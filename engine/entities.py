@@ -58,6 +58,13 @@ class Dictionary:
         """Code of `text`; a new text gets the next one."""
         return self._codes[text]
 
+    def add(self, texts: Sequence[str]) -> None:
+        """Give the next codes to texts of which no row has brought any yet, each once."""
+        first = len(self.texts)
+        self._codes.update(zip(texts, range(first, first + len(texts)), strict=True))
+        self.texts += texts
+        assert len(self._codes) == len(self.texts) + 1, "a text that is there already"
+
     def find(self, text: str) -> int:
         """Code of `text`, or -1 if no row has brought it yet."""
         return self._codes.get(text, -1)

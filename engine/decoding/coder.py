@@ -108,8 +108,15 @@ class Coder:
             dictionaries[name]  # is there from now on, asked or not
         texts = [dictionary.texts for dictionary in held]
         table, plane = dictionaries.table, batch.frame.code
-        for k, span in table.encode(raw, spans, names, planes, plane, texts):
-            held[k].code(scan.piece(text, span))
+        found = table.encode(raw, spans, names, planes, plane, texts)
+        if found:
+            new: dict[str, list[str]] = {dictionary.name: [] for dictionary in held}
+            of_column = [new[dictionary.name] for dictionary in held]
+            for k, span in found:
+                of_column[k].append(scan.piece(text, span))
+            for name, pieces in new.items():
+                if pieces:
+                    dictionaries[name].add(pieces)
         if profiles or TEXT in self._places.coders:
             self._encode_texts(batch, scan, living, profiles)
         for row in sorted(profiles):
