@@ -137,7 +137,7 @@ class _Watched:
 class Tables:
     """Constants, operand lists and code tables of a rule set, as the three arrays that the interpreter reads.
 
-    where : (6,) int64  address and length of each, from `seal` on
+    where : (6,) int64  address and length of each
 
     Ask for places while compiling, `seal` once, `refresh` whenever dictionaries may have grown. The same question over
     the same dictionary is one table. `adopt` takes over what the tables before a reload have answered already, `change`
@@ -160,9 +160,18 @@ class Tables:
         self.ints: I4 = np.zeros(1, np.int32)
         self.reals: F8 = np.zeros(1)
         self.flags: I1 = np.zeros(1, np.int8)
-        self.where: I8 = np.zeros(
-            6, np.int64
-        )  # this array stays where it is: programs know its address
+        self.where: I8 = np.zeros(6, np.int64)  # stays where it is: programs know its address
+        self._point()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Come from another process, where the arrays stood elsewhere."""
+        vars(self).update(state)
+        self._point()
+
+    def _point(self) -> None:
+        arrays = (self.ints, self.reals, self.flags)
+        self.where[0::2] = [array.ctypes.data for array in arrays]
+        self.where[1::2] = [len(array) for array in arrays]
 
     def constants(self, *values: float) -> int:
         """Return the place in `reals` from which `values` stand."""
@@ -571,8 +580,7 @@ class Tables:
             self._ints[table.handle] = begin
             ints[table.handle] = begin
         self.ints, self.reals, self.flags = ints, reals, flags
-        self.where[0::2] = ints.ctypes.data, reals.ctypes.data, flags.ctypes.data
-        self.where[1::2] = len(ints), len(reals), len(flags)
+        self._point()
         for block in self._blocks:
             self._write(block)
 

@@ -13,7 +13,7 @@ What texts mean to tables is in rules/texts.py; which programs a pack needs, and
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -114,17 +114,33 @@ class Program:
     """Instructions, ready to run over frames whose layout holds every column that was named while compiling.
 
     code    : (m, 6) int32  the instructions
-    job     : (9,) int64  what `kernels.interpret` takes; its addresses are those of `code`, `scratch` and `tables`
+    job     : (9,) int64  what `kernels.run` takes; its addresses are those of `code`, of memory of its own, of `tables`
     before  : programs that must run first (arguments of a similarity)
     foreign : columns that Python fills first
     """
 
     code: I4
-    job: I8
-    scratch: I1
+    n_plane: int
+    n_number: int
+    n_code: int
     tables: Tables
     before: tuple["Program", ...] = ()
     foreign: tuple[Foreign, ...] = ()
+    scratch: I1 = field(init=False)
+    job: I8 = field(init=False)
+
+    def __post_init__(self) -> None:
+        counts = (self.n_plane, self.n_number, self.n_code)
+        scratch = np.empty(k.scratch_bytes(*counts), np.int8)
+        object.__setattr__(self, "scratch", scratch)
+        parts = (self.tables.where.ctypes.data, self.code.ctypes.data, len(self.code), *counts)
+        job = np.array([*parts, scratch.ctypes.data, 0, 0], np.int64)
+        object.__setattr__(self, "job", job)
+
+    def __reduce__(self) -> tuple[type["Program"], tuple[object, ...]]:
+        """Be made anew in another process: addresses mean nothing there."""
+        counts = (self.n_plane, self.n_number, self.n_code)
+        return Program, (self.code, *counts, self.tables, self.before, self.foreign)
 
     def run(self, frame: Frame, truth: I2 = _NO_TRUTH) -> int:
         """Run over the whole frame; return how many times a rule fired."""
@@ -234,14 +250,11 @@ class Builder:
         code = np.array(self._code, np.int32).reshape(-1, 6)
         for name, at, instruction in self._undated:
             self.tables.when_dated(name, code, at, instruction)
-        counts = (self._plane_max, self._number_max, self._coded_max)
-        scratch = np.empty(k.scratch_bytes(*counts), np.int8)
-        parts = (self.tables.where.ctypes.data, code.ctypes.data, len(code), *counts)
-        job = np.array([*parts, scratch.ctypes.data, 0, 0], np.int64)
         return Program(
             code,
-            job,
-            scratch,
+            self._plane_max,
+            self._number_max,
+            self._coded_max,
             self.tables,
             tuple(self._before),
             tuple(self._foreign.values()),

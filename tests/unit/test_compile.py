@@ -1,6 +1,7 @@
 """Programs, code tables and rule sets: examples and edges. Random expressions are in property/test_interpreter.py."""
 
 import math
+import pickle
 import random
 from itertools import pairwise
 from pathlib import Path
@@ -366,6 +367,12 @@ class TestComparisons:
                 assert settled == (state, why), (of, row)
                 said.add(settled)
         assert len(said) == 6
+        conditions = pickle.loads(pickle.dumps(bench.ruleset._conditions))
+        bench.ruleset._conditions.code[:] = bench.ruleset._conditions.tables.ints[:] = 0
+        moved = np.empty_like(whole)
+        conditions.run(bench.frame(*rows), moved)
+        np.testing.assert_array_equal(moved, whole)
+        bench.ruleset._conditions = conditions
         for cut in (1, 3, 257):
             parts = [bench.judge(*rows[lo : lo + cut]).truth for lo in range(0, len(rows), cut)]
             np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole)
