@@ -251,15 +251,20 @@ def test_dead_letters_go_back_to_where_they_stood(kafka, tmp_path, capsys):
     assert found == {0: [b'{"n":0}'], 1: [], 2: [b'{"n":2}']}
 
 
-def test_a_broker_that_does_not_answer_is_said_in_a_line(tmp_path, capsys):
+def test_a_broker_that_does_not_answer_is_said_in_a_line(tmp_path, capsys, monkeypatch):
+    from engine.brokers.kafka import topics
     from engine.brokers.kafka.local import free_port
 
+    monkeypatch.setattr(topics, "PATIENCE_S", 0.5)
     bank = small_bank(tmp_path / "bank")
     path = bank / "weir.yaml"
     path.write_text(f"{path.read_text()}\ncluster: {{brokers: '127.0.0.1:{free_port()}'}}\n")
     where = ["--config", str(bank)]
     assert main(["worker", *where, "--out", str(tmp_path / "out")]) == 2
-    assert "no broker answers" in capsys.readouterr().err
+    told = capsys.readouterr().err.splitlines()
+    assert "note: no broker answers" in told[0]
+    assert told.count(told[0]) == 1
+    assert any(line.startswith("error: ") and "no broker answers" in line for line in told[1:])
     assert main(["dead-letters", "list", "--cluster", *where]) == 2
     assert "no broker answers" in capsys.readouterr().err
 
@@ -347,3 +352,21 @@ def test_what_people_say_in_a_slow_topic_reaches_its_partition_once(kafka, tmp_p
         again = [0] if account == "A0" else []
         assert [n for n in numbers if n < 3_000] == [n for n in of if n < 3_000] + again
         assert [n for n in numbers if n >= 3_000] == [n for n in of if n >= 3_000]
+
+
+def test_a_worker_waits_for_a_broker_that_is_being_started(tmp_path, monkeypatch):
+    """One that gave up at once would have to be started by hand after every broker."""
+    from engine.brokers.kafka import topics
+
+    monkeypatch.setattr(topics, "PATIENCE_S", 600.0)  # as long as a slow machine may need
+    with local_kafka(tmp_path / "kafka") as broker:
+        settings = ClusterSettings(brokers=broker.address, prefix="late", partitions=2)
+        broker.kill()
+
+        async def both():
+            asking = asyncio.create_task(topics.prepare(settings))
+            await asyncio.sleep(0)
+            await asyncio.to_thread(broker.start)
+            return await asking
+
+        assert asyncio.run(both()) == 2

@@ -43,6 +43,7 @@ TRANSACTION_MS = 15_000  # a worker that is halted for longer than that has lost
 # Transactions back to back, on a loaded machine: 65 ms each with 20 ms, 43 with 2.
 CONCURRENT_S = 0.002
 sender.BACKOFF_OVERRIDE = CONCURRENT_S
+LINGER_S = 0.002
 CLOSE_S = 5.0  # what a fenced producer still holds will never go out
 
 
@@ -225,6 +226,10 @@ class Desk:
         while True:
             await self._more.wait()
             self._more.clear()
+            if (
+                len(self._held) > 1
+            ):  # partitions that were decided in one round leave in one transaction
+                await asyncio.sleep(LINGER_S)
             while True:
                 async with self._transacting:
                     taken = self._take()

@@ -1,6 +1,7 @@
 """The topics of a cluster."""
 
 import asyncio
+import sys
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
@@ -11,6 +12,7 @@ from engine.brokers.kafka.connecting import options, reaching
 from engine.cluster.partition import STREAMS
 
 TRIES, WAIT_S = 50, 0.2
+PATIENCE_S = 60.0  # for a broker that is started anew; workers that end meanwhile would all have to be started too
 OUTCOME_BYTES_MAX = (
     8_388_608  # of a message; an alert or a dead letter may quote a message of a megabyte
 )
@@ -20,11 +22,10 @@ async def prepare(settings: ClusterSettings) -> int:
     """Create what is missing, where that is allowed; return how many partitions the input has.
 
     Raises `StateError` if a topic is missing and may not be created, or if an outcome topic has another number of
-    partitions than the input (outcomes stand in the partition that their input stood in), or if no broker answers.
+    partitions than the input (outcomes stand in the partition that their input stood in), or if no broker answers
+    within a minute.
     """
-    admin = AIOKafkaAdminClient(**options(settings))
-    with reaching(settings):
-        await admin.start()
+    admin = await _reach(settings)
     try:
         wanted = [settings.input, *(settings.topic(stream) for stream in STREAMS), *settings.slow]
         there = set(await admin.list_topics())
@@ -59,6 +60,26 @@ async def prepare(settings: ClusterSettings) -> int:
                 fix=f"give {name} {n} partitions",
             )
     return n
+
+
+async def _reach(settings: ClusterSettings) -> AIOKafkaAdminClient:
+    """A client of a broker that answers; `StateError` if none does in time."""
+    tries = int(PATIENCE_S / WAIT_S)
+    for left in reversed(range(tries + 1)):
+        admin = AIOKafkaAdminClient(**options(settings))
+        try:
+            with reaching(settings):
+                await admin.start()
+        except StateError as error:
+            await admin.close()
+            if not left:
+                raise
+            if left == tries:
+                print(f"note: {error.what}; it is asked for {PATIENCE_S:.0f} s", file=sys.stderr)
+            await asyncio.sleep(WAIT_S)
+        else:
+            return admin
+    raise AssertionError
 
 
 def _new(settings: ClusterSettings, name: str) -> NewTopic:
