@@ -10,7 +10,9 @@ is msgspec into a Struct over the same bytes, batches of 2,048 kept, no garbage 
 The peers get the first part of the same stream, in turns with Weir on the same part; benchmarks/canonical_peers.py is
 the obvious Python build. Before that, untimed, both go over a smaller stream and every window feature and every rule
 that reads no model is compared: in order all must be equal, or the bench fails; with the rows out of order that the
-stream has, the share of feature values that the peer has wrong is told.
+stream has, the share of feature values that the peer has wrong is told. DuckDB recomputes the window features alone
+(benchmarks/canonical_duckdb.py), once a micro-batch of a small stream in order; its values are compared too, and
+those that differ are told: it does not know the order of events of one moment.
 """
 
 import json
@@ -23,13 +25,15 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import canonical_peers, measuring
+from benchmarks import canonical_duckdb, canonical_peers, measuring
 from replay.speed import throughput, workload
 
 RUNS, PEER_RUNS = 3, 3
 PEER_ROWS, SMOKE_PEER_ROWS = 30_000, 3_000
 CHECKED_ROWS = 10_000
 WARM_ROWS = 4_000
+RECOMPUTED, SMOKE_RECOMPUTED = (20_000, 1_000), (2_000, 500)  # transactions, messages in a batch
+TIMED_BATCHES = 2
 
 
 def one(folder, config, stream):
@@ -105,15 +109,14 @@ def by_hand(config, lines, out):
     return took, n
 
 
-def compare(folder, n, *, orderly):
-    """How many window features and rules both have, and how many differ, over a stream of `n` transactions."""
+def ours_of(folder, lines):
+    """What Weir makes of `lines`: its window features, a dict a transaction, its decisions, and its setup."""
     import pyarrow.parquet as pq
 
     from engine.app import Job, execute
     from engine.setup import read_setup
     from replay.features import FeatureFile
 
-    lines = workload.stream(n, orderly=orderly)
     path = folder / "check.ndjson"
     workload.write(path, lines)
     setup = read_setup(folder / "canonical")
@@ -128,8 +131,14 @@ def compare(folder, n, *, orderly):
 
         execute(job, throughput.canonical_source([path], setup), observe=observe)
         files[0].__exit__(None, None, None)
-        ours = pq.read_table(table).to_pylist()
         decisions = [json.loads(line) for line in (out / "decisions.ndjson").open()]
+        return pq.read_table(table).to_pylist(), decisions, setup
+
+
+def compare(folder, n, *, orderly):
+    """How many window features and rules both have, and how many differ, over a stream of `n` transactions."""
+    lines = workload.stream(n, orderly=orderly)
+    ours, decisions, setup = ours_of(folder, lines)
     build = canonical_peers.Build(folder / "canonical", with_models=False)
     units = units_of(setup)
     reads_models = {rule.id for rule in setup.pack.rules if rule.reason == "MODEL"}
@@ -194,6 +203,36 @@ def beside(folder, n, n_runs):
     }
 
 
+# ---------------------------------------------------------------- recomputation
+
+
+def recomputed(folder, n, batch):
+    """One row for DuckDB, over all micro-batches of a small stream; Weir decides the same messages, with everything on.
+
+    The last batches are timed, when windows are full; all features of all batches are compared.
+    """
+    lines = workload.stream(n, orderly=True)
+    workload.write(folder / "small.ndjson", lines)
+    theirs, us, _ = canonical_duckdb.recompute(folder / "canonical", lines, batch, TIMED_BATCHES)
+    ours, _, setup = ours_of(folder, lines)
+    different = sum(
+        not same(row[name], value, unit)
+        for name, unit in units_of(setup).items()
+        for row, value in zip(ours, theirs[name], strict=True)
+    )
+    run = measured(folder, "canonical", "small.ndjson")
+    return {
+        "peer": f"DuckDB, recomputed a batch of {batch:,}",
+        "transactions": n,
+        "peer_tx_per_second": round(1e6 / us),
+        "tx_per_second": round(run.tx_per_second),
+        "times": run.tx_per_second * us / 1e6,
+        "compared": len(ours) * len(theirs),
+        "different": different,
+        "note": canonical_duckdb.NOTE.format(batch=batch),
+    }
+
+
 # ---------------------------------------------------------------- all of it
 
 
@@ -206,9 +245,12 @@ def main(argv=None):
         __doc__, argv, real=workload.N, smoke=workload.SMOKE, of="transactions"
     )
     try:
+        import duckdb  # noqa: F401
         import river  # noqa: F401
     except ImportError:
-        print("bench_canonical needs river: pip install -e '.[adapters]'", file=sys.stderr)
+        print(
+            "bench_canonical needs river and DuckDB: pip install -e '.[adapters]'", file=sys.stderr
+        )
         return measuring.EXIT_MISSING
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -224,6 +266,7 @@ def main(argv=None):
             SMOKE_PEER_ROWS if given.is_smoke else PEER_ROWS,
             1 if given.is_smoke else PEER_RUNS,
         )
+        other = recomputed(folder, *(SMOKE_RECOMPUTED if given.is_smoke else RECOMPUTED))
         syncs = throughput.syncs_per_second(folder)
         size = (folder / "stream.ndjson").stat().st_size
     peer |= {
@@ -237,7 +280,7 @@ def main(argv=None):
         f"{given.n:,} generated transactions, {of.messages:,} messages, {max(given.n // 5, 200):,} accounts; "
         "47 features over 5 keys, 50 rules, two models learning, journal synced and sealed",
         rows,
-        peers=[peer],
+        peers=[peer, other],
         profile=[
             {"workload": name, **row}
             for name, found in runs.items()
