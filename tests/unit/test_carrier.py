@@ -12,6 +12,8 @@ from engine.clock import SystemClock
 from engine.cluster.carrier import MODES, Carrier, DisplacedError
 from engine.cluster.topic_tail import TopicTail
 from engine.durable.disk import RealDisk
+from engine.durable.encrypted_disk import unlocked
+from engine.outcomes import rfc3339
 from engine.sinks import outlets
 from tests.auditing import small_bank
 from tests.clustering import MemoryBroker, MemoryOutcomes
@@ -113,6 +115,32 @@ def test_numbers_tell_how_far_it_is(tmp_path):
     assert carrier.stuck() == ""
     carrier._seen_ns["sink"] -= 10**12
     assert carrier.stuck().startswith("the sink has given no sign for 1")
+
+
+@needs_redis
+def test_what_is_kept_is_encrypted_where_the_settings_say_so(tmp_path):
+    """It names who is restricted; and a next life goes on from it."""
+    (tmp_path / "redis").mkdir()
+    with Redis(tmp_path / "redis") as redis:
+        cluster = Cluster(tmp_path, redis={"url": redis.url, "timeout": "30s"})
+        now_us = SystemClock().now_us()
+        times = {"started_at": rfc3339(now_us), "expires_at": rfc3339(now_us + 36 * 10**8)}
+        cluster.publish(1, "commands", command(1, "ACCOUNT-NO-1") | times)
+        for _ in range(2):
+            disk = unlocked(RealDisk(), cluster.home, bytes(32), begins=True)
+            carrier = Carrier(
+                MemoryOutcomes(cluster.broker),
+                disk,
+                cluster.home,
+                cluster.configuration,
+                SystemClock(),
+            )
+            cluster.live(lambda _: redis.ask("GET", "weir:r:complete") is not None, carrier)
+            assert "r-1" in redis.ask("GET", "weir:r:account:ACCOUNT-NO-1")
+            redis.ask("FLUSHALL")
+    kept = [path for path in cluster.home.rglob("*") if path.is_file()]
+    assert kept
+    assert not any(b"ACCOUNT-NO" in path.read_bytes() for path in kept)
 
 
 @needs_redis
