@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.errors import StateError
+from engine.growing import grown
 
 I8: TypeAlias = NDArray[np.int64]
 Arrays: TypeAlias = dict[str, NDArray[Any]]
@@ -107,10 +108,8 @@ class Remembered:
             return
         if needed > capacity:
             capacity = max(1 << 12, 2 * capacity, needed)
-            for name, old in self.arrays.items():
-                new = np.empty((capacity, *old.shape[1:]), old.dtype)
-                new[: len(self)] = old[: len(self)]
-                self.arrays[name] = new
+            for name in tuple(self.arrays):
+                self.arrays[name] = grown(self.arrays.pop(name), len(self), capacity)
             self._blank = len(self)
         first = self._blank
         self._blank = min(max(needed, first + BLANK_ROWS), capacity)
@@ -233,7 +232,8 @@ class Remembered:
                     fix="load with the configuration that saved, or start from the journal",
                 )
         self.base = int(saved["base"][0])
-        self.arrays = {name: saved[name].copy() for name in self.arrays}
+        n = len(saved["seq"])
+        self.arrays = {name: grown(saved[name], n, n) for name in self.arrays}
         text = saved["keys"].tobytes().decode()
         self._keys = text.split("\n") if len(saved["seq"]) else []
         self._texts = msgspec.json.decode(saved["texts"].tobytes(), type=list[Texts])
