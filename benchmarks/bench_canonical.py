@@ -229,6 +229,7 @@ def recomputed(folder, n, batch):
         "times": run.tx_per_second * us / 1e6,
         "compared": len(ours) * len(theirs),
         "different": different,
+        "wrong_out_of_order": None,
         "note": canonical_duckdb.NOTE.format(batch=batch),
     }
 

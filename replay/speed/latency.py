@@ -48,6 +48,7 @@ class Latency:
     latency_ms  : (n,) float64  of each transaction, in order of being due
     sent_ms     : (n,) float64  how late each was sent
     seconds     : from the first one due to the last one published
+    loud        : share of them that was not simply approved; the same people paying again within seconds raise it
     """
 
     rate: int
@@ -55,6 +56,7 @@ class Latency:
     sent_ms: F8
     seconds: float
     batches: int
+    loud: float = 0.0
 
     def at(self, percentile: float) -> float:
         """Exact percentile of all latencies, ms: the smallest that so many percent do not exceed."""
@@ -75,6 +77,7 @@ class Latency:
             "keeps_up": self.keeps_up,
             "published_per_second": round(n / self.seconds),
             "rows_per_batch": round(n / self.batches, 1),
+            "loud": round(self.loud, 4),
             **{f"p{p:g}": round(nearest_rank(in_order, p), 3) for p in PERCENTILES},
             "max": round(float(in_order[-1]), 3),
             "sender_late_p99": round(nearest_rank(np.sort(self.sent_ms), 99.0), 3),
@@ -190,10 +193,10 @@ def once(
     if engine.returncode:
         told = (out.parent / "run.log").read_text(encoding="utf-8")[-2_000:]
         raise StateError("the engine failed under load", str(out), why=told)
-    published_us, batches = felt(delivery, decisions, before, first + warm, n)
+    published_us, batches, loud = felt(delivery, decisions, before, first + warm, n)
     latency_ms = (published_us - due_us) / 1e3
     seconds = float(published_us.max() - due_us[0]) / 1e6
-    return Latency(rate, latency_ms, (sent_us - due_us) / 1e3, seconds, batches)
+    return Latency(rate, latency_ms, (sent_us - due_us) / 1e3, seconds, batches, loud)
 
 
 def cores() -> tuple[int | None, int | None]:
@@ -268,24 +271,28 @@ def grown(path: Path, size: int) -> int:
 
 def felt(
     delivery: Path, decisions: Path, before: tuple[int, int], first: int, n: int
-) -> tuple[NDArray[np.int64], int]:
-    """When the decisions of the transactions numbered from `first` on were published, and in how many batches."""
+) -> tuple[NDArray[np.int64], int, float]:
+    """When the decisions of the transactions numbered from `first` on were published; in how many batches; loud ones.
+
+    The last is the share that was not simply approved.
+    """
     seq0, published = [], []
     for line in after(delivery, before[0]):
         told = json.loads(line)
         seq0.append(told["seq0"])
         published.append(round(datetime.fromisoformat(told["published"]).timestamp() * 1e6))
     starts, at_us = np.array(seq0), np.array(published)
-    seq = np.full(n, -1, np.int64)
+    seq, n_loud = np.full(n, -1, np.int64), 0
     for line in after(decisions, before[1]):
         told = json.loads(line)
         number = int(told["transaction_id"][2:]) - first
         if 0 <= number < n:
             assert seq[number] < 0, "decided twice"
             seq[number] = told["seq"]
+            n_loud += told["decision"] != "approve"
     assert (seq >= 0).all(), f"{int((seq < 0).sum())} transactions have no decision"
     batch = np.searchsorted(starts, seq, side="right") - 1
-    return at_us[batch], len(np.unique(batch))
+    return at_us[batch], len(np.unique(batch)), n_loud / n
 
 
 def after(path: Path, size: int) -> list[bytes]:

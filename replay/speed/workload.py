@@ -134,6 +134,9 @@ def stream(
 def live(due_us: I8, *, first: int, history: int) -> tuple[list[bytes], I8, NDArray[np.bool_]]:
     """Transactions that happen when they are due, activities and labels among them as in the stream.
 
+    Nobody pays twice before everybody has paid once: drawn at random, 50,000 a second of 40,000 accounts set off the
+    velocity rules in a quarter of all rows, and what was measured was alerts, not the rate.
+
     due_us  : (n,) when each transaction is due, in order
     first   : number of the first one; they are named tl0, tl1, ...
     history : transactions of the stream that came before: its accounts are those here
@@ -142,7 +145,8 @@ def live(due_us: I8, *, first: int, history: int) -> tuple[list[bytes], I8, NDAr
     """
     n, n_accounts = len(due_us), max(history // 5, 200)
     rng = np.random.default_rng((11, first))
-    account = rng.integers(0, n_accounts, n)
+    rounds = [rng.permutation(n_accounts) for _ in range(0, n, n_accounts)]
+    account = np.concatenate(rounds)[:n]
     is_fraud = rng.random(n) < FRAUD
     lines = transactions(rng, due_us, account, is_fraud, n_accounts, first=first, name=b"tl")
     span_us = int(due_us[-1] - due_us[0]) + 1

@@ -59,12 +59,17 @@ def test_latency_runs_from_due_to_published_and_nobody_may_be_missing(tmp_path):
         for seq0, second in ((10, 1), (12, 2)):
             at = f"2026-03-02T10:00:0{second}.000250Z"
             file.write(json.dumps({"seq0": seq0, "n": 2, "published": at}) + "\n")
-    rows = [(10, "tl7"), (11, "tl3"), (13, "tl8")]  # seq 12 is an activity, tl3 came before
+    rows = [  # seq 12 is an activity, tl3 came before
+        {"seq": 10, "transaction_id": "tl7", "decision": "approve"},
+        {"seq": 11, "transaction_id": "tl3", "decision": "hold"},
+        {"seq": 13, "transaction_id": "tl8", "decision": "review"},
+    ]
     with decisions.open("a") as file:
-        file.writelines(json.dumps({"seq": s, "transaction_id": t}) + "\n" for s, t in rows)
-    at_us, batches = latency.felt(delivery, decisions, before, 7, 2)
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+    at_us, batches, loud = latency.felt(delivery, decisions, before, 7, 2)
     assert at_us.tolist() == [1_772_445_601_000_250, 1_772_445_602_000_250]
     assert batches == 2
+    assert loud == 0.5
     with pytest.raises(AssertionError, match="1 transactions have no decision"):
         latency.felt(delivery, decisions, before, 7, 3)
 
@@ -85,6 +90,13 @@ def test_live_messages_are_due_in_order_with_labels_and_activities_among_them():
             known.add(message["transaction_id"])
     assert sum(m.get("kind") == "label" for m in told) == ROWS // 50
     assert sum(m.get("kind") == "activity" for m in told) == ROWS // 20
+
+
+def test_nobody_pays_twice_before_everybody_has_paid_once():
+    due_us = 1_780_000_000_000_000 + np.arange(ROWS) * 1_000
+    lines, _, is_transaction = workload.live(due_us, first=0, history=2_000)  # of 400 accounts
+    who = [json.loads(lines[k])["account"] for k in np.flatnonzero(is_transaction)]
+    assert len(set(who[:400])) == len(set(who[400:800])) == 400
 
 
 def test_the_fastest_rate_is_that_of_the_median_run():
