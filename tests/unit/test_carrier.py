@@ -15,9 +15,12 @@ from engine.durable.disk import RealDisk
 from engine.durable.encrypted_disk import unlocked
 from engine.outcomes import rfc3339
 from engine.sinks import outlets
+from engine.sinks.following import Follower
+from engine.sinks.registry import Followed, Streams
 from tests.auditing import small_bank
 from tests.clustering import MemoryBroker, MemoryOutcomes
 from tests.core_banking import command
+from tests.memory_redis import MemoryRedis
 from tests.redis_server import Redis, needs_redis
 
 WAIT_S = 120.0
@@ -115,6 +118,41 @@ def test_numbers_tell_how_far_it_is(tmp_path):
     assert carrier.stuck() == ""
     carrier._seen_ns["sink"] -= 10**12
     assert carrier.stuck().startswith("the sink has given no sign for 1")
+
+
+def test_an_entity_of_two_partitions_is_right_whatever_their_seqs_are(tmp_path):
+    """Seqs of partitions have nothing to do with each other, and Redis refuses what looks older."""
+    now_us = SystemClock().now_us()
+    times = {"started_at": rfc3339(now_us), "expires_at": rfc3339(now_us + 36 * 10**8)}
+    streams = [Streams(TopicTail("c", n, 0, 0), TopicTail("a", n, 0, 0)) for n in range(2)]
+    followed = Followed(streams, RealDisk(), tmp_path / "registry.json", run="one life")
+    server = MemoryRedis(lambda: SystemClock().now_us() // 1_000)
+    follower = Follower(
+        followed, lambda: server.open("one life"), lambda _, id_: id_, SystemClock()
+    )
+
+    def held():
+        end = time.monotonic() + WAIT_S
+        while follower.step() or not follower.is_right:
+            assert time.monotonic() < end, follower.status()
+        told = json.loads(server.live()["weir:r:merchant:M1"])
+        return [one["id"] for one in told["restrictions"]]
+
+    def say(partition, line):
+        tail = streams[partition].commands
+        at = tail.at
+        tail.put([(at, json.dumps(line).encode())], at + 1, at + 1)
+
+    about = times | {"entity": {"merchant": "M1"}}
+    say(0, command(1_000, "") | about)
+    assert held() == ["r-1000"]
+    say(0, command(1_001, "", verb="release") | about | {"restriction_id": "r-1000"})
+    assert held() == []
+    say(1, command(5, "") | about)
+    assert held() == ["r-5"]
+    say(1, command(6, "", verb="expired") | about | {"restriction_id": "r-5"})
+    say(0, command(1_002, "") | about)
+    assert held() == ["r-1002"]
 
 
 @needs_redis
