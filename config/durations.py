@@ -5,6 +5,7 @@ purpose, for they have no fixed length.
 """
 
 import re
+from functools import lru_cache
 
 from config.errors import ConfigError
 
@@ -21,6 +22,7 @@ _WHOLE = re.compile(r"(?:[0-9]+(?:w|d|h|ms|us|m|s))+")
 _PART = re.compile(r"([0-9]+)(w|d|h|ms|us|m|s)")
 
 
+@lru_cache(maxsize=1_024)  # a setting is asked for at every hold, as people write it
 def duration_us(text: str) -> int:
     """Microseconds of a duration such as `1h30m`; a ConfigError if `text` is none.
 

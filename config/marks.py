@@ -36,6 +36,7 @@ Plain: TypeAlias = "str | list[Plain] | dict[str, Plain]"
 _MARKED = frozenset({"&", "!"})
 DEPTH_MAX = 60  # nested collections; a pack needs about 10
 BYTES_MAX = 8 * 1024 * 1024
+NODES_MAX = 500_000  # values and collections of one file, 1 kB of memory each; 500 rules are 60,000
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,6 +313,9 @@ def parse(text: str, file: str, loader: Any = _Loader) -> tuple[Node | None, lis
     depth = _too_deep(source)
     if depth:
         return None, [depth]
+    crowd = _too_many(source, loader)
+    if crowd:
+        return None, [crowd]
     with paused_collection():
         return _compose(source, loader, faults)
 
@@ -329,6 +333,27 @@ def paused_collection() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
+
+
+def _too_many(source: Source, loader: Any) -> Fault | None:
+    """The place at which a file has more values than there is memory for.
+
+    They are counted only where so many separators stand in the text, for reading it twice takes its time.
+    """
+    if sum(map(source.text.count, "\n,:-?[{")) <= NODES_MAX:
+        return None
+    n = 0
+    event: Any
+    try:
+        for event in yaml.parse(source.text, Loader=loader):
+            n += isinstance(event, yaml.NodeEvent)
+            if n > NODES_MAX:
+                at = event.start_mark.index
+                what = f"more than {NODES_MAX:,} values in one file"
+                return Fault("syntax", source, at, at + 1, what, fix="split it into several files")
+    except yaml.MarkedYAMLError:
+        return None  # told with its place when nodes are made
+    return None
 
 
 def _compose(source: Source, loader: Any, faults: list[Fault]) -> tuple[Node | None, list[Fault]]:

@@ -129,6 +129,19 @@ def test_a_bomb_of_aliases_stays_small():
     assert {f.kind for f in faults} == {"anchor"}
 
 
+@LOADERS
+def test_more_values_than_there_is_memory_for_are_refused(monkeypatch, loader):
+    """At the first that is too many; separators inside of texts and comments are none."""
+    monkeypatch.setattr(marks, "NODES_MAX", 10)
+    _, faults = marks.parse("a: [1, 2, 3]\nb: [4, 5, 6, 7]\n", "f.yaml", loader)
+    assert [(f.kind, f.what, f.start) for f in faults] == [
+        ("syntax", "more than 10 values in one file", 23)
+    ]
+    tree, faults = marks.parse("a: '1, 2, 3, 4, 5, 6, 7, 8, 9'  # a, b, c\n", "f.yaml", loader)
+    assert tree is not None
+    assert not faults
+
+
 class Batch(msgspec.Struct, forbid_unknown_fields=True):
     rows_max: int = 4096
 
