@@ -228,7 +228,7 @@ class Attributes:
             self._n_set += 1
 
     def _fill_rows(self, batch: Batch, start: int, stop: int) -> None:
-        if self._n_set == 0 or start == stop:
+        if batch.n and (self._n_set == 0 or start == stop):  # an empty batch warms the kernel up
             return
         if self._steps is None or self._n_places != len(self.layout.places):
             self._steps, self._n_places = self._lay_out(), len(self.layout.places)

@@ -45,10 +45,11 @@ class TextTable:
 
     def warm_up(self) -> None:
         """Load or compile the kernels."""
-        nowhere, nothing = np.empty((1, 0), np.int32), np.empty((0, 1), np.int64)
-        self.encode(
-            np.frombuffer(bytes(8), np.uint8), nothing, [], nothing[:, 0].copy(), nowhere, []
-        )
+        raw, one = (
+            np.frombuffer(bytes(8), np.uint8),
+            np.full((1, 1), -1, np.int64),
+        )  # row without a text
+        self.encode(raw, one, [], one[0], np.empty((1, 1), np.int32), [])
         enter(self._words.view(np.uint8), self._words, 0, self._seed, self._slots.copy())
 
     def encode(

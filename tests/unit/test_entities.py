@@ -5,7 +5,9 @@ import math
 import pytest
 
 from config.errors import StateError
+from engine import entities
 from engine.entities import Attributes, Dictionaries, Dictionary, load_texts, save_texts
+from engine.scanning import codes
 from tests.factories import PLACED, SCHEMA, decode, decoder, message
 
 
@@ -187,3 +189,17 @@ def test_attributes_nobody_reads_yet_are_kept_for_the_day_somebody_does():
     attributes = Attributes(SCHEMA, using.layout)
     attributes.fill(decode(profile(card="C1", card_type="credit"), using=using))
     assert attributes.save()["card.card_type"].tolist() == [0]
+
+
+def test_no_message_waits_for_a_kernel_that_an_empty_batch_can_load(monkeypatch):
+    """Warming up calls the kernels themselves, whatever little there is to do."""
+    called = []
+    for module, name in ((entities, "fill_rows"), (codes, "encode"), (codes, "enter")):
+        kernel = getattr(module, name)
+        monkeypatch.setattr(
+            module, name, lambda *a, _k=kernel, _n=name: (called.append(_n), _k(*a))[1]
+        )
+    using = decoder()
+    Attributes(SCHEMA, using.layout).fill(decode(using=using))
+    using.dictionaries.table.warm_up()
+    assert {"fill_rows", "encode", "enter"} <= set(called)
