@@ -12,7 +12,6 @@ round is finished at once. A batch never crosses a multiple of `GRID`: there the
 
 import json
 import signal
-from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
@@ -34,6 +33,7 @@ from engine.durable.keeping import Keeper
 from engine.durable.output import JOURNAL, OutputFolder
 from engine.durable.sealing import GRID, Sealing
 from engine.durable.snapshots import Snapshot
+from engine.durations import Durations
 from engine.metrics import Metrics, Watch
 from engine.outcomes import rfc3339
 from engine.ports import Link, Messages, Outlets, Source
@@ -174,8 +174,7 @@ class Runner:
     written_seq: int = 0  # one past the last record whose outcomes have left
     _written: str = ""  # position after the last round that was finished
     _pending: "Round | Change | None" = None
-    # seconds of each batch, read to written
-    _took_s: "array[float]" = field(default_factory=lambda: array("d"))
+    _took: Durations = field(default_factory=Durations)  # of each batch, read to written
     _progress: Progress = field(default_factory=lambda: Progress(None, "msg", quiet=True))
     _seen_ns: int = 0  # when messages, commands and answers were taken, or looked for, last
     _control_ns: int = 0
@@ -198,11 +197,8 @@ class Runner:
 
     def latency_ms(self) -> dict[str, float]:
         """Percentiles of the time a batch took from being read to being written, milliseconds."""
-        if not self._took_s:
-            return {}
-        took_ms = np.frombuffer(self._took_s) * 1e3
-        named = {"p50": 50.0, "p99": 99.0, "max": 100.0}
-        return {name: round(float(np.percentile(took_ms, p)), 3) for name, p in named.items()}
+        named = {"p50": 50.0, "p99": 99.0, "max": 100.0} if self._took.n else {}
+        return {name: round(self._took.percentile_ms(p), 3) for name, p in named.items()}
 
     def run(self, progress: Progress, stop: StopRequest) -> None:
         """Run until the source ends or `stop` is set; then leave a snapshot that the next run goes on from.
@@ -438,7 +434,7 @@ class Runner:
 
     def _count(self, done: Round) -> None:
         self.written_seq += done.n
-        self._took_s.append((self.clock.monotonic_ns() - done.began_ns) / 1e9)
+        self._took.add(self.clock.monotonic_ns() - done.began_ns)
         self.records += done.n
         self.totals.add(done.outcome)
         self.metrics.count(done.outcome.counts, done.n)

@@ -1,51 +1,32 @@
-"""config/durations.py."""
+"""Percentiles from buckets, against sorting."""
 
+import math
+
+import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from config.durations import duration_text, duration_us
-from config.errors import ConfigError
-
-SECOND = 1_000_000
+from engine.durations import STEP, Durations
 
 
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("0s", 0),
-        ("15m", 900),
-        ("1h30m", 5_400),
-        ("7d", 604_800),
-        ("1w", 604_800),
-        ("200d5m", 17_280_300),
-    ],
-)
-def test_durations_read_as_people_write_them(text, seconds):
-    assert duration_us(text) == seconds * SECOND
+@pytest.mark.parametrize("seed", range(3))
+def test_percentiles_are_those_of_all_to_within_a_bucket(seed):
+    rng = np.random.default_rng(seed)
+    took_ns = np.exp(rng.normal(14, 3, 5_000)).astype(np.int64) + 1
+    durations = Durations()
+    for each in took_ns.tolist():
+        durations.add(each)
+    in_order = np.sort(took_ns)
+    for percentile in (0.1, 50.0, 99.0, 99.9):
+        exact = in_order[math.ceil(len(in_order) * percentile / 100) - 1] / 1e6
+        assert durations.percentile_ms(percentile) == pytest.approx(exact, rel=STEP - 1)
+    assert durations.percentile_ms(100.0) == in_order[-1] / 1e6
+    assert durations.n == 5_000
 
 
-@pytest.mark.parametrize(
-    "text", ["", "15", "m", "1.5h", "-3d", "3 d", "30m1h", "1h1h", "1y", "2mo", "1H", "٣d"]
-)
-def test_what_is_not_a_duration_is_refused(text):
-    with pytest.raises(ConfigError):
-        duration_us(text)
-
-
-def test_the_message_says_what_to_write():
-    with pytest.raises(ConfigError) as bare:
-        duration_us("15")
-    assert str(bare.value) == (
-        "`15` is not a duration\n"
-        "  why: a number alone does not say which unit it means\n"
-        "  fix: write it like 15m, 7d or 1h30m"
-    )
-    with pytest.raises(ConfigError) as mixed:
-        duration_us("30m1h")
-    assert mixed.value.fix == "write 1h30m"
-
-
-@given(st.integers(0, 10**16))
-def test_text_reads_back_to_the_same_number(us):
-    assert duration_us(duration_text(us)) == us
+def test_what_is_out_of_range_counts_at_its_end():
+    durations = Durations()
+    assert durations.percentile_ms(50.0) == 0.0
+    for each in (0, -5, 10**15):
+        durations.add(each)
+    assert durations.percentile_ms(50.0) < 1e-5
+    assert durations.percentile_ms(100.0) == 1e9
