@@ -60,6 +60,6 @@ def test_it_is_unhealthy_once_it_has_failed_or_gives_no_sign(worker):
 
 def test_it_shows_its_partitions(worker):
     worker.crew, worker._ours = crew(1), {1, 4}
-    shown = worker.metrics._present
+    shown = worker.metrics.present
     assert shown("weir_partition_open") == {"1": 1.0, "4": 0.0}
     assert shown("weir_partition_waiting_lines") == {"1": 2.0}
