@@ -106,7 +106,7 @@ def bars(trend: tuple[int, ...]) -> str:
     """A rating day by day, for people; a blank is 0.
 
     >>> bars((0, 1, 250, 600, 999))
-    ' ▁▃▆█'
+    ' ▁▂▅█'
     """
     steps = len(BARS) - 1
     return "".join(BARS[-(-rating * steps // TOP)] if rating else BARS[0] for rating in trend)
