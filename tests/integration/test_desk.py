@@ -9,8 +9,10 @@ from tests.clustering import committed, local_kafka, missing_kafka
 pytest.importorskip("aiokafka")
 
 from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from config.cluster import ClusterSettings
+from engine.brokers.kafka import desk as desk_module
 from engine.brokers.kafka.desk import Desk, Place, Said
 from engine.brokers.kafka.topics import prepare
 from engine.cluster.ports import FencedError, NotTakenError
@@ -112,6 +114,31 @@ def test_whoever_takes_a_partition_that_was_not_let_go_fences_its_desk_everywher
 
     asyncio.run(wake_up())
     assert seen(settings) == [[b"a", b"b"], [b"x"]]
+
+
+def test_a_desk_that_died_in_the_middle_of_a_transaction_is_not_waited_for(settings, monkeypatch):
+    """Its transaction would stay open for ten minutes."""
+    monkeypatch.setattr(desk_module, "TRANSACTION_MS", 600_000)
+
+    async def die():
+        first, second = await two_desks(settings)
+        dead, taken = Place(0), Place(0)
+        await first.claim(dead)
+        say(first, dead, b"a", 1)
+        await first.settle(dead)
+        await first._producer.begin_transaction()
+        await first._producer.send_offsets_to_transaction(
+            {TopicPartition(settings.input, 0): OffsetAndMetadata(7, first._name)}, first._group
+        )
+        await second.claim(taken)
+        assert taken.visible == 1
+        say(second, taken, b"b", 2)
+        await second.settle(taken)
+        await first.stop()
+        await second.stop()
+
+    asyncio.run(die())
+    assert seen(settings) == [[b"a", b"b"], []]
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -5,8 +5,8 @@ partitions took more of two cores than deciding did. What fences a worker that w
 
 - Every partition has a transactional id, `PREFIX-N`. Whoever claims the partition begins it anew, so of two that claim
   it at once only the later one can finish.
-- A claim reads, where it is final, up to where outcomes are visible, and the name of the desk that stands there beside.
-  It fences that desk: begins the id of that name anew, so what the desk has under way is visible or never will be.
+- A claim reads up to where outcomes are visible, and the name of the desk that stands beside. It fences that desk:
+  begins the id of that name anew, so what the desk has under way is visible or never will be. Then it reads again.
 - Then the claim is committed under `PREFIX-N`: the same offset, with the name of the desk that claims.
 
 A desk publishes only for partitions under its name, and writes its name with every offset. So whoever may publish for a
@@ -112,10 +112,17 @@ class Desk:
             await lock.start()
             await admin.start()
             async with self._transacting:  # a partition that was ours: what is under way is done
-                visible, holder = await final_offset(admin, self._group, at)
-            if holder not in ("", name):
-                await self._fence(holder)
-                visible, _ = await final_offset(admin, self._group, at)
+                pass
+            # not final: a desk that is dead has left a transaction open, which ends when that desk is fenced
+            _, holder = await final_offset(admin, self._group, at, is_final=False)
+            visible, now = await self._fenced_and_final(admin, at, holder)
+            while now not in (
+                "",
+                name,
+                holder,
+            ):  # it was told a moment late who had claimed it last
+                holder = now
+                visible, now = await self._fenced_and_final(admin, at, holder)
             await lock.begin_transaction()
             await lock.send_offsets_to_transaction(
                 {at: OffsetAndMetadata(visible, name)}, self._group
@@ -211,6 +218,13 @@ class Desk:
                 if self._pump is None or self._pump.done():
                     self._pump = self.loop.create_task(self._run())
             return self._name
+
+    async def _fenced_and_final(
+        self, admin: AIOKafkaAdminClient, at: TopicPartition, holder: str
+    ) -> tuple[int, str]:
+        if holder not in ("", self._name):
+            await self._fence(holder)
+        return await final_offset(admin, self._group, at)
 
     async def _fence(self, name: str) -> None:
         if name in self._gone:

@@ -77,26 +77,26 @@ class _Question(RequestStruct):
 class _FinalOffset(Request[_Question]):
     API_KEY: ClassVar[int] = 9
 
-    def __init__(self, group: str, place: TopicPartition) -> None:
-        self._group, self._place = group, place
+    def __init__(self, group: str, place: TopicPartition, is_final: bool) -> None:
+        self._group, self._place, self._is_final = group, place, is_final
 
     def build(self, request_struct_class: type[_Question]) -> _Question:
         topics: list[object] = [(self._place.topic, [self._place.partition], {})]
-        return request_struct_class(self._group, topics, True, {})
+        return request_struct_class(self._group, topics, self._is_final, {})
 
 
 async def final_offset(
-    admin: AIOKafkaAdminClient, group: str, place: TopicPartition
+    admin: AIOKafkaAdminClient, group: str, place: TopicPartition, *, is_final: bool = True
 ) -> tuple[int, str]:
     """The offset that `group` has committed, 0 if none, and the word beside it.
 
-    Waits while a transaction is under way that may change it, and for a broker that has just started to find its
-    coordinator. Raises `KafkaError`.
+    Waits while a transaction is under way that may change it, if it is to be final, and for a broker that has just
+    started to find its coordinator. Raises `KafkaError`.
     """
     for left in reversed(range(TRIES)):
         try:
             coordinator = await admin.find_coordinator(group)
-            told = await admin._send_request(_FinalOffset(group, place), coordinator)  # noqa: SLF001 - it has no other way
+            told = await admin._send_request(_FinalOffset(group, place, is_final), coordinator)  # noqa: SLF001 - it has no other way
             code = told.error_code
             if not code:
                 [(_, [(_, offset, _, word, code, _)], _)] = told.topics
