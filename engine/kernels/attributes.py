@@ -7,7 +7,8 @@ addresses, for there are dozens, and each that is passed by itself takes 0.2 us;
 from typing import Final, TypeAlias
 
 import numpy as np
-from numba import carray, njit
+from numba import njit
+from numba.np.numpy_support import carray
 from numpy.typing import NDArray
 
 from engine.windows.kernels.places import codes_at, pointer
