@@ -586,6 +586,8 @@ class Core:
         """Load or compile every kernel now, so that no message waits for it; state stays as it is."""
         before = self.save()
         self.apply([], [])
+        self.drifting.warm_up()
+        self.governing.comparison.warm_up()
         self.load(before)
 
     def save(self) -> Arrays:

@@ -97,6 +97,13 @@ class Drifting:
             return
         add_up(fates.label, fates.now_us, int(self._when[0]), said, self._sums)
 
+    def warm_up(self) -> None:
+        """Load or compile the kernels, which otherwise the first rows would wait for."""
+        rows, columns = np.empty(0, np.int64), len(self._inputs) + len(self._models)
+        self._drift.observe(np.empty((0, columns), np.float32), rows)
+        said = np.empty((0, len(self._models)))
+        add_up(np.empty(0, np.int8), rows, int(self._when[0]), said, self._sums)
+
     def figures(self) -> dict[str, dict[str, float]]:
         """For the metrics: the statistic of each input and of each raw score, and how far calibrations are off."""
         statistic = self._drift.statistic.tolist()

@@ -89,19 +89,28 @@ class Comparison:
                 s["day"][slot] = today
                 s["count"][slot] = 0
                 s["loss"][slot] = 0
-            kernels.compare(
-                said[rows],
-                label[rows],
-                slot,
-                is_tried[rows].astype(np.int8),
-                int(s["trial"][0]),
-                int(s["trial"][1]),
-                s["count"],
-                s["loss"],
-                s["tried"],
-                s["tried_loss"],
-                s["paired"],
-            )
+            self._compare(said[rows], label[rows], slot, is_tried[rows])
+
+    def warm_up(self) -> None:
+        """Load or compile the kernel, which otherwise the first fate would wait for."""
+        none = np.empty(0, np.int8)
+        self._compare(np.empty((0, len(self._state["tried"]))), none, 0, none.astype(np.bool_))
+
+    def _compare(self, said: F8, label: I1, slot: int, is_tried: B1) -> None:
+        s = self._state
+        kernels.compare(
+            said,
+            label,
+            slot,
+            is_tried.astype(np.int8),
+            int(s["trial"][0]),
+            int(s["trial"][1]),
+            s["count"],
+            s["loss"],
+            s["tried"],
+            s["tried_loss"],
+            s["paired"],
+        )
 
     def begin_trial(self, first: int, second: int) -> None:
         """Compare two models from here on; -1, -1 ends a trial."""
