@@ -44,6 +44,8 @@ BEAT_S = 1.0
 STUCK_S = 300.0  # without a sign of life of the loop or the crew; opening a large partition takes some seconds
 LEAVE_S = 300.0  # after SIGTERM; what is not published by then is published by the next owners
 EXIT_STUCK = 3
+# A broker that was just started anew may tell of no topics; until it is asked again nobody in the group has anything.
+METADATA_MS = 10_000
 # How long the loop waits for the thread that decides, at every answer of a broker; there are five to a transaction.
 SWITCH_S = 0.0005
 TakeOver = Callable[[int, Lane, Publisher], Partition]
@@ -85,6 +87,7 @@ class Worker:
             broker_max_poll_records=RECORDS_MAX,
             broker_session_timeout=settings.session_s,
             broker_heartbeat_interval=settings.session_s / 4,
+            consumer_metadata_max_age_ms=METADATA_MS,
             web_enabled=False,
             **_credentials(settings),
         )
