@@ -31,5 +31,5 @@ class Durations:
             return self._max_ns / 1e6
         rank = max(1, math.ceil(self.n * percentile / 100.0))
         bucket = int(np.searchsorted(np.cumsum(self._counts), rank))
-        middle_ns = STEP ** (bucket + 0.5)
-        return min(middle_ns, self._max_ns) / 1e6
+        middle_ns: float = STEP ** (bucket + 0.5)
+        return min(middle_ns, float(self._max_ns)) / 1e6

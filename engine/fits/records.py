@@ -5,8 +5,9 @@
                    sha256, rows, frauds, seconds, software      or      skipped: why
 
 An answer is durable, arrays first, before the core has it. The list grows, but for answers that no record has taken
-(`forget_after`); it is written anew as a whole and put in place by a rename, so a reader never sees half a line. What makes it trustworthy is not here: the outcome that names
-the sha256 stands in the stream of alerts, which is sealed, and the arrays are held against it whenever they are read.
+(`forget_after`); it is written anew as a whole and put in place by a rename, so a reader never sees half a line. What
+makes it trustworthy is not here: the outcome that names the sha256 stands in the stream of alerts, which is sealed, and
+the arrays are held against it whenever they are read.
 """
 
 import io
