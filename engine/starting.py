@@ -173,9 +173,7 @@ def open_engine(
             if ledger is not None and may_reconfigure and found.core.warming.unfilled:
                 _refill(out, found, clock, ledger, notes)
             out.open(found.lengths)
-        fits_desk = _open_desk(
-            out, records, found.core, clock, fitters, waits=not source.is_live
-        )
+        fits_desk = _open_desk(out, records, found.core, clock, fitters, waits=not source.is_live)
         reloader = None
         if helps is not None and ledger is not None:
             beside = None if fills is None else fills(disk)
