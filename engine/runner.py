@@ -7,7 +7,8 @@ in engine/core.py alone, so nothing here can change an outcome. A round:
          -> write the streams of k -> control files, source.commit -> delivery log -> seals
 
 Nothing leaves before its input is durable, and the next batch is decided meanwhile. If nothing more has arrived, a
-round is finished at once. A batch never crosses a multiple of `GRID`: there the chain of seals has its links.
+round is finished at once; so is one of a live source that is durable, or will be in no time: it would wait until the
+whole next batch is decided. A batch never crosses a multiple of `GRID`: there the chain of seals has its links.
 """
 
 import json
@@ -50,6 +51,7 @@ CONTROL_EVERY_US = 200_000
 OUTLETS_EVERY_US = 10_000
 ANSWERS_MAX = 256  # of core banking, journaled at once
 DRAIN_US = 10_000_000  # at the end of the input, for answers that are still to come
+SOON_US = 500  # a good disk syncs a small batch in less
 COMMANDS_MAX = 32  # taken at once: each is renamed and answered with 5 ms of syncing, and transactions wait meanwhile
 
 Observer: TypeAlias = Callable[[Outcome], None]
@@ -335,6 +337,8 @@ class Runner:
     ) -> Outcome:
         """Decide a batch and begin to make it durable; meanwhile, and first, the one before it is finished."""
         began_ns = self.clock.monotonic_ns()
+        if self.source.is_live and self.ledger and self.ledger.journal.is_durable(SOON_US):
+            self._finish(progress)
         watch = self.metrics.watch()
         seq0 = self.core.seq
         outcome = self.core.apply(
