@@ -1,10 +1,10 @@
 """Latency of a live engine, open loop: what is due is sent when it is due, whatever the engine does.
 
-A real `weir run` with `durability: sync` goes on with a folder that holds two weeks of the canonical stream, and reads
-a pipe. This process is the load: transaction k is due at begin + k / rate, a schedule that is fixed before the first
-is sent, and its latency is the time its decision was published (delivery.ndjson: its input durable, its line written)
-minus the time it was due. When the engine falls behind, or the pipe is full, or the sender is late, what waits is
-counted with all its waiting: no coordinated omission.
+A real `weir run` with `durability: sync` goes on with a folder that holds two weeks of the canonical stream, a copy of
+the same one for each rate, and reads a pipe. This process is the load: transaction k is due at begin + k / rate, a
+schedule that is fixed before the first is sent, and its latency is the time its decision was published (in
+delivery.ndjson: its input durable, its line written) minus the time it was due. When the engine falls behind, or the
+pipe is full, or the sender is late, what waits is counted with all its waiting: no coordinated omission.
 
 Percentiles are those of all samples, sorted: a run has at most some hundred thousand, so nothing is gained by
 the buckets of an HdrHistogram, which exist because a recorder cannot keep everything. The file that
@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from shutil import copytree, rmtree
 from typing import Any, Final
 
 import numpy as np
@@ -103,17 +104,19 @@ def measure(
     limit_ms : then also look for the highest rate whose p99 stays within it, in a few more runs
     """
     clock = SystemClock()
-    config, out = workload.configure(folder / "config"), folder / "out"
+    config, begun = workload.configure(folder / "config"), folder / "history"
     say(f"a history of {history:,} transactions ...")
-    build(config, out, history, clock)
-    found, n_sent = [], 0
+    build(config, begun, history, clock)
+    found = []
 
     def at(rate: int) -> Latency:
-        nonlocal n_sent
         say(f"{rate:,} tx/s for {seconds:g} s ...")
         n = max(round(rate * seconds), 100)
-        seen = once(config, out, rate=rate, n=n, first=n_sent, history=history, clock=clock)
-        n_sent += n + WARM_ROWS
+        out = folder / "out"
+        copytree(begun, out)
+        os.sync()  # or the disk would still be busy with the copy
+        seen = once(config, out, rate=rate, n=n, history=history, clock=clock)
+        rmtree(out)
         found.append(seen)
         return seen
 
@@ -156,9 +159,7 @@ def build(config: Path, out: Path, n: int, clock: Clock) -> None:
         raise StateError("the history could not be replayed", str(out), why=done.stderr[-2_000:])
 
 
-def once(
-    config: Path, out: Path, *, rate: int, n: int, first: int, history: int, clock: Clock
-) -> Latency:
+def once(config: Path, out: Path, *, rate: int, n: int, history: int, clock: Clock) -> Latency:
     """Start `weir run` on the folder, send `n` transactions at `rate`, stop it, and read what was felt."""
     delivery, decisions = out / "delivery.ndjson", out / "decisions.ndjson"
     before = delivery.stat().st_size, decisions.stat().st_size
@@ -178,10 +179,10 @@ def once(
     try:
         keep_on(sender_core)
         widen(pipe)
-        warm = ready(pipe, decisions, before[1], first, history, clock)
+        warm = ready(pipe, decisions, before[1], history, clock)
         prepared_us = clock.now_us() + 500_000 + n * PREPARE_US
         due_us = prepared_us + (np.arange(n) * (1e6 / rate)).astype(np.int64)
-        lines, when_us, is_transaction = workload.live(due_us, first=first + warm, history=history)
+        lines, when_us, is_transaction = workload.live(due_us, first=warm, history=history)
         sent_us = send(pipe, lines, when_us, clock)[is_transaction]
         wait_for(lambda: grown(decisions, before[1]) >= warm + n, engine, clock)
         engine.stdin.close()
@@ -193,7 +194,7 @@ def once(
     if engine.returncode:
         told = (out.parent / "run.log").read_text(encoding="utf-8")[-2_000:]
         raise StateError("the engine failed under load", str(out), why=told)
-    published_us, batches, loud = felt(delivery, decisions, before, first + warm, n)
+    published_us, batches, loud = felt(delivery, decisions, before, warm, n)
     latency_ms = (published_us - due_us) / 1e3
     seconds = float(published_us.max() - due_us[0]) / 1e6
     return Latency(rate, latency_ms, (sent_us - due_us) / 1e3, seconds, batches, loud)
@@ -222,10 +223,10 @@ def widen(pipe: int) -> None:
         fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
-def ready(pipe: int, decisions: Path, size: int, first: int, history: int, clock: Clock) -> int:
+def ready(pipe: int, decisions: Path, size: int, history: int, clock: Clock) -> int:
     """Send the first messages and return, once they are decided, how many there were."""
     due_us = clock.now_us() + (np.arange(WARM_ROWS) * (1e6 / WARM_RATE)).astype(np.int64)
-    lines, when_us, _ = workload.live(due_us, first=first, history=history)
+    lines, when_us, _ = workload.live(due_us, first=0, history=history)
     send(pipe, lines, when_us, clock)
     wait_for(lambda: grown(decisions, size) >= WARM_ROWS, None, clock)
     return WARM_ROWS
