@@ -94,16 +94,6 @@ def processor_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def memory_mb() -> float:
-    """Most memory this program has held so far, MB; what the one that started it held is left out where that shows."""
-    status = Path("/proc/self/status")
-    if status.is_file():
-        for line in status.read_text(encoding="utf-8").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1_024 / 1e6
-    return memory_mb_max()
-
-
 def canonical_source(paths: Sequence[Path], setup: Setup) -> FileSource:
     """A recording in our own NDJSON."""
     return FileSource(list(paths), Feed(CANONICAL), setup.schema)
@@ -147,7 +137,7 @@ def once(setup: Setup, source: FileSource, out: Path) -> Run:
         cpu_seconds,
         ordered(stage_s) | {ELSE: seconds - sum(stage_s.values())},
         sha256,
-        memory_mb(),
+        memory_mb_max(),
         sizes(out),
     )
 
