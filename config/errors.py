@@ -9,6 +9,9 @@ A bad *message* raises nothing: it becomes a dead letter (engine/decoding/). A b
 `assert`.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class WeirError(Exception):
     """Say what went wrong, where, why, and what to do about it.
@@ -36,3 +39,15 @@ class InputError(WeirError, ValueError):
 
 class StateError(WeirError, RuntimeError):
     """Saved state cannot be used: another format, another configuration, or damaged."""
+
+
+@contextmanager
+def demanding(what: str, extra: str) -> Iterator[None]:
+    """Around imports that not everybody needs: `ConfigError` names the extra with what speaks with `what`."""
+    try:
+        yield
+    except ImportError as error:
+        raise ConfigError(
+            f"what speaks with {what} is not installed: {error}",
+            fix=f"pip install 'weir-fraud[{extra}]'",
+        ) from None

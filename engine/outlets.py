@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from config import settings as configurations
-from config.errors import ConfigError
+from config.errors import ConfigError, demanding
 from config.settings import Configuration
 from engine.clock import SystemClock
 from engine.cluster.carrier import Carrier, DisplacedError
@@ -82,15 +82,10 @@ def run(arguments: Namespace) -> int:
         demand_sink(configuration.settings.sink)
     if configuration.settings.redis is not None:
         demand_registry(configuration, configuration.settings.redis)
-    try:
+    with demanding("Kafka", "kafka"):
         from engine.brokers.kafka.calm import Notes, calm
         from engine.brokers.kafka.outcomes import KafkaOutcomes
         from engine.brokers.kafka.topics import prepare
-    except ImportError as error:
-        raise ConfigError(
-            f"what speaks with Kafka is not installed: {error}",
-            fix="pip install 'weir-fraud[kafka]'",
-        ) from None
     clock = SystemClock()
     calm(Notes(clock))
     n = asyncio.run(prepare(settings))

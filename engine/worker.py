@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from config.cluster import ACCEPT, ClusterSettings
-from config.errors import ConfigError
+from config.errors import ConfigError, demanding
 from engine.clock import SystemClock
 from engine.cluster.health import Health
 from engine.cluster.lane import Lane
@@ -54,14 +54,9 @@ def _shared(
             why=f"rows of shared lists are orders of `{BY}`, and people.yaml says who may give them",
             fix=f"name `{BY}` there, with a role that may change lists",
         )
-    try:
+    with demanding("Redis", "redis"):
         from engine.brokers.redis_lists import RedisLists
         from engine.sinks.following import read_password
-    except ImportError as error:
-        raise ConfigError(
-            f"what speaks with Redis is not installed: {error}",
-            fix="pip install 'weir-fraud[redis]'",
-        ) from None
     redis = configuration.settings.redis
     lists = RedisLists(redis, settings.lists, setup.pack.lists, read_password(redis))
     lists.start()
@@ -80,14 +75,9 @@ def run(arguments: Namespace) -> int:
             why="a worker needs to know where Kafka is",
             fix="write cluster: {brokers: 127.0.0.1:9092}",
         )
-    try:
+    with demanding("Kafka", "kafka"):
         from engine.brokers.kafka.app import Worker
         from engine.brokers.kafka.topics import prepare
-    except ImportError as error:
-        raise ConfigError(
-            f"what speaks with Kafka is not installed: {error}",
-            fix="pip install 'weir-fraud[kafka]'",
-        ) from None
     n = asyncio.run(prepare(settings))
     print(f"{settings.input}: {n} partitions", file=sys.stderr)
     if n > 1:  # limits are divided by them, and features may be partial
