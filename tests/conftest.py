@@ -2,13 +2,15 @@
 
 shared("data/handbook/...")   a path in the shared folder; the test is skipped, saying what is missing, if it is not
                               there. WEIR_SHARED names the folder, else ../shared beside the repository.
+kafka                         a real broker for the tests of a module
 golden("cli/check", text)     `text` must equal tests/golden/files/cli/check.txt; `--update-golden` rewrites it
 """
 
 import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -32,6 +34,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-golden", action="store_true", help="rewrite golden files that differ"
     )
+
+
+@pytest.fixture(scope="module")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A broker of its own for the tests of a module; they are skipped, saying what is missing, where none can run."""
+    from tests.clustering import local_kafka, missing_kafka
+
+    if missing_kafka():
+        pytest.skip(missing_kafka())
+    with local_kafka(tmp_path_factory.mktemp("kafka")) as broker:
+        yield broker
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import pytest
 
 from config.cluster import ClusterSettings
 from engine.cluster.ports import FencedError, Own
-from tests.clustering import MemoryBroker, committed, local_kafka, missing_kafka
+from tests.clustering import MemoryBroker, committed
 
 WAIT_S = 180.0
 
@@ -64,14 +64,6 @@ class OnKafka:
 
         records = map(record_of, self.read(self.settings.input))
         return [(record.line, record.owed, record.is_tick) for record in records]
-
-
-@pytest.fixture(scope="module")
-def kafka(tmp_path_factory):
-    if missing_kafka():
-        pytest.skip(missing_kafka())
-    with local_kafka(tmp_path_factory.mktemp("kafka")) as broker:
-        yield broker
 
 
 @pytest.fixture(params=["memory", "kafka"])

@@ -10,7 +10,7 @@ import pytest
 
 from config.cluster import ClusterSettings
 from config.errors import StateError
-from tests.clustering import MemoryBroker, MemoryOutcomes, committed, local_kafka, missing_kafka
+from tests.clustering import MemoryBroker, MemoryOutcomes, committed
 
 WAIT_S, N = 180.0, 2
 NUMBERS = itertools.count()  # of topic sets
@@ -72,14 +72,6 @@ class OnKafka:
     def inputs(self, partition):
         found = asyncio.run(committed(self.settings.brokers, self.settings.input, N))
         return [record.value for record in found[partition]]
-
-
-@pytest.fixture(scope="module")
-def kafka(tmp_path_factory):
-    if missing_kafka():
-        pytest.skip(missing_kafka())
-    with local_kafka(tmp_path_factory.mktemp("kafka")) as broker:
-        yield broker
 
 
 @pytest.fixture(params=["memory", "kafka"])

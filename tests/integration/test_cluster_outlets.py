@@ -10,13 +10,11 @@ import subprocess
 import sys
 import time
 
-import pytest
-
 from config.cluster import ClusterSettings
 from engine.clock import SystemClock
 from engine.outcomes import rfc3339
 from tests.auditing import small_bank
-from tests.clustering import committed, local_kafka, needs_kafka
+from tests.clustering import committed, needs_kafka
 from tests.core_banking import SECRET, Bank, command, unreliable
 from tests.redis_server import Redis, needs_redis
 
@@ -24,12 +22,6 @@ pytestmark = [needs_kafka, needs_redis]
 
 PARTITIONS, WAIT_S = 2, 180.0
 HOUR_US = 3_600_000_000
-
-
-@pytest.fixture(scope="module")
-def kafka(tmp_path_factory):
-    with local_kafka(tmp_path_factory.mktemp("kafka")) as broker:
-        yield broker
 
 
 class Outlets:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.clustering import committed, local_kafka, missing_kafka
+from tests.clustering import committed
 
 pytest.importorskip("aiokafka")
 
@@ -18,14 +18,6 @@ from engine.brokers.kafka.topics import prepare
 from engine.cluster.ports import FencedError, NotTakenError
 
 PARTITIONS = 2
-
-
-@pytest.fixture(scope="module")
-def kafka(tmp_path_factory):
-    if missing_kafka():
-        pytest.skip(missing_kafka())
-    with local_kafka(tmp_path_factory.mktemp("kafka")) as broker:
-        yield broker
 
 
 @pytest.fixture

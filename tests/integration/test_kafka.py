@@ -25,12 +25,6 @@ PARTITIONS, N = 3, 900
 WAIT_S = 180.0
 
 
-@pytest.fixture(scope="module")
-def kafka(tmp_path_factory):
-    with local_kafka(tmp_path_factory.mktemp("kafka")) as broker:
-        yield broker
-
-
 def clustered(folder, kafka, prefix):
     """A bank whose workers find this broker, under topics of their own."""
     bank = small_bank(folder, durability="flush")
