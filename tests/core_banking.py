@@ -29,7 +29,11 @@ class Bank:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
+                length = int(self.headers["Content-Length"])
+                body = self.rfile.read(length)
+                if len(body) < length:  # who was killed while it spoke: half a request is none
+                    self.close_connection = True
+                    return
                 bank.hear(self, body)
 
             def log_message(self, *_):

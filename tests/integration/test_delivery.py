@@ -294,3 +294,13 @@ def test_a_file_takes_each_command_as_a_line_and_mends_a_torn_one(tmp_path):
     torn, *lines = out.read_bytes().splitlines()
     assert torn == b'{"torn'
     assert [json.loads(line)["command_id"] for line in lines] == ["c-0", "c-1", "c-2"]
+
+
+def test_half_a_request_is_none():
+    """Who is killed while it speaks has said nothing; a signature of half a body would look forged."""
+    with Bank() as bank, socket.create_connection(bank.server.server_address, WAIT_S) as peer:
+        head = "POST /commands HTTP/1.1\r\nContent-Length: 100\r\nX-Weir-Timestamp: 1\r\n\r\n"
+        peer.sendall(head.encode() + b"{half")
+        peer.shutdown(socket.SHUT_WR)
+        assert peer.recv(1) == b"", "hung up on, without an answer"
+        assert (bank.requests, bank.unsigned) == ([], [])
