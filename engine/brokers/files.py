@@ -92,7 +92,7 @@ class FileSource:
 
         try:
             rows = sum(map(rows_of, self.paths))
-        except DAMAGED:  # told when it is read
+        except InputError:  # told when it is read
             return None
         return 2 * rows if self.feed.label else rows
 

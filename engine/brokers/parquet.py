@@ -16,12 +16,9 @@ from engine.brokers.tables import BLOCK_ROWS, Table
 
 class ParquetTable(Table):
     def __init__(self, path: Path) -> None:
-        try:
-            file = pq.ParquetFile(path)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise InputError(f"not a Parquet file: {error}", str(path)) from None
-        super().__init__(path, file.schema_arrow.names)
-        self.n_rows = file.metadata.num_rows
+        with opened(path) as file:
+            super().__init__(path, file.schema_arrow.names)
+            self.n_rows = file.metadata.num_rows
 
     def read(self, names: Sequence[str]) -> Iterator[Rows]:
         number = 1
@@ -31,10 +28,21 @@ class ParquetTable(Table):
             number += batch.num_rows
 
 
+def opened(path: Path) -> Any:
+    """The `pyarrow.parquet.ParquetFile`; raise `InputError` where its end does not say that it is one."""
+    try:
+        return pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(
+            f"not a Parquet file: {error}", str(path), fix="copy it again, or correct its name"
+        ) from None
+
+
 def rows_of(path: Path) -> int:
-    """How many rows a Parquet file says it has."""
-    n_rows: int = pq.read_metadata(path).num_rows
-    return n_rows
+    """How many rows a Parquet file says it has; raise `InputError` if it is none."""
+    with opened(path) as file:
+        n_rows: int = file.metadata.num_rows
+        return n_rows
 
 
 def batches(path: Path, names: Sequence[str], rows: int) -> Iterator[Any]:

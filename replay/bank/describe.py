@@ -18,11 +18,10 @@ from zoneinfo import ZoneInfo
 import msgspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from config.errors import InputError
 from engine.brokers.packed import BLOCK_BYTES, DAMAGED, Splitter, damaged, open_packed
-from engine.brokers.parquet import batches
+from engine.brokers.parquet import batches, opened
 from engine.quantities import read_times
 from replay.bank.table import F8, I8
 from replay.bank.truth import Truth, truth_path
@@ -199,12 +198,8 @@ def _decoded(decode: Callable[[bytes], Identity], lines: list[bytes]) -> list[Id
 def _parquet(
     path: Path, names: Sequence[str], found: Description | None
 ) -> Iterator[dict[str, Values]]:
-    try:
-        there = [name for name in names if name in pq.read_schema(path).names]
-    except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(
-            f"not a Parquet file: {error}", str(path), fix="copy it again, or correct its name"
-        ) from None
+    with opened(path) as file:
+        there = [name for name in names if name in file.schema_arrow.names]
     for batch in batches(path, there, ROWS):
         if found is not None:
             found.n_lines += batch.num_rows

@@ -111,6 +111,18 @@ def test_a_table_with_damaged_pages_is_refused(tmp_path):
         read(path)
 
 
+@pytest.mark.parametrize("n_kept", [0, 4, 1_000])
+def test_a_cut_table_has_no_total_and_is_refused_when_it_is_read(tmp_path, n_kept):
+    """The progress bar asks first."""
+    path = write_parquet(tmp_path / "a.parquet", ROWS)
+    path.write_bytes(path.read_bytes()[:n_kept])
+    source = FileSource([path], feed("handbook"), SCHEMA)
+    assert source.records_total is None
+    with pytest.raises(InputError, match="not a Parquet file") as told:
+        drain(source)
+    assert told.value.fix == "copy it again, or correct its name"
+
+
 def test_files_that_cannot_be_read_are_named(tmp_path):
     with pytest.raises(InputError, match="there is no file"):
         read(tmp_path / "none.ndjson")
