@@ -32,6 +32,10 @@ def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
 
 def _pending(arguments: argparse.Namespace) -> int:
     known = following.status(arguments.out)
+    if not known:
+        from replay.audit.records import check_folder
+
+        check_folder(arguments.out)
     found = [_told(arguments.out, known, p) for p in _meant(arguments, known)]
     if arguments.json:
         print(json.dumps([{**p, "changes": c} for p, c, _ in found], indent=1, sort_keys=True))

@@ -76,6 +76,13 @@ def test_a_hash_that_names_nothing_is_refused(out, capsys):
     assert config[7:19] in told
 
 
-def test_nothing_waits(tmp_path, capsys):
+def test_nothing_waits_in_a_folder_that_no_engine_has_spoken_of(tmp_path, capsys):
+    (tmp_path / "journal").mkdir()
     assert cli.main(["rules", "pending", str(tmp_path)]) == 0
     assert "no proposal waits" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("path", [".", "nowhere"])
+def test_a_wrong_path_is_not_taken_for_a_folder_where_nothing_waits(tmp_path, capsys, path):
+    assert cli.main(["rules", "pending", str(tmp_path / path)]) == 2
+    assert "this is no output folder" in capsys.readouterr().err
