@@ -6,6 +6,7 @@ Also their order by time. Whoever wants it, of a file that does not have it, hol
 import csv
 import io
 import itertools
+from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, Final, TypeAlias
@@ -21,6 +22,7 @@ from engine.brokers.packed import BLOCK_BYTES, Splitter, open_packed
 I8: TypeAlias = NDArray[np.int64]
 
 BLOCK_ROWS: Final = 32_768
+CSV_LINES: Final = 100  # of one row, whose texts may hold line ends
 CSV_ROWS: Final = 4_096  # a row is a list of texts: larger blocks fall out of the cache, 2.7 us a row instead of 1.6
 
 
@@ -41,7 +43,7 @@ class Table:
 class CsvTable(Table):
     def __init__(self, path: Path) -> None:
         with self._text(path) as stream:
-            header: list[str] = next(self._reader(path, stream), [])
+            header = self._records(path, stream).header()
         if not header:
             raise InputError("the file has no header", str(path), fix="name the columns in line 1")
         super().__init__(path, header)
@@ -57,18 +59,17 @@ class CsvTable(Table):
         )
 
     @staticmethod
-    def _reader(path: Path, stream: IO[str]) -> Any:
-        csv.field_size_limit(1 << 24)
-        return csv.reader(stream, delimiter="\t" if ".tsv" in path.suffixes else ",")
+    def _records(path: Path, stream: IO[str]) -> "_CsvRecords":
+        return _CsvRecords(stream, "\t" if ".tsv" in path.suffixes else ",")
 
     def read(self, names: Sequence[str]) -> Iterator[Rows]:
         with self._text(self.path) as stream:
-            reader = self._reader(self.path, stream)
-            next(reader)
+            records = self._records(self.path, stream)
+            records.header()
             width, rows = len(self.names), [[""]]
             wanted = {name: self.names.index(name) for name in names}
             while rows:
-                rows, numbers = self._block(reader)
+                rows, numbers = records.read(CSV_ROWS, width)
                 if [] in rows:  # blank lines
                     numbers = [number for row, number in zip(rows, numbers, strict=True) if row]
                     kept = [row for row in rows if row]
@@ -85,20 +86,83 @@ class CsvTable(Table):
                 }
                 yield Rows(columns, numbers, is_typed=False)
 
-    @staticmethod
-    def _block(reader: Any) -> tuple[list[list[str]], list[int]]:
+
+class _CsvRecords:
+    """Rows of a CSV file, each with the number of the line it ends in.
+
+    A quote that is never closed would swallow all lines up to the next one. So several lines are one row only to the
+    letter of RFC 4180, and with as many fields as there are columns; else the first line stands alone, and the others
+    are read again.
+    """
+
+    def __init__(self, stream: IO[str], delimiter: str) -> None:
+        csv.field_size_limit(1 << 24)
+        self._stream, self._delimiter = stream, delimiter
+        self._again: deque[str] = deque()
+        self._taken: list[str] = []  # lines of the row being read
+        self._n_lines = 0
+        self._reader = self._new_reader()
+
+    def header(self) -> list[str]:
+        """The first row; empty if there is none."""
+        row: list[str] = next(self._reader, [])
+        self._close()
+        return row
+
+    def read(self, n_rows: int, width: int) -> tuple[list[list[str]], list[int]]:
+        """The next rows, at most `n_rows`, of a table of `width` columns; none at the end."""
         rows: list[list[str]] = []
         numbers: list[int] = []
-        while len(rows) < CSV_ROWS:
+        while len(rows) < n_rows:
             try:
-                for row in itertools.islice(reader, CSV_ROWS - len(rows)):
+                for row in itertools.islice(self._reader, n_rows - len(rows)):
+                    if len(self._taken) > 1:
+                        self._check(width)
                     rows.append(row)
-                    numbers.append(reader.line_num)
+                    numbers.append(self._close())
                 break
-            except csv.Error:  # a row that is no CSV: nothing of it can be used
-                rows.append([""])
-                numbers.append(reader.line_num)
+            except csv.Error:
+                rows.append(self._first_alone())
+                numbers.append(self._close())
         return rows, numbers
+
+    def _new_reader(self) -> Any:
+        return csv.reader(self._lines(), delimiter=self._delimiter)
+
+    def _lines(self) -> Iterator[str]:
+        taken = self._taken
+        for line in itertools.chain(self._read_again(), self._stream):
+            taken.append(line)
+            if len(taken) > CSV_LINES:
+                raise csv.Error
+            yield line
+
+    def _read_again(self) -> Iterator[str]:
+        while self._again:
+            yield self._again.popleft()
+
+    def _check(self, width: int) -> None:
+        """Raise `csv.Error` unless the lines taken are a row to the letter of RFC 4180, of `width` fields."""
+        [row] = csv.reader(self._taken, delimiter=self._delimiter, strict=True)
+        if len(row) != width:
+            raise csv.Error
+
+    def _first_alone(self) -> list[str]:
+        """The first line of what was taken, as a row; the others will be read again."""
+        first, *others = self._taken
+        self._again.extendleft(reversed(others))
+        self._taken[1:] = []
+        self._reader = self._new_reader()
+        try:
+            return next(csv.reader([first], delimiter=self._delimiter))
+        except csv.Error:
+            return [""]
+
+    def _close(self) -> int:
+        """End the row; the number of its last line."""
+        self._n_lines += len(self._taken)
+        self._taken.clear()
+        return self._n_lines
 
 
 class JsonTable(Table):

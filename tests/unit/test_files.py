@@ -15,6 +15,7 @@ from config.feeds import Feed, Target
 from engine.brokers import files, parquet, tables
 from engine.brokers.files import FileSource, StreamSource, short_names
 from engine.brokers.mapping import rfc3339
+from engine.brokers.tables import CSV_LINES, CSV_ROWS
 from engine.clock import ManualClock
 from tests.factories import SCHEMA, decode, feed, line, message
 
@@ -109,6 +110,38 @@ def test_a_table_with_damaged_pages_is_refused(tmp_path):
     path.write_bytes(data)
     with pytest.raises(InputError, match="the file is damaged"):
         read(path)
+
+
+def plain_csv(path, accounts):
+    """A table with our names and a row for each of `accounts`, which stand there as they are."""
+    rows = [
+        f"t{k},2026-03-02T10:00:00Z,{account},1.00,CNY,payment"
+        for k, account in enumerate(accounts)
+    ]
+    names = "transaction_id,event_time,account,amount,currency,type"
+    path.write_text("\n".join([names, *rows]) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("n_before", [0, 5, CSV_ROWS - 2])
+@pytest.mark.parametrize("n_after", [0, 3, CSV_LINES + 5])
+@pytest.mark.parametrize("bad", [['"A'], ['"A', "B", '"C'], ['"A"', '"A,"B'], ['A","B', 'A","B']])
+def test_a_quote_that_nobody_closes_costs_only_its_own_line(tmp_path, n_before, n_after, bad):
+    accounts = ["A1"] * n_before + bad + ["A1"] * n_after
+    lines, positions = read(plain_csv(tmp_path / "a.csv", accounts))
+    assert positions == [f"a.csv:{k}" for k in range(2, len(accounts) + 2)]
+    made = [json.loads(line) for line in lines]
+    assert [message["transaction_id"] for message in made] == [f"t{k}" for k in range(len(made))]
+    sound = [message for message in made if message["account"] == "A1"]
+    assert len(sound) == n_before + n_after
+    assert all(message["amount"] == "1.00" for message in sound)
+
+
+def test_texts_of_a_row_may_hold_line_ends(tmp_path):
+    path = plain_csv(tmp_path / "a.csv", ["A1", '"A\n2"', "A3", '"A\r\n""4"', "A5"])
+    lines, positions = read(path)
+    assert [json.loads(line)["account"] for line in lines] == ["A1", "A\n2", "A3", 'A\r\n"4', "A5"]
+    assert positions == [f"a.csv:{k}" for k in (2, 4, 5, 7, 8)]
 
 
 @pytest.mark.parametrize("n_kept", [0, 4, 1_000])
