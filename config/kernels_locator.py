@@ -16,6 +16,7 @@ from typing import Any, Final
 from numba.core.caching import UserProvidedCacheLocator
 from numba.core.registry import cpu_target
 
+from config import kernels_loading
 from config.kernel_cache import PACKAGES, ROOT, source_hash
 
 BLAS: Final = "scipy.linalg.cython_blas"
@@ -82,3 +83,4 @@ def _make_ready() -> None:
 
 
 _make_ready()
+kernels_loading.parse_late()
