@@ -2,8 +2,7 @@
 
 numba notices that the file of a kernel has changed, but not that a kernel or constant it takes from another file has,
 and would go on with old machine code. So its cache is put into a folder named by the hash of every kernel source and
-what it imports from us, of Python, numba, numpy and the CPU. It must be set before numba is imported; the packages
-with kernels do so in their `__init__`, so that no way in can forget it.
+what it imports from us, of Python, numba, numpy and the CPU.
 
     WEIR_KERNEL_CACHE    the folder above; else the user's cache folder (XDG_CACHE_HOME, ~/.cache)
 
@@ -27,11 +26,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
+from config import numba_settings
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("config", "rules", "models", "engine", "replay")
 KEPT = 16  # folders, some MB each: a few branches and clones side by side
 MANIFEST = "sources.json"
-LOCATORS = "config.kernels_locator.ContentLocator,UserProvidedCacheLocator"
 
 _FROM = re.compile(r"^[ \t]*from[ \t]+([\w.]+)[ \t]+import[ \t]+(\([^)]*\)|[^\n#]+)", re.MULTILINE)
 _IMPORT = re.compile(r"^[ \t]*import[ \t]+([\w.]+)", re.MULTILINE)
@@ -41,12 +41,8 @@ _IMPORT = re.compile(r"^[ \t]*import[ \t]+([\w.]+)", re.MULTILINE)
 def use() -> Path:
     """Point numba at the folder for these sources and this machine, and return it. Harmless when called again."""
     folder = prepare(base_folder(), ROOT)
-    settings = {"CACHE_DIR": str(folder), "CACHE_LOCATOR_CLASSES": LOCATORS}
-    numba_config = sys.modules.get("numba.core.config")
-    for name, value in settings.items():
-        os.environ[f"NUMBA_{name}"] = value
-        if numba_config is not None:  # somebody imported numba first, river for one
-            setattr(numba_config, name, value)
+    numba_settings.name_locator()
+    numba_settings.tell("CACHE_DIR", str(folder))
     return folder
 
 

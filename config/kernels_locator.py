@@ -1,8 +1,8 @@
 """Tell numba where in the cache the code of a kernel stands: by its module and the content of its sources.
 
 Numba's own locators put the path of the checkout into the place, so that each clone and each installed wheel compiles
-everything again, and look at the file of the kernel alone. Named in NUMBA_CACHE_LOCATOR_CLASSES by
-config/kernel_cache.py, which says what "content" covers; numba imports this module when it caches the first kernel.
+everything again, and look at the file of the kernel alone. Named to numba by config/numba_settings.py; numba imports
+this module when it makes the first kernel. What "content" covers, config/kernel_cache.py says.
 """
 
 import os
@@ -16,7 +16,7 @@ from typing import Any, Final
 from numba.core.caching import UserProvidedCacheLocator
 from numba.core.registry import cpu_target
 
-from config import kernels_loading
+from config import kernel_cache, kernels_loading
 from config.kernel_cache import PACKAGES, ROOT, source_hash
 
 BLAS: Final = "scipy.linalg.cython_blas"
@@ -82,5 +82,6 @@ def _make_ready() -> None:
             del sys.modules[BLAS]
 
 
+kernel_cache.use()
 _make_ready()
 kernels_loading.parse_late()

@@ -1,5 +1,5 @@
 """The deterministic core and the shells that run it: sources, sinks, metrics, command line."""
 
-from config import kernel_cache
+from config import numba_settings
 
-kernel_cache.use()  # before anything below imports numba
+numba_settings.name_locator()  # before anything below imports numba

@@ -9,9 +9,8 @@ import argparse
 import errno
 import sys
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from pathlib import Path
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 
 from config.cluster import ClusterSettings
 from config.errors import WeirError
@@ -66,7 +65,9 @@ def parser() -> argparse.ArgumentParser:
         prog="weir",
         description="Score bank transactions as they flow: exact windows, rules, models.",
     )
-    top.add_argument("--version", action="version", version=f"weir {version('weir-fraud')}")
+    top.add_argument(
+        "--version", action=_Version, nargs=0, help="show program's version number and exit"
+    )
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     _add_run(commands)
     _add_worker(commands)
@@ -175,6 +176,16 @@ def _add_backup(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         "--all", action="store_true", help="the drill over everything that the journal holds"
     )
     restore.set_defaults(command=_restore)
+
+
+class _Version(argparse.Action):
+    """Look for the version where it is asked for: that takes 0.03 s, of which every other command has no use."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from importlib.metadata import version
+
+        print(f"weir {version('weir-fraud')}")
+        parser.exit()
 
 
 class _DeadLetters:

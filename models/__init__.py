@@ -1,5 +1,5 @@
 """Statistical models as a library: score columns, learn, explain, save; never data classes of the domain."""
 
-from config import kernel_cache
+from config import numba_settings
 
-kernel_cache.use()  # before anything below imports numba
+numba_settings.name_locator()  # before anything below imports numba

@@ -1,5 +1,5 @@
 """Recorded traffic through the same core: generate, feed, compare; never a second engine."""
 
-from config import kernel_cache
+from config import numba_settings
 
-kernel_cache.use()  # before anything below imports numba
+numba_settings.name_locator()  # before anything below imports numba

@@ -1,5 +1,5 @@
 """The rule language as a library: read, check, compile and evaluate over columns."""
 
-from config import kernel_cache
+from config import numba_settings
 
-kernel_cache.use()  # before anything below imports numba
+numba_settings.name_locator()  # before anything below imports numba

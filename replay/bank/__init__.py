@@ -1,5 +1,5 @@
 """A whole bank to practise on: who lives there, what they do, what is done to them, and the recording of it."""
 
-from config import kernel_cache
+from config import numba_settings
 
-kernel_cache.use()  # before kernels.py imports numba
+numba_settings.name_locator()  # before anything below imports numba

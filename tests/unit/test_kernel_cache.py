@@ -192,13 +192,13 @@ def test_an_edit_between_start_and_import_does_not_leave_new_code_under_the_old_
     assert call(sources) == "102 0"
 
 
-def test_every_package_with_kernels_sets_the_folder_before_numba_is_imported():
+def test_every_package_with_kernels_names_the_locator_before_numba_is_imported():
     """Whoever imports a kernel module imports its package first."""
     program = (
         "import os, sys, importlib; importlib.import_module(sys.argv[1]); "
-        "print('numba' in sys.modules, bool(os.environ.get('NUMBA_CACHE_DIR')))"
+        "print('numba' in sys.modules, bool(os.environ.get('NUMBA_CACHE_LOCATOR_CLASSES')))"
     )
-    environment = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA_CACHE")}
     packages = {
         p.relative_to(kernel_cache.ROOT).parts[0]
         for p in kernel_cache.kernel_modules(kernel_cache.ROOT)
@@ -213,6 +213,27 @@ def test_every_package_with_kernels_sets_the_folder_before_numba_is_imported():
             check=True,
         )
         assert done.stdout.split() == ["False", "True"], package
+
+
+@pytest.mark.parametrize("first", ["pass", "import numba.core.caching"])
+def test_the_folder_is_looked_for_when_the_first_kernel_is_made(tmp_path, first):
+    program = (
+        f"import sys; {first}\n"
+        "import models; print('config.kernel_cache' in sys.modules)\n"
+        "from models.kernels import exp_log; from numba.core import config\n"
+        "print(exp_log.log._cache.cache_path.startswith(config.CACHE_DIR), config.CACHE_DIR)"
+    )
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA_CACHE")}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**environment, "WEIR_KERNEL_CACHE": str(tmp_path)},
+        cwd=kernel_cache.ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    [folder] = tmp_path.iterdir()
+    assert done.stdout.split() == ["False", "True", str(folder)]
 
 
 def test_a_room_is_cold_until_one_of_its_kernels_is_compiled(tmp_path):
