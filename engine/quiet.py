@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.kernels.lines import FIXED_BYTES, LITERAL, NUMBER_BYTES, NUMBER_MAX, write_lines
+from engine.kernels.lines import FIXED_BYTES, LITERAL, NUMBER_BYTES, NUMBER_MAX, SPARE, write_lines
 from engine.outcomes import decision_text, model_order, quoted
 from engine.patterns import Pattern
 from engine.verdict import DecideInputs
@@ -117,7 +117,7 @@ class QuietLines:
         accounts, account_end = _laid_out_texts(compress(inputs.account, made))
         literals, literal_end = _laid_out([given[row] for row in sorted(given)])
         (keys, key_end), (texts, text_end) = self._keys, self._texts
-        room = (FIXED_BYTES + NUMBER_BYTES * len(names) + len(keys)) * n
+        room = len(SPARE) + (FIXED_BYTES + NUMBER_BYTES * len(names) + len(keys)) * n
         room += len(ids) + len(accounts) + len(literals)
         room += (
             int(self._n_bytes[which[rows]].sum())
@@ -150,11 +150,11 @@ def _keys(names: Sequence[str]) -> list[bytes]:
 def _laid_out_texts(texts: "compress[str | None]") -> tuple[U1, I8]:
     """ASCII texts one behind the other, and where each ends."""
     pieces = [text for text in texts if text is not None]
-    whole = np.frombuffer("".join(pieces).encode(), np.uint8)
+    whole = np.frombuffer("".join(pieces).encode() + SPARE, np.uint8)
     return whole, np.fromiter(accumulate(map(len, pieces)), np.int64, len(pieces))
 
 
 def _laid_out(pieces: Sequence[bytes]) -> tuple[U1, I8]:
     """Pieces one behind the other, and where each ends."""
-    whole = np.frombuffer(b"".join(pieces), np.uint8)
+    whole = np.frombuffer(b"".join((*pieces, SPARE)), np.uint8)
     return whole, np.fromiter(accumulate(map(len, pieces)), np.int64, len(pieces))
