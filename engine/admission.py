@@ -115,6 +115,7 @@ class Admission:
         arrivals = None if arrival_us is None else arrival_us.tolist()
         came = _Came(batch, memory, keys)
         entry_of, rows, first, passed = memory.entry_of, came.rows, came.first, came.core_us.append
+        enter, next_entry = entry_of.setdefault, first
         links: list[tuple[int, int, int, int]] = []  # row, entry, linked_from, decided_at
         newest_row: dict[int, int] = {}  # of entries that an update of this batch has changed
         now, limit = self.core_us, self._limit(self.core_us)
@@ -122,13 +123,13 @@ class Admission:
             before = now
             if arrivals is not None:
                 limit = arrivals[i] + self.future_us_max
-            if kind == TRANSACTION and time <= limit and key not in entry_of:  # most rows
-                if time > now:
+            if kind == TRANSACTION and time <= limit and enter(key, next_entry) == next_entry:
+                if time > now:  # most rows
                     now = time
                 elif time < now - self.lateness_us:
                     out.late[i] = True
-                    memory.arrays["standing"][first + len(rows) - memory.base] = LATE
-                entry_of[key] = first + len(rows)
+                    memory.arrays["standing"][next_entry - memory.base] = LATE
+                next_entry += 1
                 rows.append(i)
             elif kind == TRANSACTION or (kind == DEAD and batch.dead[i].answerable):
                 known = came.find(key, now)
@@ -140,9 +141,10 @@ class Admission:
                         refusal = self._refuse_time(
                             kind, time, now, arrivals[i] if arrivals else None
                         )
-                    place = first + len(rows) - memory.base
+                    place = next_entry - memory.base
                     now = self._admit_oddity(batch, out, i, now, refusal, place)
-                    entry_of[key] = first + len(rows)
+                    entry_of[key] = next_entry
+                    next_entry += 1
                     rows.append(i)
             elif kind in (LABEL, UPDATE):
                 known = came.find(key, now)
@@ -175,7 +177,7 @@ class Admission:
                 assert kind in (DEAD, COMMAND, PROFILE, TICK), kind
             passed(now)
             if now != before:
-                limit = self._limit(now)
+                limit = now + self.jump_us_max
                 if before == NEVER:
                     came.begun_us = now
         core_us[:] = came.core_us
@@ -320,11 +322,11 @@ class _Came:
         rows = np.array(self.rows, np.int64)
         if len(rows):
             memory.enter(
-                [self._keys[row] for row in self.rows],
+                list(map(self._keys.__getitem__, self.rows)),
                 batch.seq0 + rows,
                 batch.event_time_us[rows],
                 out.core_us[rows],
-                [batch.digest[row] for row in self.rows],
+                list(map(batch.digest.__getitem__, self.rows)),
             )
             out.entry[rows] = np.arange(self.first, memory.end)
         if self.begun_us != NEVER:
