@@ -742,6 +742,20 @@ def test_the_segment_that_is_being_written_never_retires():
     assert len(lines_of(journal)) == 9
 
 
+def test_retiring_reads_nothing(monkeypatch):
+    """A live engine does it between two decisions, however much was written since it looked last."""
+    disk = MemoryDisk()
+    journal = opened(disk, segment_bytes=600)
+    told = fill(journal, 6)
+    with monkeypatch.context() as patched:
+        patched.setattr(disk, "read", None)
+        patched.setattr(disk, "open", None)
+        assert journal.retirable(6)
+        first = journal.retire(6)
+    assert 0 < first <= 6
+    assert lines_of(journal, first) == told[first:]
+
+
 def test_strange_files_are_told_and_left_alone():
     disk, told = small()
     disk.create(FOLDER / "notes.txt").write(b"mine")

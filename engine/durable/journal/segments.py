@@ -73,6 +73,11 @@ def name_of(first_seq: int) -> str:
     return f"{first_seq:016d}.wj"
 
 
+def first_seqs(disk: Disk, folder: Path) -> list[int]:
+    """The first seq of each segment, in order, by the names alone; that of one barely begun is among them."""
+    return [int(name[1]) for name in map(NAME.fullmatch, disk.names(folder)) if name]
+
+
 def survey(disk: Disk, folder: Path, kept_from: int | None) -> Survey:
     """Look at every segment; `kept_from` is the oldest seq that must be there (None: any). Raises `StateError`."""
     names = disk.names(folder)

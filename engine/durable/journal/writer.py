@@ -33,7 +33,7 @@ from engine.durable.journal.frames import (
 from engine.durable.journal.reader import JournalReader, config_of
 from engine.durable.journal.records import LEVEL as ZSTD_LEVEL
 from engine.durable.journal.records import Payload, encode
-from engine.durable.journal.segments import NEW, damage, name_of
+from engine.durable.journal.segments import NEW, damage, first_seqs, name_of
 from engine.durable.journal.tail import Tail
 from engine.ports import SALT_BYTES, Link, Messages, Recorded, leaves_of
 
@@ -114,7 +114,7 @@ class SegmentedJournal:
 
     @property
     def first_seq(self) -> int:
-        return self._reader.first_seq
+        return next(iter(first_seqs(self._disk, self._folder)), 0)
 
     @property
     def seq_end(self) -> int:
@@ -303,11 +303,11 @@ class SegmentedJournal:
     def retirable(self, before_seq: int) -> list[str]:
         """Names of the oldest segments that hold nothing from `before_seq` on; never the one being written.
 
-        Let the seals say that they go (`Sealer.note`) before `retire` removes them.
+        Let the seals say that they go (`Sealer.note`) before `retire` removes them. Both look at names alone, for they
+        are called between two decisions: going over what was written since the last look took 200 ms.
         """
-        self._refresh()
-        segments = self._reader.segments
-        return [one.path.name for one, after in pairwise(segments) if after.first_seq <= before_seq]
+        begins = first_seqs(self._disk, self._folder)
+        return [name_of(first) for first, after in pairwise(begins) if after <= before_seq]
 
     def retire(self, before_seq: int) -> int:
         """Remove what `retirable` names, oldest first; the oldest seq that is left."""
@@ -315,7 +315,6 @@ class SegmentedJournal:
             self._attempt(partial(self._disk.remove, self._folder / name))
         self._attempt(lambda: self._disk.sync_folder(self._folder))
         self._reader.allow_from(before_seq)
-        self._refresh()
         return self.first_seq
 
     def erase(
