@@ -350,16 +350,11 @@ class Tables:
         """
         self._follow(dictionaries)
         pairs: list[tuple[_Watched, _Table, _Table]] = []
-        is_small = False
         for watched in self._watched.values():
             theirs = old._watched.get(watched.name)  # noqa: SLF001
             if theirs is None or theirs.texts is not watched.texts:
                 continue
-            is_small |= watched.room < len(watched.texts) and bool(watched.tables)
-            watched.room = max(watched.room, len(watched.texts) + len(watched.texts) // 4)
             pairs += [(watched, *alike) for alike in _alike(watched, theirs)]
-        if is_small:
-            self._lay_out()
         differ: dict[Listed, set[str]] = {}
         for watched, table, before in pairs:
             changed: set[str] = set()

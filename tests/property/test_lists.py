@@ -208,6 +208,41 @@ def test_answers_copied_ahead_follow_what_happens_until_they_are_taken_over(monk
     assert n_steps > 2 * SETS
 
 
+def test_answers_stay_their_own_while_dictionaries_grow_after_a_reload():
+    """Room that was made ahead is room for all that is promised: no table writes its answers over the next one."""
+    conditions = [
+        trees.Node("in", trees.BOOL, (text,), name)
+        for name in ("@seen", "@colours")
+        for text in (trees.column("c0"), LOWER)
+    ]
+    lists = {
+        **trees.LISTS,
+        "seen": ("category", ("text 0", "text 2")),
+        "colours": ("category", ("Text 1",)),
+    }
+    rng = random.Random(27)
+    rows = [trees.row(rng, 0.0) | {"c0": text} for text in (None, "text 0", "Text 1", "text 2")]
+    old, new = Listing(conditions, lists), Listing(conditions, lists)
+    agrees(old, conditions, rows, lists)
+
+    def grow(compiled, n):
+        colours = compiled.dictionaries["colour"]
+        while len(colours.texts) < n:
+            colours.code(f"grown {len(colours.texts)}")
+            compiled.tables.refresh(compiled.dictionaries)
+
+    grow(old, 400)
+    for _ in new.tables.copy_ahead(old.tables):
+        pass
+    grow(old, 440)
+    for name in old.dictionaries:
+        if name != "text":
+            new.dictionaries[name].adopt(old.dictionaries[name])
+    new.tables.adopt(old.tables, new.dictionaries)
+    grow(new, 600)
+    agrees(new, conditions, rows, lists)
+
+
 def test_a_long_dictionary_is_searched_for_the_members_of_a_list():
     """Ten thousand texts and a list of a few thousand, some dated: as if each text had been asked about."""
     rng = random.Random(23)
