@@ -6,6 +6,7 @@ then; they are no part of the hash, for they change no outcome.
 """
 
 import json
+import re
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,19 +21,19 @@ from rules.pack import Loaded
 
 FOLDER: Final = "config"
 SYNCED_AT_ONCE: Final = 16  # files
-TEMPORARY: Final = "."  # begins the name of one that is not whole yet
+TEMPORARY: Final = re.compile(r"\.[0-9a-f]{64}\.new")  # the name of one that is not whole yet
 
 
 def keep(disk: Disk, root: Path, configuration: Configuration) -> None:
     """Store `configuration` in the output folder `root`, whole or not at all; one that is there stays as it is."""
     folder = root / FOLDER
     for name in disk.names(folder):
-        if name.startswith(TEMPORARY):  # what a killed start has left
+        if TEMPORARY.fullmatch(name):  # what a killed start has left
             disk.remove(folder / name)
     target = folder / configuration.sha256
     if disk.size(target / OVERRIDES_FILE) >= 0:
         return
-    temporary = folder / f"{TEMPORARY}{configuration.sha256}.new"
+    temporary = folder / f".{configuration.sha256}.new"
     kept = {**configuration.files, **configuration.beside}
     files = {name: path.read_bytes() for name, (path, _) in kept.items()}
     overrides = json.dumps(stored_overrides(configuration), indent=1, sort_keys=True)

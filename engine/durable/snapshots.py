@@ -13,6 +13,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import struct
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -40,6 +41,9 @@ PICKLED: Final = (
     "/estimator"  # ends the names of arrays that hold pickles of other libraries (models/adapters)
 )
 STATE, MANIFEST = "state.npz", "manifest.json"
+TEMPORARY: Final = re.compile(
+    r"\.[0-9]+\..+"
+)  # a snapshot that is not whole yet, or is being removed
 MANIFESTED: Final = ("seq", "records", "position", "orderly", "config", "lengths", "totals")
 FORMAT: Final = 2  # of the manifest; 2 added the hash of the state
 SYNC_BYTES: Final = (
@@ -204,7 +208,7 @@ def prune(disk: Disk, root: Path, kept: int) -> None:
     for seq in numbers(disk, root)[:-kept]:
         remove(disk, root, seq)
     for name in disk.names(folder):
-        if name.startswith("."):
+        if TEMPORARY.fullmatch(name):
             disk.remove(folder / name)
 
 

@@ -11,6 +11,7 @@ the arrays are held against it whenever they are read.
 """
 
 import io
+import re
 import zipfile
 from collections.abc import Callable, Mapping
 from hashlib import sha256
@@ -29,6 +30,7 @@ from engine.ports import Fitted, NotFitted, TrainingSet
 
 NAME: Final = "fits.ndjson"
 SUFFIX: Final = ".npz"
+TEMPORARY: Final = re.compile(r"\.(fits\.ndjson|[0-9a-f]{64}\.npz)\.new")
 Reader: TypeAlias = Callable[
     [str], bytes | None
 ]  # a file of the folder by its name; None: not there
@@ -186,19 +188,14 @@ class FitRecords(RecordedFits):
         self._disk.sync_folder(self._folder)
 
     def _tidy(self) -> None:
-        """Remove what a kill has left half written.
+        """Remove what a kill has left half written; what somebody else has put here is none of ours.
 
-        Arrays that no line names stay as long as they are what their name says: where the list was lost, they are all
-        that is left of fits that have decided, and the backup of the list needs them.
+        Arrays that no line names stay: where the list was lost, they are all that is left of fits that have decided,
+        and the backup of the list needs them.
         """
-        named = {NAME, *(f"{answer.sha256}{SUFFIX}" for answer in self._all)}
         for name in self._disk.names(self._folder):
-            if name not in named and not self._is_whole(name):
+            if TEMPORARY.fullmatch(name):
                 self._disk.remove(self._folder / name)
-
-    def _is_whole(self, name: str) -> bool:
-        raw = self._read(name) if name.endswith(SUFFIX) else None
-        return raw is not None and sha256(raw).hexdigest() == name.removesuffix(SUFFIX)
 
 
 def packed(arrays: Mapping[str, NDArray[Any]]) -> bytes:

@@ -324,9 +324,7 @@ def _check_configs(disk: Disk, root: Path, checked: Checked, findings: Findings)
     for name in sorted(active - set(there)):
         findings.add(f"{config_store.FOLDER}/{name}", "the configuration is not there")
     for name in there:
-        if name.startswith(
-            config_store.TEMPORARY
-        ):  # a start was killed; the next one takes it away
+        if name.startswith("."):  # a start was killed, and the next one takes it away; or not ours
             checked.uncovered.append(f"{config_store.FOLDER}/{name}")
             continue
         flaws = list(_flaws_of_config(disk, folder / name))

@@ -90,9 +90,13 @@ def test_it_is_stored_whole_or_not_at_all(tmp_path):
     left = tmp_path / "config" / f".{configuration.sha256}.new"
     left.mkdir(parents=True)
     (left / "weir.yaml").write_text("half")
+    theirs = tmp_path / "config" / ".git" / "HEAD"
+    theirs.parent.mkdir()
+    theirs.write_text("not ours")
     config_store.keep(DISK, tmp_path, configuration)
     folder = tmp_path / "config" / configuration.sha256
     assert not left.exists()
+    assert theirs.exists()
     before = (folder / "weir.yaml").stat().st_mtime_ns
     config_store.keep(DISK, tmp_path, configuration)
     assert (folder / "weir.yaml").stat().st_mtime_ns == before

@@ -169,8 +169,11 @@ def test_what_a_killed_save_left_behind_is_no_snapshot(out):
     save_open(out, 4)
     assert snapshots.numbers(DISK, out.root) == [3, 4]
     left.mkdir()
+    theirs = out.root / "snapshots" / ".zfs"
+    theirs.mkdir()
     snapshots.prune(DISK, out.root, 2)
     assert not left.exists()
+    assert theirs.exists()
 
 
 def test_as_many_snapshots_are_kept_as_were_asked_for(out):

@@ -446,15 +446,18 @@ def test_what_was_never_answered_cannot_be_derived_again(tmp_path):
         RecordedFits.of(RealDisk(), tmp_path).take("boosted", START, 0)
 
 
-def test_what_a_kill_has_left_is_tidied(tmp_path):
+def test_what_a_kill_has_left_is_tidied_and_nothing_else(tmp_path):
+    """Whoever names a folder that has something else in `models/` must find it there afterwards."""
     desk = desk_of(tmp_path, Fit(ARRAYS))
     desk.close(training_of())
     given = desk.take("boosted", START, 0)
-    for name in ("00.npz", ".fits.ndjson.new"):
-        (tmp_path / MODELS / name).write_bytes(b"x")
+    folder = tmp_path / MODELS
+    (folder / "theirs").mkdir()
+    kept = {NAME, f"{given.sha256}.npz", "theirs", "theirs.py", "00.npz", ".hidden"}
+    for name in ("theirs.py", "00.npz", ".hidden", ".fits.ndjson.new", f".{given.sha256}.npz.new"):
+        (folder / name).write_bytes(b"x")
     FitRecords(RealDisk(), tmp_path)
-    names = {path.name for path in (tmp_path / MODELS).iterdir()}
-    assert names == {NAME, f"{given.sha256}.npz"}
+    assert {path.name for path in folder.iterdir()} == kept
 
 
 def test_arrays_outlive_the_list_that_names_them(tmp_path):
