@@ -1,9 +1,10 @@
 """Arrays that grow without being copied, so that no batch waits for the copying.
 
 A store that doubles by copying is cheap in the mean, but the one batch that brings it there pays for all: at 5,000
-transactions a second 43, 59 and 186 ms of processor after 13, 26 and 52 seconds. Linux can let a mapping grow where it
-is, or move its pages by their table (mremap), in 0.2 ms. Elsewhere, and where somebody still holds the old array, it is
-copied as before.
+transactions a second 43, 59 and 186 ms of processor after 13, 26 and 52 seconds. So an array stands at the beginning of
+more address space than it needs, which costs nothing until it is written to. What has outgrown that too is moved by its
+page table (mremap): 0.2 ms where large pages can be had, but 40, 100 and 200 ms at 32,768, 65,536 and 131,072
+transactions on a guest that could not. Elsewhere, and where somebody still holds the old array, it is copied.
 """
 
 import mmap
@@ -15,28 +16,32 @@ from numpy.typing import NDArray
 
 Rows: TypeAlias = NDArray[Any]
 
+RESERVED_BYTES: Final = 4 << 30  # address space of one array, where the system grants it
 CAN_MAP: Final = hasattr(mmap, "MAP_PRIVATE") and hasattr(mmap, "MAP_ANONYMOUS")
 
 
 def grown(rows: Rows, n_used: int, capacity: int) -> Rows:
     """An array of `capacity` rows that begins with the first `n_used` of `rows`; what stands behind means nothing.
 
-    `rows` must not be used any more. Give the last reference away (`grown(held.pop(name), ...)`), else it is copied.
+    `rows` must not be used any more. Give the last reference away (`grown(held.pop(name), ...)`), else it is copied
+    where it has outgrown its address space.
     """
     shape, dtype, before = (capacity, *rows.shape[1:]), rows.dtype, rows.shape
     n_bytes = prod(shape) * dtype.itemsize
     mapping = _mapping_of(rows)
     if mapping is not None and n_bytes:
+        if n_bytes <= len(mapping):
+            return _first(mapping, shape, dtype)
         del rows
         try:
             mapping.resize(n_bytes)
         except (BufferError, OSError, SystemError, ValueError):  # held elsewhere, or no mremap here
-            rows = np.frombuffer(mapping, dtype).reshape(before)
+            rows = _first(mapping, before, dtype)
         else:
-            return np.frombuffer(mapping, dtype).reshape(shape)
+            return _first(mapping, shape, dtype)
     new: Rows = np.empty(shape, dtype)
     if CAN_MAP and n_bytes:
-        new = np.frombuffer(_mapped(n_bytes), dtype).reshape(shape)
+        new = _first(_mapped(n_bytes), shape, dtype)
     new[:n_used] = rows[:n_used]
     return new
 
@@ -51,9 +56,23 @@ def _mapping_of(rows: Rows) -> mmap.mmap | None:
     return None
 
 
+def _first(mapping: mmap.mmap, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Rows:
+    """The array at the beginning of a mapping."""
+    return np.frombuffer(mapping, dtype, prod(shape)).reshape(shape)
+
+
 def _mapped(n_bytes: int) -> mmap.mmap:
-    """Memory of this process alone; of a shared mapping what has grown could not be touched."""
-    mapping = mmap.mmap(-1, n_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    """Memory of this process alone, at least `n_bytes`; of a shared mapping what has grown could not be touched."""
+    room = max(n_bytes, RESERVED_BYTES)
+    while True:
+        try:
+            mapping = mmap.mmap(-1, room, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        except OSError:  # so much is not granted
+            if room == n_bytes:
+                raise
+            room = max(n_bytes, room // 2)
+        else:
+            break
     if hasattr(mmap, "MADV_HUGEPAGE"):  # as numpy does with large arrays
         mapping.madvise(mmap.MADV_HUGEPAGE)
     return mapping

@@ -1,10 +1,13 @@
 """Arrays that grow keep what they hold, on Linux without a copy."""
 
+import mmap
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from engine import growing
 from engine.growing import _mapping_of, grown
 from engine.remembered import Remembered
 
@@ -26,16 +29,47 @@ def test_what_was_held_is_held_after_growing(shape, dtype):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory that grows where it is needs mremap")
-def test_memory_grows_where_it_is():
+@pytest.mark.parametrize("reserved_bytes", [0, 1 << 20, 1 << 28])
+def test_memory_grows_where_it_is(monkeypatch, reserved_bytes):
+    """Within the address space that was reserved, and beyond it."""
+    monkeypatch.setattr(growing, "RESERVED_BYTES", reserved_bytes)
     held = {"a": grown(np.arange(10), 10, 1_000)}
     mapping = _mapping_of(held["a"])
+    for capacity in (10_000, 1_000_000):
+        held["a"] = grown(held.pop("a"), 10, capacity)
+        assert mapping is not None
+        assert _mapping_of(held["a"]) is mapping, "copied"
+        assert held["a"][:10].tolist() == list(range(10))
+        held["a"][10:] = 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it is copied")
+def test_memory_within_what_was_reserved_does_not_move():
+    held = {"a": grown(np.arange(10), 10, 1_000)}
+    address = held["a"].ctypes.data
     held["a"] = grown(held.pop("a"), 10, 1_000_000)
-    assert mapping is not None
-    assert _mapping_of(held["a"]) is mapping, "copied"
-    assert held["a"][:10].tolist() == list(range(10))
+    assert held["a"].ctypes.data == address
 
 
-def test_an_array_that_somebody_still_holds_is_copied_and_stays_as_it_was():
+@pytest.mark.skipif(not growing.CAN_MAP, reason="elsewhere it is copied")
+def test_less_address_space_than_was_asked_for_is_enough(monkeypatch):
+    """A system that grants little (`ulimit -v`, strict overcommit) gives what is needed now."""
+    granted = []
+
+    def mapped(number, length, flags):
+        if length > 1 << 20:
+            raise OSError("so much is not granted")
+        granted.append(length)
+        return mmap.mmap(number, length, flags=flags)
+
+    monkeypatch.setattr(growing, "mmap", SimpleNamespace(**{**vars(mmap), "mmap": mapped}))
+    monkeypatch.setattr(growing, "_mapping_of", lambda _: None)
+    assert grown(np.arange(10), 10, 1_000)[:10].tolist() == list(range(10))
+    assert granted == [1 << 20]
+
+
+def test_an_array_that_somebody_still_holds_is_copied_beyond_its_room(monkeypatch):
+    monkeypatch.setattr(growing, "RESERVED_BYTES", 0)
     held = {"a": grown(np.arange(10), 10, 1_000)}
     view = held["a"][2:5]
     held["a"] = grown(held.pop("a"), 10, 100_000)
