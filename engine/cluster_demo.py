@@ -35,6 +35,7 @@ from engine.clock import Clock, SystemClock
 PARTITIONS: Final = 8
 PREFIX: Final = "demo"
 SESSION: Final = "6s"
+KAFKA: Final = "kafka"  # the folder of the broker
 PEOPLE: Final = "demo.people"  # a slow topic
 SPOOL: Final = "to_core_banking.ndjson"
 SHANGHAI: Final = timezone(timedelta(hours=8))
@@ -67,6 +68,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
 
 
+def _check_is_demo(root: Path) -> None:
+    """Refuse a folder that holds something but no earlier demonstration, which would be removed."""
+    if root.exists() and not (
+        (root / KAFKA).is_dir() or (root.is_dir() and not any(root.iterdir()))
+    ):
+        raise ConfigError(
+            "no demonstration has written what is here",
+            str(root),
+            why="the folder is removed before one begins",
+            fix="name another folder with --out, or move it away",
+        )
+
+
 def missing() -> str:
     """What this machine lacks; "" if nothing."""
     try:
@@ -94,17 +108,18 @@ class Demo:
         lacks = missing()
         if lacks:
             raise ConfigError("the demonstration cannot run here", why=lacks, fix="install that")
+        _check_is_demo(self.root)
         from engine.brokers.kafka.local import LocalKafka
         from engine.brokers.kafka.topics import prepare
         from engine.brokers.kafka.trying import Follower
         from engine.brokers.redis_lists import swap
 
         shutil.rmtree(self.root, ignore_errors=True)
-        self.root.mkdir(parents=True)
+        (self.root / KAFKA).mkdir(parents=True)
         with ExitStack() as stack:
             traffic, expected = self._traffic()
             self._say("starting Kafka (KRaft) and Redis")
-            kafka = stack.enter_context(LocalKafka(self.root / "kafka"))
+            kafka = stack.enter_context(LocalKafka(self.root / KAFKA))
             redis = self._redis(stack)
             settings = self._bank(kafka.address, redis)
             asyncio.run(prepare(settings))

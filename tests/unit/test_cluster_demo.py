@@ -3,6 +3,9 @@
 import argparse
 import shutil
 
+import pytest
+
+from engine import cluster_demo
 from engine.cluster_demo import Demo, _keyed, main
 
 
@@ -10,6 +13,15 @@ def test_what_is_missing_is_said_in_a_line(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(shutil, "which", lambda _: None)
     assert main(["--out", str(tmp_path / "demo")]) == 2
     assert "is missing: apt-get install redis-server" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", [".", "notes.txt"])
+def test_a_folder_of_something_else_is_not_removed(tmp_path, monkeypatch, capsys, name):
+    monkeypatch.setattr(cluster_demo, "missing", lambda: "")
+    (tmp_path / "notes.txt").write_text("not ours")
+    assert main(["--out", str(tmp_path / name)]) == 2
+    assert "no demonstration has written what is here" in capsys.readouterr().err
+    assert (tmp_path / "notes.txt").read_text() == "not ours"
 
 
 def test_the_table_counts_what_was_lost_and_what_was_seen_twice(tmp_path, capsys):
