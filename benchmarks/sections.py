@@ -367,7 +367,9 @@ SECTIONS = {
         "rate whatever the engine does, to when its outcome was written; ms. In turns nothing is written beside, and "
         "a snapshot is, by the process beside, on the same two cores; delayed are decisions that took over 20 ms more "
         "than the slowest of a calm window (median over those). What a snapshot adds is told against the mean of the "
-        "calm windows before and after it. Last, going over a day again: whole commands without the start of Python; "
+        "calm windows before and after it. On the disk a probe syncs 512 bytes over and over meanwhile, and its "
+        "longest sync stands beside: what the disk did to everybody. In memory a sync costs nothing, so what is left "
+        "is what the snapshot itself delays. Last, going over a day again: whole commands without the start of Python; "
         "times is the speed of the replay with sync.",
         {
             "rows": (
@@ -382,7 +384,8 @@ SECTIONS = {
             ),
             "restart": (Column("what", "restart"), Column("found", "found", "{:,.2f}")),
             "delays": (
-                Column("what", "live"),
+                Column("place", "live"),
+                Column("what", "meanwhile"),
                 Column("seconds", "s", "{:.0f}"),
                 Column("decisions", "decisions", "{:,}"),
                 Column("p50", "p50", "{:.2f}"),
@@ -390,6 +393,7 @@ SECTIONS = {
                 Column("p99.9", "p99.9", "{:.2f}"),
                 Column("slowest", "slowest", "{:.1f}"),
                 Column("delayed", "delayed", "{:,.0f}"),
+                Column("sync_ms", "probe's longest sync", "{:.1f}"),
             ),
             "verify": (
                 Column("what", "a day again"),
