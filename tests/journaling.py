@@ -201,7 +201,7 @@ def sealed(disk, n_seals=3, *, n=3, copy=None, key=None, seed=0, close=True):
         stream.write(outcome)
         sealer.add(link, {"decisions": outcome})
         if number % 2:
-            sealer.seal(config=CONFIG, core_time=f"2026-03-01T00:0{number}:00Z")
+            sealer.draw(config=CONFIG, core_time=f"2026-03-01T00:0{number}:00Z")()
         told += lines
     if close:
         journal.close()

@@ -24,11 +24,6 @@ class Aside:
             self._thread = threading.Thread(target=self._run, name=name, daemon=True)
             self._thread.start()
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether something was begun and not waited for."""
-        return self._begun is not None
-
     def begin(self, action: Action) -> None:
         """Run `action` beside what follows; the one before it was waited for."""
         assert self._begun is None, "one at a time"

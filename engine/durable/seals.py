@@ -368,11 +368,6 @@ class Sealer:
             data = self._disk.read(self._root / epochs.FILE, start, end - start)
             self.cover({epochs.STREAM: data})
 
-    def seal(self, *, config: str, core_time: str, closes_day: str | None = None) -> str:
-        """Write the seal of everything covered since the last one; durable when it returns. Gives the root."""
-        self.draw(config=config, core_time=core_time, closes_day=closes_day)()
-        return self.root
-
     def draw(
         self, *, config: str, core_time: str, closes_day: str | None = None
     ) -> Callable[[], None]:

@@ -168,7 +168,7 @@ def test_any_small_change_of_a_durable_file_is_noticed(sizes, seed, key):
         seq = journal.seq_end
         new = [chance.randbytes(chance.randrange(30)) for _ in range(n)]
         sealer.add(journal.append(seq, Messages(new, [f"x:{seq + k}" for k in range(n)]), "x"), {})
-        sealer.seal(config=CONFIG, core_time="t")
+        sealer.draw(config=CONFIG, core_time="t")()
     journal.close()
     root = sealer.root
     for _ in range(20):

@@ -1,9 +1,6 @@
 """What reports are made of: quantiles in bounded memory, time in slices, axes of plots, sums of days."""
 
-import doctest
-import importlib
 import math
-import pkgutil
 import random
 import xml.etree.ElementTree as ET
 from collections import Counter
@@ -13,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import replay.report
 from replay.report import svg
 from replay.report.counting import (
     BINS,
@@ -188,10 +184,3 @@ def test_probabilities_near_nothing_are_told_apart(values, q):
         for k in range(SHOWN)
     ]
     assert sum(scores.all[HALF:]) == sum(v >= 0.5 for v in values)
-
-
-@pytest.mark.parametrize(
-    "name", [module.name for module in pkgutil.iter_modules(replay.report.__path__)]
-)
-def test_the_examples_in_docstrings_run(name):
-    assert doctest.testmod(importlib.import_module(f"replay.report.{name}")).failed == 0

@@ -88,7 +88,7 @@ def test_streams_that_did_not_grow_are_told_with_nothing_to_hash():
         ({"decisions": b"a\n", "alerts": b"b\n"}, {"decisions": b"cd\n"}, {})
     ):
         sealer.add(journal.append(seq, messages([b"x"]), "p"), streams)
-        sealer.seal(config=CONFIG, core_time="t", closes_day="2026-03-01" if seq else None)
+        sealer.draw(config=CONFIG, core_time="t", closes_day="2026-03-01" if seq else None)()
     told = [{k: v[:2] for k, v in seal.streams.items()} for seal in read_seals(disk, ROOT).seals]
     assert told == [
         {"decisions": (0, 2), "alerts": (0, 2)},
@@ -107,7 +107,7 @@ def test_bytes_that_belong_to_no_record_are_covered_too():
     sealer.cover({"delivery": b"{}\n"})
     assert sealer.lengths == {"decisions": 2, "delivery": 3}
     assert (sealer.seq_end, sealer.covered_end) == (0, 1)
-    sealer.seal(config=CONFIG, core_time="t")
+    sealer.draw(config=CONFIG, core_time="t")()
     assert sealer.seq_end == 1
     assert set(read_seals(disk, ROOT).seals[0].streams) == {"decisions", "delivery"}
 
@@ -121,7 +121,7 @@ def test_how_records_were_cut_into_batches_changes_no_leaf_and_no_stream():
         for a, b in pairwise(cuts):
             link = journal.append(a, messages([b"%d" % k for k in range(a, b)], a), "p")
             sealer.add(link, {"decisions": b"".join(b"%d\n" % k for k in range(a, b))})
-        sealer.seal(config=CONFIG, core_time="t")
+        sealer.draw(config=CONFIG, core_time="t")()
         [seal] = read_seals(disk, ROOT).seals
         told.append((seal.leaves, seal.streams))
     assert told[0] == told[1]
@@ -370,7 +370,7 @@ def again(disk, upto):
         sealer.add(run.link(), {"decisions": outcome})
         if run.seq_end % 6 == 0:
             number = run.seq_end // 3 - 1
-            sealer.seal(config=CONFIG, core_time=f"2026-03-01T00:0{number}:00Z")
+            sealer.draw(config=CONFIG, core_time=f"2026-03-01T00:0{number}:00Z")()
     return sealer
 
 
