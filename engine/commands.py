@@ -11,13 +11,13 @@
     suppress               withhold a rule for one entity until a date
     rule_off, rule_on,     an emergency: a rule does nothing for a day at most; nothing more is sent to core banking;
     mode                   see engine/switching.py
-    list_add, list_remove  put a value into a list until a time, and end that; see engine/lists.py
+    list_add, list_remove  put a value into a list until a time, and end that; see engine/listing.py
     promote, freeze,       which model decides, and which may learn; see engine/governing.py
     unfreeze, models
 
 Every command is answered. What cannot be done is answered with the reason, never with an exception: the command is a
 record of the stream like any other. Who may do what stands in config/people.py; what a signature has proved was found
-out at the door (engine/signing.py). Packs and models are activated by engine/proposals.py.
+out at the door (engine/signing.py, engine/gate.py). Packs and models are activated by engine/proposals.py.
 """
 
 from collections.abc import Mapping
@@ -36,15 +36,17 @@ from engine import forms
 from engine.agenda import Agenda
 from engine.alerts import AlertBook, Suppression, operational_alert
 from engine.cases import CaseBook
+from engine.gate import STREAM, Gate
 from engine.governing import COMMANDS as GOVERNING
 from engine.governing import Governing
 from engine.held import APPROVED, DECLINED, HeldBook
-from engine.lists import Lists, counts_from
+from engine.listing import Listing
+from engine.lists import Lists
 from engine.outcomes import Streams, line, rfc3339, short_id
 from engine.proposals import COMMANDS as PROPOSING
 from engine.proposals import ENGINE, Proposals
 from engine.ratings import Ratings
-from engine.releasing import Appealed, DryRun, Releases
+from engine.releasing import Appealed, DryRun, Releases, demand_clock
 from engine.releasing import demand_text as _demand
 from engine.restrictions import IN_FORCE, REJECTED, RELEASED, WITH_AMOUNT, Registry, Restriction
 from engine.switching import Switches
@@ -54,9 +56,6 @@ Answer: TypeAlias = dict[str, object]
 
 COMMANDS: Final = forms.COMMANDS
 KNOWN: Final = COMMANDS | PROPOSING | GOVERNING
-DAY_US: Final = 86_400_000_000
-NONCE_KEPT_US: Final = DAY_US
-STREAM: Final = "stream"  # what the core writes into `door` of an order that came with the input
 
 
 class DeskState(msgspec.Struct, kw_only=True):
@@ -106,15 +105,15 @@ class Desk:
         self._book = book
         self._held = held
         self._cases = cases
+        self._gate = Gate(people)
         self._people = people
         self._domains = domains
         self._rules = rules
         self._digits = digits
         self._proposals = proposals
-        self._lists = lists
+        self._listing = Listing(lists, people)
         self._ratings = ratings
         self._governing = governing
-        self._nonces: dict[str, int] = {}
         self.releases = Releases(registry, agenda, people)
         self.switches = Switches(registry, book, people, effect)
         self.touched: list[Restriction] = []
@@ -133,12 +132,12 @@ class Desk:
             if name in PROPOSING:
                 by = str(record.get("by") or "")
                 if (name, by) != ("reject_proposal", ENGINE):
-                    self._let_in(record, now_us, by_core_banking=False)
+                    self._gate.let_in(record, now_us, by_core_banking=False)
                     self._people.demand(by, name)
                 return head | {"ok": True} | self._proposals.carry_out(record, seq, now_us)
             if name in GOVERNING and self._governing is not None:
                 if name != "models":  # a question changes nothing, whoever asks
-                    self._let_in(record, now_us, by_core_banking=False)
+                    self._gate.let_in(record, now_us, by_core_banking=False)
                 answer = self._governing.carry_out(record, seq, now_us, out)
                 return head | {"ok": True} | answer
             command = msgspec.convert(dict(record), forms.Command)
@@ -153,36 +152,6 @@ class Desk:
             what = {"what": error.what, "why": error.why, "fix": error.fix}
             return head | {"ok": False} | what
 
-    def _let_in(self, record: Mapping[str, Any], now_us: int, *, by_core_banking: bool) -> None:
-        """Raise `InputError` if the door has refused the order, or a signature is asked for and is not there."""
-        door = record.get("door")
-        found: Mapping[str, Any] = door if isinstance(door, Mapping) else {}
-        if "refused" in found:
-            raise InputError(
-                f"the order is refused: {found['refused']}",
-                why="its signature does not prove who gave it",
-                fix="sign it anew with a key of the person in `by`",
-            )
-        if "nonce" in found:
-            nonce = f"{found.get('key')}:{found['nonce']}"
-            if nonce in self._nonces:
-                raise InputError(
-                    "this signature has been used before",
-                    why="an order that somebody has copied must not count again",
-                    fix="sign it anew, with another nonce",
-                )
-            gone = now_us - NONCE_KEPT_US
-            self._nonces = {n: at for n, at in self._nonces.items() if at > gone}
-            self._nonces[nonce] = now_us
-        elif self._people.signatures == "required":
-            if by_core_banking and found.get("channel") == STREAM:
-                return
-            raise InputError(
-                "the order is not signed",
-                why="signatures are required (people.yaml)",
-                fix="sign it with a key of the person in `by`",
-            )
-
     def _answer(
         self,
         command: forms.Command,
@@ -192,7 +161,7 @@ class Desk:
         out: Streams,
     ) -> Answer:
         of_core_banking = isinstance(command, forms.OF_CORE_BANKING)
-        self._let_in(record, now_us, by_core_banking=of_core_banking)
+        self._gate.let_in(record, now_us, by_core_banking=of_core_banking)
         if isinstance(command, forms.OF_CORE_BANKING):
             if command.by and command.door.get("channel") != STREAM:
                 self._people.demand(command.by, command.name)
@@ -219,42 +188,10 @@ class Desk:
         if isinstance(command, forms.RuleOff | forms.RuleOn):
             return self._switch_rule(command, seq, now_us, out)
         if isinstance(command, forms.ListAdd):
-            return self._add_to_list(command, seq, now_us)
+            return self._listing.add(command, seq, now_us)
         if isinstance(command, forms.ListRemove):
-            return self._remove_from_list(command, seq, now_us)
+            return self._listing.remove(command, seq, now_us)
         return self._lift(command, seq, now_us, out)
-
-    # Lists
-
-    def _add_to_list(self, command: forms.ListAdd, seq: int, now_us: int) -> Answer:
-        self._people.demand(command.by, "list_add")
-        values = self._lists.values(command.list_, command.value)
-        until_us = _until(command.until, command.for_, now_us)
-        for value in values:
-            self._lists.add(
-                command.list_,
-                value,
-                now_us,
-                until_us,
-                seq,
-                by=command.by,
-                reason=command.reason,
-                reference=command.reference,
-            )
-        told: Answer = {"list": command.list_, "value": command.value, "state": "added"}
-        return told | {"until": rfc3339(until_us), "counts_from_seq": counts_from(seq)}
-
-    def _remove_from_list(self, command: forms.ListRemove, seq: int, now_us: int) -> Answer:
-        self._people.demand(command.by, "list_remove")
-        _demand_clock(now_us)
-        values = self._lists.values(command.list_, command.value)
-        self._lists.demand_added(command.list_, values, now_us)
-        for value in values:
-            self._lists.remove(
-                command.list_, value, now_us, seq, by=command.by, reason=command.reason
-            )
-        told: Answer = {"list": command.list_, "value": command.value, "state": "removed"}
-        return told | {"counts_from_seq": counts_from(seq)}
 
     # Core banking
 
@@ -366,7 +303,7 @@ class Desk:
                 why="nothing is restricted without an end",
                 fix="add for: 24h",
             )
-        _demand_clock(now_us)
+        demand_clock(now_us)
         if command.for_:
             expires_us = now_us + duration_us(command.for_)
         else:
@@ -482,7 +419,7 @@ class Desk:
             answer = self.switches.rule_on(command, seq, now_us, out)
         else:
             self._demand_rule(command.rule)
-            _demand_clock(now_us)
+            demand_clock(now_us)
             answer = self.switches.rule_off(command, seq, now_us, out)
         self.switched.append(command.rule)
         return answer
@@ -495,7 +432,7 @@ class Desk:
             is_observing=self.switches.is_observing,
             enforce_asked=self.switches.asked,
             withheld_before=self._registry.withheld_before,
-            nonces=sorted(self._nonces.items()),
+            nonces=self._gate.save(),
             dry_runs=dry_runs,
             appeals=appeals,
         )
@@ -505,7 +442,7 @@ class Desk:
         self.switches.restore(
             state.enforce_asked, state.withheld_before, is_observing=state.is_observing
         )
-        self._nonces = dict(state.nonces)
+        self._gate.restore(state.nonces)
         self.releases.restore(state.dry_runs, state.appeals)
 
     # What an order names
@@ -553,34 +490,6 @@ def _demand_in_force(restriction: Restriction) -> None:
             why=f"it ended at {rfc3339(restriction.ended_us)}",
             fix="nothing needs to be done",
         )
-
-
-def _demand_clock(now_us: int) -> None:
-    if now_us < 0:
-        raise InputError(
-            "no event has told the engine what time it is",
-            why="a restriction begins and ends at core time",
-            fix="send it once events have begun to arrive",
-        )
-
-
-def _until(until: str, for_: str, now_us: int) -> int:
-    """The end of something that begins now, given as a time or as a duration."""
-    if bool(until) == bool(for_):
-        raise InputError(
-            "a row of a list needs `until` or `for`, one of them",
-            why="what holds for good stands in the file of the list",
-            fix="add for: 30d",
-        )
-    _demand_clock(now_us)
-    end_us = now_us + duration_us(for_) if for_ else instant_us("until", until)
-    if end_us <= now_us:
-        raise InputError(
-            f"the row would be over at {rfc3339(end_us)}",
-            why=f"core time is {rfc3339(now_us)}",
-            fix="name a later time",
-        )
-    return end_us
 
 
 def _time(now_us: int) -> str | None:

@@ -28,7 +28,6 @@ from engine.batch import (
     Batch,
 )
 from engine.cases import PAID
-from engine.commands import STREAM
 from engine.control import PREFIX
 from engine.decision import Decider
 from engine.decoding.decoder import Decoder
@@ -36,6 +35,7 @@ from engine.drifting import Drifting
 from engine.entities import Attributes, Dictionaries
 from engine.exchange import Exchange
 from engine.fits.schedule import Refits
+from engine.gate import STREAM
 from engine.governing import Governing
 from engine.kernels.taking import keep_decided
 from engine.labels import Labels

@@ -358,6 +358,16 @@ def demand_text(value: str, name: str, why: str) -> None:
         raise InputError(f"`{name}` is missing", why=why, fix=f"add `{name}`")
 
 
+def demand_clock(now_us: int) -> None:
+    """Raise `InputError` if there is no core time yet for an order to begin or end at."""
+    if now_us < 0:
+        raise InputError(
+            "no event has told the engine what time it is",
+            why="a restriction begins and ends at core time",
+            fix="send it once events have begun to arrive",
+        )
+
+
 def _awaiting(now_us: int) -> dict[str, object]:
     return {"awaiting": f"a second signature until {rfc3339(now_us + SIGN_WITHIN_US)}"}
 
