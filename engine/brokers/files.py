@@ -68,8 +68,15 @@ class FileSource:
         line_bytes: int = 1 << 20,
     ) -> None:
         for path in paths:
-            if not path.is_file():
+            if not path.exists():
                 raise InputError(f"there is no file {path}", fix="correct the path of the input")
+            if not path.is_file():
+                raise InputError(
+                    "the input is a folder or a device",
+                    str(path),
+                    why="a run that stops goes on in a file where it was",
+                    fix="name files; what comes from a pipe goes in with weir run --input -",
+                )
             _is_text(path)  # or refuses the name, before anything is begun
         self.paths, self.feed, self.schema = list(paths), feed, schema
         self.is_live = clock is not None

@@ -22,7 +22,7 @@ def damaged(path: Path, error: Exception) -> InputError:
         f"the file is damaged: {error}",
         str(path),
         why="it ends early or has changed bytes",
-        fix="copy it again; everything before the damage has been processed",
+        fix="copy it again; a run goes on where it stopped",
     )
 
 

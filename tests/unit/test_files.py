@@ -159,6 +159,8 @@ def test_a_cut_table_has_no_total_and_is_refused_when_it_is_read(tmp_path, n_kep
 def test_files_that_cannot_be_read_are_named(tmp_path):
     with pytest.raises(InputError, match="there is no file"):
         read(tmp_path / "none.ndjson")
+    with pytest.raises(InputError, match="a folder or a device"):
+        read(tmp_path)
     (tmp_path / "a.xml").write_bytes(b"x")
     with pytest.raises(InputError, match=r"does not say what it is: a\.xml"):
         read(tmp_path / "a.xml")
