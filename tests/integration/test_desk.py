@@ -133,6 +133,52 @@ def test_a_desk_that_died_in_the_middle_of_a_transaction_is_not_waited_for(setti
     assert seen(settings) == [[b"a", b"b"], []]
 
 
+def test_requests_of_a_transaction_wait_for_what_the_broker_needs_first(settings):
+    """One that comes too early is refused, and sent again 100 ms later: nothing else would tell."""
+    began, ended = [], []
+
+    async def publish():
+        desk, place = Desk(settings, asyncio.get_running_loop()), Place(0)
+        await desk.claim(place)
+        client = desk._producer.client
+        send = client.send
+
+        async def noted(node, request, **more):
+            name = type(request).__name__.removesuffix("Request")
+            began.append((name, len(ended)))
+            try:
+                return await send(node, request, **more)
+            finally:
+                ended.append(name)
+
+        client.send = noted
+        for k in range(3):
+            say(desk, place, b"%d" % k, k + 1)
+            await desk.settle(place)
+        await desk.stop()
+
+    asyncio.run(publish())
+    assert [name for name, _ in began if name == "EndTxn"] == ["EndTxn"] * 3
+    at_once = 0
+    for name, n_before in began:
+        last = next((e for e in reversed(ended[:n_before]) if e != "FindCoordinator"), "EndTxn")
+        if name == "Produce":
+            since = (
+                ended[:n_before][::-1].index("EndTxn") if "EndTxn" in ended[:n_before] else n_before
+            )
+            assert {"AddPartitionsToTxn", "AddOffsetsToTxn"} <= set(
+                ended[n_before - since : n_before]
+            )
+        elif name == "TxnOffsetCommit":
+            assert last == "Produce"
+        elif name == "EndTxn":
+            assert last == "TxnOffsetCommit"
+        elif name == "AddOffsetsToTxn":
+            at_once += last == "EndTxn"
+    assert at_once  # it did not wait for the partitions
+    assert seen(settings) == [[b"0", b"1", b"2"], []]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_of_many_that_claim_at_once_one_publishes(settings, seed):
     """However claims cross: one line after the other, each offset once."""

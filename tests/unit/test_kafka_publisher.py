@@ -7,7 +7,7 @@ pytest.importorskip("aiokafka")
 from aiokafka.errors import ConcurrentTransactions
 from aiokafka.producer import sender
 
-from engine.brokers.kafka import desk
+from engine.brokers.kafka import transacting
 
 
 def test_a_transaction_that_follows_another_is_asked_for_again_at_once():
@@ -23,4 +23,17 @@ def test_a_transaction_that_follows_another_is_asked_for_again_at_once():
         _txn_manager, _retry_backoff = Manager(), 0.1
 
     handler = sender.AddPartitionsToTxnHandler(Sender(), [])
-    assert handler.handle_response(Response()) == desk.CONCURRENT_S < 0.02
+    assert handler.handle_response(Response()) == transacting.CONCURRENT_S < 0.02
+
+
+def test_offsets_are_added_again_at_once_too():
+    """What a transaction holds is said in two requests, and both may come while the one before is being finished."""
+
+    class Response:
+        error_code = ConcurrentTransactions.errno
+
+    class Sender:
+        _txn_manager, _retry_backoff = object(), 0.1
+
+    handler = transacting._AddOffsets(Sender(), "group")
+    assert handler.handle_response(Response()) == transacting.CONCURRENT_S

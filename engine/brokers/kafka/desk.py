@@ -22,15 +22,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import IllegalOperation, KafkaError
-from aiokafka.producer import sender
 from aiokafka.structs import OffsetAndMetadata
 
 from config.cluster import ClusterSettings
 from engine.brokers.kafka.connecting import options
 from engine.brokers.kafka.final import final_offset
+from engine.brokers.kafka.transacting import Producer
 from engine.clock import random_bytes
 from engine.cluster.ports import FencedError, NotTakenError, Own
 
@@ -39,10 +39,6 @@ TICKED = "tick"  # the header of a tick
 LINES_MAX = 10_000  # of one transaction, but for its last part
 BATCH_BYTES = 1 << 18
 TRANSACTION_MS = 15_000  # a worker that is halted for longer than that has lost its transaction
-# The broker says that a transaction is committed a few ms before it takes the next one; aiokafka would wait for 20 ms.
-# Transactions back to back, on a loaded machine: 65 ms each with 20 ms, 43 with 2.
-CONCURRENT_S = 0.002
-sender.BACKOFF_OVERRIDE = CONCURRENT_S
 LINGER_S = 0.002
 CLOSE_S = 5.0  # what a fenced producer still holds will never go out
 
@@ -88,7 +84,7 @@ class Desk:
     def __init__(self, settings: ClusterSettings, loop: asyncio.AbstractEventLoop) -> None:
         self._settings, self.loop = settings, loop
         self._name = ""
-        self._producer: AIOKafkaProducer | None = None
+        self._producer: Producer | None = None
         self._pump: asyncio.Task[None] | None = None
         self._held: dict[int, Place] = {}
         self._gone: set[str] = set()  # names of desks that are fenced; none is ever used again
@@ -192,8 +188,8 @@ class Desk:
     def _group(self) -> str:
         return f"{self._settings.prefix}-published"
 
-    def _new_producer(self, name: str) -> AIOKafkaProducer:
-        return AIOKafkaProducer(
+    def _new_producer(self, name: str) -> Producer:
+        return Producer(
             **options(self._settings),
             transactional_id=name,
             transaction_timeout_ms=TRANSACTION_MS,
@@ -280,10 +276,7 @@ class Desk:
         assert producer is not None
         try:
             await producer.begin_transaction()
-            await self._send(producer, taken)
-            # not before the lines are written: the broker looks up the transaction of each, and while it is being
-            # changed it refuses them, and they are sent again 100 ms later
-            await producer.send_offsets_to_transaction(offsets, self._group)
+            await self._send(producer, taken, offsets)
             await producer.commit_transaction()
         except Exception as error:  # whatever it was: nobody may wait for it
             self._fail(places)
@@ -303,22 +296,28 @@ class Desk:
         for place in (*held.values(), *places.values()):
             place.fence()
 
-    async def _send(self, producer: AIOKafkaProducer, taken: Sequence[tuple[Place, Said]]) -> None:
-        lines: dict[tuple[str, int], list[tuple[Sequence[bytes], list[tuple[str, bytes]]]]] = {}
+    async def _send(
+        self,
+        producer: Producer,
+        taken: Sequence[tuple[Place, Said]],
+        offsets: Mapping[TopicPartition, OffsetAndMetadata],
+    ) -> None:
+        lines: dict[TopicPartition, list[tuple[Sequence[bytes], list[tuple[str, bytes]]]]] = {}
         for place, said in taken:
             for stream, some in said.outcomes.items():
-                at = (self._settings.topic(stream), place.number)
+                at = TopicPartition(self._settings.topic(stream), place.number)
                 lines.setdefault(at, []).append((some, []))
             for own in said.own:
                 headers = [(OWED, own.owed.encode())] if own.owed else []
                 headers += [(TICKED, b"")] if own.is_tick else []
-                at = (self._settings.input, place.number)
+                at = TopicPartition(self._settings.input, place.number)
                 lines.setdefault(at, []).append(([own.line], headers))
-        sent: list[asyncio.Future[Any]] = []
+        sent: list[asyncio.Future[Any]] = [producer.announce(lines, offsets, self._group)]
+        sent[0].add_done_callback(_heard)
 
-        async def send(at: tuple[str, int], batch: Any) -> None:
+        async def send(at: TopicPartition, batch: Any) -> None:
             batch.close()
-            future = await producer.send_batch(batch, at[0], partition=at[1])
+            future = await producer.send_batch(batch, at.topic, partition=at.partition)
             future.add_done_callback(_heard)
             sent.append(future)
 
@@ -334,7 +333,7 @@ class Desk:
         await asyncio.gather(*sent)
 
 
-async def _stop(producer: AIOKafkaProducer) -> None:
+async def _stop(producer: Producer) -> None:
     with suppress(TimeoutError, KafkaError):
         await asyncio.wait_for(producer.stop(), CLOSE_S)
 
