@@ -8,6 +8,8 @@ transactions on a guest that could not. Elsewhere, and where somebody still hold
 """
 
 import mmap
+import platform
+import sys
 from math import prod
 from typing import Any, Final, TypeAlias
 
@@ -18,6 +20,10 @@ Rows: TypeAlias = NDArray[Any]
 
 RESERVED_BYTES: Final = 4 << 30  # address space of one array, where the system grants it
 CAN_MAP: Final = hasattr(mmap, "MAP_PRIVATE") and hasattr(mmap, "MAP_ANONYMOUS")
+# MAP_NORESERVE, which mmap names from Python 3.13 on: what is only reserved is not promised. Else a fork, which promises
+# all of it again, is refused.
+USUAL: Final = sys.platform == "linux" and platform.machine() in ("x86_64", "aarch64")
+UNPROMISED: Final = getattr(mmap, "MAP_NORESERVE", 0x4000 if USUAL else 0)
 
 
 def grown(rows: Rows, n_used: int, capacity: int) -> Rows:
@@ -63,10 +69,10 @@ def _first(mapping: mmap.mmap, shape: tuple[int, ...], dtype: np.dtype[Any]) -> 
 
 def _mapped(n_bytes: int) -> mmap.mmap:
     """Memory of this process alone, at least `n_bytes`; of a shared mapping what has grown could not be touched."""
-    room = max(n_bytes, RESERVED_BYTES)
+    room, flags = max(n_bytes, RESERVED_BYTES), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | UNPROMISED
     while True:
         try:
-            mapping = mmap.mmap(-1, room, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+            mapping = mmap.mmap(-1, room, flags=flags)
         except OSError:  # so much is not granted
             if room == n_bytes:
                 raise

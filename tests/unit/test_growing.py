@@ -1,6 +1,8 @@
 """Arrays that grow keep what they hold, on Linux without a copy."""
 
 import mmap
+import os
+import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -49,6 +51,18 @@ def test_memory_within_what_was_reserved_does_not_move():
     address = held["a"].ctypes.data
     held["a"] = grown(held.pop("a"), 10, 1_000_000)
     assert held["a"].ctypes.data == address
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what a fork is promised is Linux's")
+def test_a_process_with_much_room_can_fork():
+    """All arrays of a core together reserve more than the machine has."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    held = [
+        grown(np.arange(10), 10, 1_000) for _ in range(2 + 2 * memory // growing.RESERVED_BYTES)
+    ]
+    done = subprocess.run([sys.executable, "-c", ""], preexec_fn=lambda: None, check=False)
+    assert done.returncode == 0
+    assert all(len(rows) == 1_000 for rows in held)
 
 
 @pytest.mark.skipif(not growing.CAN_MAP, reason="elsewhere it is copied")
