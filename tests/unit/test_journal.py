@@ -758,9 +758,10 @@ def test_retiring_reads_nothing(monkeypatch):
 
 def test_strange_files_are_told_and_left_alone():
     disk, told = small()
-    disk.create(FOLDER / "notes.txt").write(b"mine")
+    for name in ("notes.new", "notes.txt"):
+        disk.create(FOLDER / name).write(b"mine")
     assert lines_of(opened(disk)) == told
-    assert read_journal(disk, FOLDER).strangers == ["notes.txt"]
+    assert read_journal(disk, FOLDER).strangers == ["notes.new", "notes.txt"]
 
 
 def test_ends_stand_where_a_journal_was_closed():

@@ -33,7 +33,7 @@ from engine.durable.journal.frames import (
 from engine.durable.journal.reader import JournalReader, config_of
 from engine.durable.journal.records import LEVEL as ZSTD_LEVEL
 from engine.durable.journal.records import Payload, encode
-from engine.durable.journal.segments import NEW, damage, first_seqs, name_of
+from engine.durable.journal.segments import NAME, NEW, damage, first_seqs, name_of
 from engine.durable.journal.tail import Tail
 from engine.ports import SALT_BYTES, Link, Messages, Recorded, leaves_of
 
@@ -414,7 +414,8 @@ def open_journal(
     if durability == "sync":
         disk.sync_folder(folder.parent)
     for name in disk.names(folder):
-        if name.endswith(NEW):  # a rewrite that was not finished; the segment itself is as it was
+        if name.endswith(NEW) and NAME.fullmatch(name.removesuffix(NEW)):
+            # a rewrite that was not finished; the segment itself is as it was
             disk.remove(folder / name)
     reader = JournalReader(disk, folder, key=key, kept_from=kept_from)
     _check_reach(reader, must_reach_seq, 0 if reader.segments else kept_from)
