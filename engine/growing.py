@@ -20,8 +20,8 @@ Rows: TypeAlias = NDArray[Any]
 
 RESERVED_BYTES: Final = 4 << 30  # address space of one array, where the system grants it
 CAN_MAP: Final = hasattr(mmap, "MAP_PRIVATE") and hasattr(mmap, "MAP_ANONYMOUS")
-# MAP_NORESERVE, which mmap names from Python 3.13 on: what is only reserved is not promised. Else a fork, which promises
-# all of it again, is refused.
+# MAP_NORESERVE, which Python names from 3.13 on: what is only reserved is not promised, or a fork, which promises all
+# of it again, is refused.
 USUAL: Final = sys.platform == "linux" and platform.machine() in ("x86_64", "aarch64")
 UNPROMISED: Final = getattr(mmap, "MAP_NORESERVE", 0x4000 if USUAL else 0)
 
