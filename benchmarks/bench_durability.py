@@ -29,7 +29,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import bench_handbook, durable, measuring
-from benchmarks.disk_probe import DiskProbe
+from benchmarks.host_probe import HostProbe
 from benchmarks.measuring import HANDBOOK
 
 KINDS = ("none", "flush", "sync")
@@ -176,12 +176,12 @@ def lives(folder, built, rest_s, n_turns):
             shutil.copytree(folder, copy)
         else:
             print("live, memory: not measured, it does not fit", file=sys.stderr)
-        with DiskProbe(folder) as probe:
-            told = durable.call("live", folder, RATE, rest_s, n_turns)
-        rows = latencies("disk", told, folder / "latency.npy", probe)
-        if copy:
-            told = durable.call("live", copy, RATE, rest_s, n_turns)
-            rows += latencies("memory", told, copy / "latency.npy")
+        rows = []
+        for place, root in {"disk": folder, "memory": copy}.items():
+            if root:
+                with HostProbe(root) as probe:
+                    told = durable.call("live", root, RATE, rest_s, n_turns)
+                rows += latencies(place, told, root / "latency.npy", probe)
     return rows
 
 
@@ -189,11 +189,11 @@ QUANTILES = {"p50": 50.0, "p99": 99.0, "p99.9": 99.9, "slowest": 100.0}
 CALM, BESIDE, ADDED = "nothing beside", "a snapshot beside", "what a snapshot adds, median"
 
 
-def latencies(place, told, path, probe=None):
+def latencies(place, told, path, probe):
     """A row a window, in order, and last what a snapshot adds: medians over snapshots; ms.
 
     delayed : decisions that took over `STALL_MS` more than the slowest of a calm window, median over those
-    sync_ms : the longest sync of the probe; None without one
+    sync_ms, taken_ms : what the host did meanwhile, by the probe
     """
     at_us, took_us = np.load(path).T
     windows, calm_from = [], told["calm_from_us"]
@@ -207,19 +207,22 @@ def latencies(place, told, path, probe=None):
         row = {"place": place, "what": what, "seconds": (end - start) / 1e6}
         row["decisions"] = len(took_ms)
         row |= {name: float(np.percentile(took_ms, p)) for name, p in QUANTILES.items()}
-        rows.append(row | {"sync_ms": probe.longest_ms(start, end) if probe else None})
+        row["sync_ms"] = probe.longest_sync_ms(start, end)
+        row["taken_ms"] = probe.taken_ms(start, end)
+        rows.append(row)
         seen.append(took_ms)
     calm_ms = statistics.median(row["slowest"] for row in rows[::2])
     for row, took_ms in zip(rows, seen, strict=True):
         row["delayed"] = int((took_ms > calm_ms + STALL_MS).sum())
     added = {"place": place, "what": ADDED, "seconds": None, "decisions": None}
-    for name in (*QUANTILES, *(["sync_ms"] if probe else []), "delayed"):
+    added |= {"sync_ms": None, "taken_ms": None}
+    for name in (*QUANTILES, "delayed"):
         around = [
             beside[name] - (before[name] + after[name]) / 2
             for before, beside, after in zip(rows[:-2:2], rows[1::2], rows[2::2], strict=True)
         ]
         added[name] = statistics.median(around)
-    return [*rows, {"sync_ms": None} | added]
+    return [*rows, added]
 
 
 def live_limits(rows):

@@ -17,8 +17,9 @@ no difference.
     calm       the same in five half seconds before the save, while nothing is reloaded: medians, and the worst
     more       p99.9 of the first, less the median of the calm half seconds; syncing the journal is in both
     gap        the longest time between two batches that were published; sync the longest that a batch was synced
-    probe      the longest sync of a process that overwrites 512 bytes 50 times a second, on the same file system: what
-               the disk did to everybody (disk_probe.py); it is told beside the rest, never subtracted
+    probe      the longest sync of a process that overwrites 512 bytes 50 times a second, on the same file system, and
+    taken      the most processor time that the host took for others within a quarter of a second: what was done to
+               everybody (host_probe.py); both are told beside the rest, never subtracted
     fired      the share of all transactions for which a rule fired
 
 Every second reload changes nothing but 100 rows of a list of 100,000. All of it runs twice: on disk, and on a file
@@ -39,7 +40,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import measuring
-from benchmarks.disk_probe import DiskProbe
+from benchmarks.host_probe import HostProbe
 from config.settings import BANK
 
 RULES, CLAUSES = 500, 3
@@ -232,7 +233,7 @@ def run(root: Path, reloads: int, *, is_bank: bool) -> tuple[list[dict], dict]:
         time.sleep(0.1)
     time.sleep(4.0)  # the process beside has looked at the folder once
     begin = time.time() + 0.5
-    with DiskProbe(root) as probe:
+    with HostProbe(root) as probe:
         stop, sent = threading.Event(), []
         pipe = engine.stdin.fileno()
         thread = threading.Thread(target=lambda: sent.append(feed(pipe, begin, 600, stop)))
@@ -263,7 +264,7 @@ def run(root: Path, reloads: int, *, is_bank: bool) -> tuple[list[dict], dict]:
 
 
 def felt(
-    out: Path, n: int, begin: float, saves: list[float], notes: list[dict], probe: DiskProbe
+    out: Path, n: int, begin: float, saves: list[float], notes: list[dict], probe: HostProbe
 ) -> tuple[list[dict], float]:
     """Join decisions and deliveries: what was felt around each reload, and in the half seconds before its save.
 
@@ -303,7 +304,10 @@ def felt(
         return float((durable - decided)[inside].max(initial=0.0) * 1e3)
 
     def probe_ms(first: float, last: float) -> float:
-        return probe.longest_ms(int(first * 1e6), int(last * 1e6)) or 0.0
+        return probe.longest_sync_ms(int(first * 1e6), int(last * 1e6)) or 0.0
+
+    def taken_ms(first: float, last: float) -> float:
+        return probe.taken_ms(int(first * 1e6), int(last * 1e6)) or 0.0
 
     changes = np.flatnonzero(configs[1:] != configs[:-1]) + 1
     rows = []
@@ -334,6 +338,8 @@ def felt(
                 "calm_sync_ms": round(float(np.median([sync_ms(*w) for w in calm])), 1),
                 "probe_ms": round(probe_ms(*during), 1),
                 "calm_probe_ms": round(float(np.median([probe_ms(*w) for w in calm])), 1),
+                "taken_ms": taken_ms(*during),
+                "calm_taken_ms": float(np.median([taken_ms(*w) for w in calm])),
             }
         )
     return rows, n_fired / n

@@ -209,7 +209,8 @@ SECTIONS = {
         "to 0.2 s after the first decision under the new rules; calm is the median, and the worst, of five half "
         "seconds before the save, when nothing is reloaded. A gap is the longest time between two batches published "
         "then, a sync the longest that one of them waited for the disk. The probe is the longest sync of a process "
-        "that does nothing but overwrite 512 bytes 50 times a second on the same file system: what the disk does to "
+        "that does nothing but overwrite 512 bytes 50 times a second on the same file system, taken the most processor "
+        "time that the host of this virtual machine took for others within a quarter of a second: what was done to "
         "everybody, told beside the rest and subtracted from nothing. In memory is a file system where a sync costs "
         "nothing: what is left there is our own work. Feed, engine and the process that checks share two cores. Every "
         "transaction has one decision, under the rules of its seq, and `weir audit verify` finds no difference.",
@@ -233,6 +234,8 @@ SECTIONS = {
                 Column("calm_sync_ms", "calm", "{:.1f}"),
                 Column("probe_ms", "probe, ms", "{:.1f}"),
                 Column("calm_probe_ms", "calm", "{:.1f}"),
+                Column("taken_ms", "taken, ms", "{:.0f}"),
+                Column("calm_taken_ms", "calm", "{:.0f}"),
             ),
             "limits": (
                 Column("what", "median of the reloads"),
@@ -372,8 +375,9 @@ SECTIONS = {
         "rate whatever the engine does, to when its outcome was written; ms. In turns nothing is written beside, and "
         "a snapshot is, by the process beside, on the same two cores; delayed are decisions that took over 20 ms more "
         "than the slowest of a calm window (median over those). What a snapshot adds is told against the mean of the "
-        "calm windows before and after it. On the disk a probe syncs 512 bytes over and over meanwhile, and its "
-        "longest sync stands beside: what the disk did to everybody. In memory a sync costs nothing, so what is left "
+        "calm windows before and after it. A probe syncs 512 bytes over and over meanwhile: its longest sync stands "
+        "beside, and the most processor time that the host of this virtual machine took for others within a quarter of "
+        "a second, which is what was done to everybody. In memory a sync costs nothing, so what is left "
         "is what the snapshot itself delays. Last, going over a day again: whole commands without the start of Python; "
         "times is the speed of the replay with sync.",
         {
@@ -399,6 +403,7 @@ SECTIONS = {
                 Column("slowest", "slowest", "{:.1f}"),
                 Column("delayed", "delayed", "{:,.0f}"),
                 Column("sync_ms", "probe's longest sync", "{:.1f}"),
+                Column("taken_ms", "taken by the host", "{:.0f}"),
             ),
             "verify": (
                 Column("what", "a day again"),
@@ -422,7 +427,8 @@ SECTIONS = {
         "the plain Faust agents run the same core on the same configuration, keep nothing and publish at least "
         "once; times is against the better of the two that publish. With one partition all of them, and the "
         "embedded engine, decide the same, byte for byte: the result is the hash. Then latency at a fixed rate, "
-        "open loop, from when a transaction was due to when a reader of what is committed had its decision, ms. "
+        "open loop, from when a transaction was due to when a reader of what is committed had its decision, ms: with "
+        "the journal synced, and with it left to the system (`durability: flush`), for the topic holds the input. "
         "Then a rebalance: two workers share 8 partitions, one is killed; a moved partition decides again when "
         "the first transaction sent after the kill is decided.",
         {
@@ -434,6 +440,7 @@ SECTIONS = {
             ),
             "latency": (
                 Column("partitions", "partitions"),
+                Column("durability", "journal"),
                 Column("rate", "tx/s", "{:,}"),
                 Column("p50", "p50", "{:.1f}"),
                 Column("p99", "p99", "{:.1f}"),
