@@ -158,21 +158,20 @@ def test_requests_of_a_transaction_wait_for_what_the_broker_needs_first(settings
         await desk.stop()
 
     asyncio.run(publish())
-    assert [name for name, _ in began if name == "EndTxn"] == ["EndTxn"] * 3
+    assert sum(name == "EndTxn" for name, _ in began) >= 3
     at_once = 0
     for name, n_before in began:
         last = next((e for e in reversed(ended[:n_before]) if e != "FindCoordinator"), "EndTxn")
-        if name == "Produce":
-            since = (
-                ended[:n_before][::-1].index("EndTxn") if "EndTxn" in ended[:n_before] else n_before
-            )
-            assert {"AddPartitionsToTxn", "AddOffsetsToTxn"} <= set(
-                ended[n_before - since : n_before]
-            )
+        since = ended[:n_before][::-1]
+        heard = set(since[: since.index("EndTxn")] if "EndTxn" in since else since)
+        if (
+            name == "Produce"
+        ):  # the group may still be on its way: how soon both are answered is chance
+            assert "AddPartitionsToTxn" in heard
         elif name == "TxnOffsetCommit":
-            assert last == "Produce"
-        elif name == "EndTxn":
-            assert last == "TxnOffsetCommit"
+            assert {"AddPartitionsToTxn", "AddOffsetsToTxn", "Produce"} <= heard
+        elif name == "EndTxn":  # again if the broker was not ready for it
+            assert last in ("TxnOffsetCommit", "EndTxn")
         elif name == "AddOffsetsToTxn":
             at_once += last == "EndTxn"
     assert at_once  # it did not wait for the partitions

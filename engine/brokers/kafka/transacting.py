@@ -5,10 +5,10 @@
     offsets
     commit
 
-Requests of one connection are carried out in their order, so the first two need not wait for each other. All others do:
-the broker looks up the transaction of what is written, refuses it while the transaction is being changed, and cannot
-look up the same one twice at once (KIP-890); what was refused would be sent again 100 ms later. Of lines and offsets
-that were sent at once every fifth was.
+Requests of one connection are carried out in their order, so the first two need not wait for each other. Lines wait for
+their partitions, offsets and commit for all that comes before: the broker looks up the transaction of what is written,
+refuses it while the transaction is being changed, and cannot look up the same one twice at once (KIP-890); what was
+refused would be sent again 100 ms later. Of lines and offsets that were sent at once every fifth was.
 
 Everything here reaches into aiokafka, whose version is pinned.
 """
