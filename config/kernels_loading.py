@@ -52,9 +52,8 @@ class CachedLibrary(JITCodeLibrary):
         """Address of a function of the kernel, 0 if it has none of that name."""
         if self._bitcode is None:
             return super().get_pointer_to_function(name)  # type: ignore[no-untyped-call]
-        return self._codegen._engine.get_function_address(
-            name
-        )  # numba's list is filled from bitcode
+        # numba's list of names is filled from bitcode
+        return self._codegen._engine.get_function_address(name)
 
 
 def parse_late() -> None:

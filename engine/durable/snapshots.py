@@ -41,9 +41,7 @@ PICKLED: Final = (
     "/estimator"  # ends the names of arrays that hold pickles of other libraries (models/adapters)
 )
 STATE, MANIFEST = "state.npz", "manifest.json"
-TEMPORARY: Final = re.compile(
-    r"\.[0-9]+\..+"
-)  # a snapshot that is not whole yet, or is being removed
+TEMPORARY: Final = re.compile(r"\.[0-9]+\..+")  # a snapshot not whole yet, or being removed
 MANIFESTED: Final = ("seq", "records", "position", "orderly", "config", "lengths", "totals")
 FORMAT: Final = 2  # of the manifest; 2 added the hash of the state
 SYNC_BYTES: Final = (
