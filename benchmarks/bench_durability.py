@@ -8,9 +8,9 @@
   memory of the system, and a new process goes on until one more decision is written; then it is killed.
 - Live: a process sends messages at a fixed rate to that engine, each when it is due. In turns nothing is written
   beside, and a snapshot is. Latency is from when a message was due to when its outcome was written. What a snapshot
-  adds is told against the mean of the calm windows before and after it, so a drift of the machine cancels out. On the
-  disk a probe syncs 512 bytes over and over, and its longest sync stands beside each window: what the disk did to
-  everybody. On a file system in memory, where a sync costs nothing, what is left is what the snapshot itself delays.
+  adds is told against the mean of the calm windows before and after it, so a drift of the machine cancels out. A
+  probe beside it tells what the host did to everybody in each window (host_probe.py). On a file system in memory, where
+  a sync costs nothing, what is left is what the snapshot itself delays.
 - Verify: N transactions of one UTC day are replayed; then verified as that day, whole and by the chain alone.
 
 Replays and verifications have one core. Restart and live run have all: there is a process beside, and one that sends.
@@ -30,14 +30,13 @@ import numpy as np
 
 from benchmarks import bench_handbook, durable, measuring
 from benchmarks.host_probe import HostProbe
-from benchmarks.measuring import HANDBOOK
+from benchmarks.measuring import HANDBOOK, MEMORY
 
 KINDS = ("none", "flush", "sync")
 TURNS, SMOKE_TURNS = 2, 1
 RATE = 2_000  # messages a second of the live run
 REST_S, SMOKE_REST_S = 15.0, 2.0
 LIVE_TURNS = 2  # in each place
-MEMORY = Path("/dev/shm")
 JOURNAL_COST, RESTART_S, STALL_MS, VERIFY_TIMES, CHAIN_TIMES = 0.15, 10.0, 20.0, 1.0, 20.0
 BANK_DAYS, SMOKE_BANK_DAYS = 12, 3
 DAY = "2026-01-01"

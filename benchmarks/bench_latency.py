@@ -20,13 +20,13 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import measuring
+from benchmarks.measuring import MEMORY
 from replay.speed import latency
 
 SECONDS, SMOKE_SECONDS = 5.0, 2.0
 TURNS = 3
 P99_MS, P999_MS = 5.0, 20.0
 AT = 5_000  # tx/s, where the limits are set
-MEMORY = Path("/dev/shm")
 
 
 def main(argv=None):

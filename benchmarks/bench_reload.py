@@ -41,6 +41,7 @@ import numpy as np
 
 from benchmarks import measuring
 from benchmarks.host_probe import HostProbe
+from benchmarks.measuring import MEMORY
 from config.settings import BANK
 
 RULES, CLAUSES = 500, 3
@@ -49,7 +50,6 @@ ACCOUNTS = 20_000
 HOURS = (1, 6, 24)
 LISTED, CHANGED = 100_000, 100  # rows of a list, and how many are others in each reload of it
 CALM, WINDOW_S = 5, 0.5
-MEMORY = Path("/dev/shm")  # a file system in memory, where there is one
 
 
 def write_list(folder: Path, *, bump: int) -> None:

@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("WEIR_SHARED") or ROOT.parent / "shared")
 RECORDING = SHARED / "data" / "handbook" / "transactions_raw.parquet"
 HANDBOOK = ROOT / "benchmarks" / "handbook"  # the configuration for it
+MEMORY = Path("/dev/shm")  # a file system in memory, where there is one
 CORES = 1
 EXIT_MISSING = 3  # what the bench needs is not on this machine
 
