@@ -164,9 +164,7 @@ def test_requests_of_a_transaction_wait_for_what_the_broker_needs_first(settings
         last = next((e for e in reversed(ended[:n_before]) if e != "FindCoordinator"), "EndTxn")
         since = ended[:n_before][::-1]
         heard = set(since[: since.index("EndTxn")] if "EndTxn" in since else since)
-        if (
-            name == "Produce"
-        ):  # the group may still be on its way: how soon both are answered is chance
+        if name == "Produce":  # the group may still be on its way: which answer is first is chance
             assert "AddPartitionsToTxn" in heard
         elif name == "TxnOffsetCommit":
             assert {"AddPartitionsToTxn", "AddOffsetsToTxn", "Produce"} <= heard
