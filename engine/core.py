@@ -590,13 +590,16 @@ class Core:
         self.governing.comparison.warm_up()
         self.load(before)
 
-    def save(self) -> Arrays:
-        """All state, as arrays by name; the same bytes however the stream was cut into batches."""
+    def save(self, *, copied: bool = True) -> Arrays:
+        """All state, as arrays by name; the same bytes however the stream was cut into batches.
+
+        copied : False: large arrays are views of the state, for whoever is done with them before the next batch
+        """
         state = {"core": np.array([FORMAT, self.seq, self.core_us], np.int64)}
         state |= prefixed("dictionaries", self.dictionaries.save())
         state |= prefixed("attributes", self.attributes.save())
         state |= prefixed("decode", self.decoder.save())
-        state |= prefixed("remembered", self.remembered.save(self.core_us))
+        state |= prefixed("remembered", self.remembered.save(self.core_us, copied=copied))
         state |= prefixed("models", self.scoring.save())
         state |= prefixed("refits", self.refits.save())
         state |= prefixed("governing", self.governing.save())
@@ -607,7 +610,7 @@ class Core:
         state |= prefixed("lists", self.lists.save())
         state |= prefixed("warming", self.warming.save())
         for k, windows in enumerate(self.windows):
-            state |= prefixed(f"windows/{k}", windows.save())
+            state |= prefixed(f"windows/{k}", windows.save(copied=copied))
         return state
 
     def load(self, state: Mapping[str, NDArray[Any]]) -> None:

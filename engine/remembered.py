@@ -175,12 +175,17 @@ class Remembered:
         self._blank = len(self)
         self._facts = {fact: seq for fact, seq in self._facts.items() if fact[0] >= self.base}
 
-    def save(self, core_us: int) -> Arrays:
-        """Everything a look-up at `core_us` or later can find; the same bytes however batches were cut."""
+    def save(self, core_us: int, *, copied: bool = True) -> Arrays:
+        """Everything a look-up at `core_us` or later can find; the same bytes however batches were cut.
+
+        copied : False: numbers are views of the store, for whoever is done with them before the next batch
+        """
         held = self.arrays["core_us"][: len(self)]
         gone = int(np.searchsorted(held, core_us - self.horizon_us, side="right"))
         text = "\n".join(self._keys[gone:]).encode()
-        saved = {name: array[gone : len(self)].copy() for name, array in self.arrays.items()}
+        saved = {name: array[gone : len(self)] for name, array in self.arrays.items()}
+        if copied:
+            saved = {name: array.copy() for name, array in saved.items()}
         saved["base"] = np.array([self.base + gone], np.int64)
         facts = sorted((e, d, s) for (e, d), s in self._facts.items() if e >= self.base + gone)
         saved["facts"] = np.array(facts, np.int64).reshape(-1, 3)

@@ -307,7 +307,7 @@ class Runner:
             self._pending = append_config(self.ledger, self.core, self.clock, about, evidence)
 
     def snapshot(self, *, orderly: bool) -> Snapshot:
-        """The state of everything at this moment, when no round is on its way."""
+        """The state of everything at this moment, when no round is on its way; of use until the next batch."""
         assert self._pending is None, "a snapshot in the middle of a round"
         return Snapshot(
             seq=self.core.seq,
@@ -317,7 +317,7 @@ class Runner:
             config=self.core.config,
             lengths=self.out.lengths(),
             totals=self.totals.counts,
-            arrays=self.core.save(),
+            arrays=self.core.save(copied=False),
         )
 
     def _poll(self, progress: Progress) -> Messages | None:

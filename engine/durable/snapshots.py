@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import IO, Any, Final, TypeVar
 
 import numpy as np
 from numpy.lib import format as npy
@@ -30,9 +30,6 @@ from config.errors import StateError
 from engine.durable.disk import Disk, DiskFile, copy, sha256_of, share
 from engine.durable.encrypted_disk import EncryptedDisk, beneath
 from engine.versions import software
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
 Told = TypeVar("Told")
 
@@ -44,6 +41,7 @@ STATE, MANIFEST = "state.npz", "manifest.json"
 TEMPORARY: Final = re.compile(r"\.[0-9]+\..+")  # a snapshot not whole yet, or being removed
 MANIFESTED: Final = ("seq", "records", "position", "orderly", "config", "lengths", "totals")
 FORMAT: Final = 2  # of the manifest; 2 added the hash of the state
+VIEW_BYTES: Final = 1 << 23  # larger arrays are not copied out of what was read
 SYNC_BYTES: Final = (
     1 << 24
 )  # written between two syncs: a large one would hold up those of the journal
@@ -53,9 +51,6 @@ ZIP_HEADER_BYTES: Final = (
 )
 ZIP_LENGTHS_AT: Final = 26
 NPY_HEADER_BYTES: Final = 4_096  # more than the header of any array without fields has
-VIEW_BYTES: Final = (
-    1 << 23
-)  # smaller arrays are copied, so that they do not keep the whole archive in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +64,7 @@ class Snapshot:
     config: str  # sha256 of the configuration
     lengths: Mapping[str, int]  # bytes of each stream
     totals: Mapping[str, Any]  # what the summary has added up
-    arrays: Mapping[str, NDArray[Any]]
+    arrays: dict[str, NDArray[Any]]
 
 
 def write(disk: Disk, root: Path, snapshot: Snapshot) -> dict[str, str]:
@@ -226,84 +221,68 @@ def _checked(disk: Disk, folder: Path, manifest: Mapping[str, Any]) -> Snapshot:
 
 
 def _read(disk: Disk, folder: Path, manifest: Mapping[str, Any]) -> Snapshot:
-    data, sha256 = _hashed(disk, folder / STATE)
+    arrays, sha256 = _loaded(disk, folder / STATE)
     if sha256 != manifest["sha256"][STATE]:
         raise ValueError(f"{STATE} is not what was written, by its sha256")
-    return Snapshot(
-        manifest["seq"],
-        manifest["records"],
-        manifest["position"],
-        manifest["orderly"],
-        manifest["config"],
-        manifest["lengths"],
-        manifest["totals"],
-        _arrays(data),
-    )
+    return Snapshot(**{name: manifest[name] for name in MANIFESTED}, arrays=arrays)
 
 
-def _hashed(disk: Disk, path: Path) -> tuple[NDArray[np.uint8], str]:
-    """A file as an array (bytes,) that nobody may write to, and its SHA-256, which is taken while the rest is read."""
-    digest = hashlib.sha256()
-    with disk.open(path) as file, ThreadPoolExecutor(1) as beside:
-        data = np.empty(file.seek(0, os.SEEK_END), np.uint8)
-        file.seek(0)
-        left = data.data
-        while n := file.readinto(left[:READ_BYTES]):  # type: ignore[attr-defined]
-            beside.submit(digest.update, left[:n])
-            left = left[n:]
-    data.flags.writeable = False
-    if left:
-        raise ValueError(f"{path.name} was cut while it was read")
-    return data, digest.hexdigest()
+def _loaded(disk: Disk, path: Path) -> tuple[dict[str, NDArray[Any]], str]:
+    """The arrays of an archive, of which nobody may write to large ones, and its SHA-256, taken while the rest is read.
 
-
-class _Archive(io.RawIOBase):
-    """An array of bytes as a file; io.BytesIO would copy it."""
-
-    def __init__(self, data: NDArray[np.uint8]) -> None:
-        self._data, self._at = data.data, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._at = (0, self._at, len(self._data))[whence] + offset
-        return self._at
-
-    def readinto(self, buffer: "WriteableBuffer") -> int:
-        into = memoryview(buffer).cast("B")
-        piece = self._data[self._at : self._at + len(into)]
-        into[: len(piece)] = piece
-        self._at += len(piece)
-        return len(piece)
-
-
-def _arrays(data: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
-    """The arrays of an archive whose hash has been checked; large ones are views of it that nobody may write to.
-
-    As np.load does, but it reads and checks every byte once more, piece by piece: 1.3 GB took twice as long.
+    As np.load does, but it reads and checks every byte once more, piece by piece: 1.3 GB took twice as long. Each array
+    has memory of its own, so that they can be let go of one by one.
     """
-    with zipfile.ZipFile(io.BufferedReader(_Archive(data))) as archive:
-        return {
-            item.filename.removesuffix(".npy"): _array(data, item) for item in archive.infolist()
-        }
+    with disk.open(path) as file, ThreadPoolExecutor(1) as beside:
+        with zipfile.ZipFile(file) as archive:
+            items = sorted(archive.infolist(), key=lambda item: item.header_offset)
+        reading = _Reading(file, beside)
+        arrays = {}
+        for item in items:
+            reading.take(item.header_offset - reading.at)  # what stands behind the member before
+            lengths = struct.unpack_from("<HH", reading.take(ZIP_HEADER_BYTES).data, ZIP_LENGTHS_AT)
+            reading.take(sum(lengths))
+            arrays[item.filename.removesuffix(".npy")] = _array(reading.take(item.file_size), item)
+        reading.take(reading.size - reading.at)
+    return arrays, reading.digest.hexdigest()
+
+
+class _Reading:
+    """A file from its beginning to its end, piece by piece; `digest` is complete once `beside` has ended."""
+
+    def __init__(self, file: IO[bytes], beside: ThreadPoolExecutor) -> None:
+        self._file, self._beside = file, beside
+        self.size = file.seek(0, os.SEEK_END)
+        self.at = file.seek(0)
+        self.digest = hashlib.sha256()
+
+    def take(self, n: int) -> NDArray[np.uint8]:
+        """The next `n` bytes; `ValueError` if there are not so many."""
+        if not 0 <= n <= self.size - self.at:
+            raise ValueError(f"{n} bytes are asked for at {self.at} of {self.size}")
+        data = np.empty(n, np.uint8)
+        left = data.data
+        while left:
+            n_read = self._file.readinto(left[:READ_BYTES])  # type: ignore[attr-defined]
+            if not n_read:
+                raise ValueError("it was cut while it was read")
+            self._beside.submit(self.digest.update, left[:n_read])
+            left = left[n_read:]
+        data.flags.writeable = False
+        self.at += n
+        return data
 
 
 def _array(data: NDArray[np.uint8], item: zipfile.ZipInfo) -> NDArray[Any]:
-    """One array, behind the header of its member and its own."""
+    """One array, behind its header."""
     if item.compress_type != zipfile.ZIP_STORED:
         raise ValueError(f"{item.filename} is compressed, which no snapshot is")
-    lengths = struct.unpack_from("<HH", data.data, item.header_offset + ZIP_LENGTHS_AT)
-    start = item.header_offset + ZIP_HEADER_BYTES + sum(lengths)
-    head = io.BytesIO(data[start : start + NPY_HEADER_BYTES].tobytes())
+    head = io.BytesIO(data[:NPY_HEADER_BYTES].tobytes())
     if npy.read_magic(head) != (1, 0):
         raise ValueError(f"{item.filename} is an array of another format than those written here")
     shape, is_fortran, dtype = npy.read_array_header_1_0(head)
     n = int(np.prod(shape, dtype=np.int64))
-    array = np.frombuffer(data, dtype, n, start + head.tell())
+    array = np.frombuffer(data, dtype, n, head.tell())
     array = array.reshape(shape, order="F" if is_fortran else "C")
     return array if array.nbytes >= VIEW_BYTES else array.copy()
 

@@ -133,11 +133,11 @@ class Windows:
                 del waiting[found.name]
         return frozenset(empty)
 
-    def save(self) -> Arrays:
-        """Arrays that depend on the shape and the rows applied and on nothing else."""
+    def save(self, *, copied: bool = True) -> Arrays:
+        """Arrays that depend on the shape and the rows applied and on nothing else; not `copied`: as views of them."""
         arrays: Arrays = encode(self.shape)
         for name, log in self.logs.items():
-            arrays |= prefixed(name, log.save())
+            arrays |= prefixed(name, log.save() if copied else log.used())
         return arrays
 
     def load(self, arrays: Mapping[str, NDArray[Any]]) -> None:
