@@ -152,10 +152,12 @@ def engine_on(folder, source, **options):
 
 
 def run(engine):
+    """Run it as `weir run` does."""
+    from engine.garbage import rare_collection
     from engine.progress import Progress
     from engine.runner import StopRequest
 
-    with StopRequest() as stop, Progress(None, "msg", quiet=True) as progress:
+    with rare_collection(), StopRequest() as stop, Progress(None, "msg", quiet=True) as progress:
         engine.runner.run(progress, stop)
 
 
