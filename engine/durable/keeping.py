@@ -3,10 +3,13 @@
 A replay writes one in its own process every so many records; a live engine has a process beside it derive and write
 them (snapshot_helper.py), so that no decision waits. Both are taken where the chain of seals has a link, and
 both leave one at an orderly stop. The process beside compares every line it derives with those on disk on its way:
-what it finds is told, and counted.
+what it finds is told, and counted. It gets no more than half a processor (throttle.py).
 """
 
+import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -25,48 +28,77 @@ from engine.durable.snapshots import Snapshot
 
 SEQ_DIGITS: Final = 16  # of the name of a segment
 LOOK_EVERY_US: Final = 200_000  # at the process beside
+PERCENT: Final = 50  # of a processor for it
+CAN_THROTTLE: Final = sys.platform == "linux"
+PIPE_BYTES: Final = 1 << 16
+STAYS_FROM_BYTES: Final = 1 << 28  # read again in 3 s; without any, a process holds 170 MB
 
 
 class Helper:
-    """The process beside a live engine; at most one at a time."""
+    """The process beside a live engine, at most one. With a large state it stays for the next snapshot, and keeps it.
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    stays_from : bytes of state from which it stays; a smaller one is soon loaded again
+    """
+
+    def __init__(self, root: Path, stays_from: int = STAYS_FROM_BYTES) -> None:
+        self._root, self._stays_from = root, stays_from
         self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def is_running(self) -> bool:
-        return self._process is not None
+        self._told = bytearray()
+        self.is_running = False  # at a snapshot
 
     def start(self, seq: int, kept: int) -> None:
         """Have a snapshot written at `seq`, and before that all but the newest `kept` removed."""
-        module = "engine.durable.snapshot_helper"
-        told = ["--seq", str(seq), "--keep", str(kept)]
-        self._process = subprocess.Popen(  # noqa: S603 - our own module, and numbers
-            [sys.executable, "-m", module, str(self._root), *told],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-        )
+        if self._process is None:
+            self._process = self._begin()
+        assert self._process.stdin is not None
+        self.is_running = True
+        with contextlib.suppress(BrokenPipeError):  # it has ended: `result` says how
+            self._process.stdin.write(b"%d %d\n" % (seq, kept))
+            self._process.stdin.flush()
 
     def result(self) -> dict[str, object] | None:
-        """What it has told, once it has ended: a JSON object with `error` if it failed; None while it runs."""
-        assert self._process is not None
-        if self._process.poll() is None:
+        """What it has told, once it has: a JSON object with `error` if it failed; None while it is at it."""
+        process = self._process
+        assert process is not None
+        assert process.stdout is not None
+        has_ended = process.poll() is not None
+        with contextlib.suppress(BlockingIOError):
+            while piece := os.read(process.stdout.fileno(), PIPE_BYTES):
+                self._told += piece
+        if not has_ended and not self._told.endswith(b"\n"):
             return None
-        told, _ = self._process.communicate()
-        status, self._process = self._process.returncode, None
         try:
-            found = json.loads(told)
-        except ValueError:
-            found = {"error": f"it ended with status {status}"}
-        return found if isinstance(found, dict) else {"error": "it told nothing"}
+            found = dict(json.loads(self._told))
+        except (TypeError, ValueError):
+            found = {"error": f"it ended with status {process.returncode}"}
+        self._told.clear()
+        self.is_running = False
+        if int(found.get("bytes", -1)) < self._stays_from:  # also where something went wrong
+            self.stop()
+        return found
 
     def stop(self) -> None:
         """End it; what it had begun to write is no snapshot."""
+        self.is_running = False
         if self._process is not None:
-            self._process.kill()  # one that was halted would not hear anything less
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)  # a halted one hears nothing less
             self._process.communicate()
             self._process = None
+
+    def _begin(self) -> "subprocess.Popen[bytes]":
+        module = ["engine.durable.snapshot_helper", str(self._root)]
+        if CAN_THROTTLE:
+            module = ["engine.durable.throttle", str(PERCENT), *module]
+        process = subprocess.Popen(  # noqa: S603 - our own module, and a folder
+            [sys.executable, "-m", *module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            process_group=0,
+        )
+        assert process.stdout is not None
+        os.set_blocking(process.stdout.fileno(), False)
+        return process
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ same by "again": the newest usable snapshot or nothing, then the journal record 
 that was active at it (law 3). Nothing is written, and nothing is compared: that is for those who ask.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from config.errors import StateError
 from engine.backfill import reconfigure
@@ -60,7 +61,8 @@ class Rederivation:
     fits      : the fits of models, as they are on record
 
     known gives configurations that need not be read again, by their `sha256:...`; vouched the sha256 of manifests of
-    snapshots that may be used, by seq (None: any that is not broken).
+    snapshots that may be used, by seq (None: any that is not broken); let_go gets the arrays of a snapshot once they
+    are loaded, as the last who holds them.
     """
 
     core: Core
@@ -74,12 +76,13 @@ class Rederivation:
         key: bytes | None = None,
         known: Mapping[str, Setup] | None = None,
         vouched: Mapping[int, str] | None = None,
+        let_go: Callable[[dict[str, NDArray[Any]]], None] = dict.clear,
     ) -> None:
         self.disk, self._root, self._key = unlocked(disk, root, key), root, key
         self.journal = read_journal(disk, root / JOURNAL, key)
         self._setups = dict(known or {})
         self.fits = RecordedFits.of(self.disk, root)
-        self._vouched = vouched
+        self._vouched, self._let_go = vouched, let_go
         self.position = ""
         self.snapshot: Snapshot | None = None
         self.skipped: list[StateError] = []
@@ -170,6 +173,7 @@ class Rederivation:
                 continue
             self.core, self.setup = core, setup
             self.snapshot, self.position = replace(found, arrays={}), found.position
+            self._let_go(found.arrays)
             return True
         return False
 

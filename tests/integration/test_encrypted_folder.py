@@ -142,7 +142,7 @@ def test_every_audit_verb_answers(folder, told, tmp_path, capsys):
 def test_the_process_beside_writes_the_snapshot_of_any_seal(folder, tmp_path):
     out = copied(folder, tmp_path)
     newest = numbers(RealDisk(), out)[-1]
-    before = snapshot_helper.follow(RealDisk(), out, newest)
+    before = snapshot_helper.Follower(RealDisk(), out).snapshot(newest)
     assert before["seq"] == newest
     (file,) = (out / "snapshots" / f"{newest:016d}").glob("state.npz")
     assert file.read_bytes().startswith(b"WEIRENC1" if folder.is_encrypted else b"PK")

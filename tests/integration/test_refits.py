@@ -242,7 +242,7 @@ def test_verify_finds_a_record_that_was_removed(out):
 
 def test_a_snapshot_of_the_process_beside_holds_the_same_fit(out, bank):
     shutil.rmtree(out / "snapshots")
-    told = snapshot_helper.follow(DISK, out, _middle(out), known={bank.sha256: bank})
+    told = snapshot_helper.Follower(DISK, out, known={bank.sha256: bank}).snapshot(_middle(out))
     assert "seq" in told, told
 
 

@@ -6,6 +6,7 @@ tests/simulation/test_crashes.py does it at length, with weather.
 
 import json
 import shutil
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from engine.brokers.files import FileSource
 from engine.clock import ManualClock, SystemClock
 from engine.durable import backup, snapshot_helper, snapshots
 from engine.durable.disk import RealDisk
+from engine.durable.keeping import Helper
 from engine.durable.output import STREAMS
 from engine.durable.recovery import reached
 from engine.durable.rederive import Rederivation, blocks
@@ -299,7 +301,7 @@ def test_after_an_orderly_stop_nothing_is_derived_and_nothing_said(bank, lines, 
 def test_the_process_beside_writes_the_snapshot_that_the_engine_would(bank, lines, calm, out):
     """From nothing to the end of the chain: the same arrays, lengths and totals."""
     (number,) = snapshots.numbers(DISK, calm)
-    told = snapshot_helper.follow(DISK, out, number)
+    told = snapshot_helper.Follower(DISK, out).snapshot(number)
     assert told["seq"] == number
     mine, theirs = snapshots.read(DISK, calm, number), snapshots.read(DISK, out, number)
     assert (mine.lengths, mine.totals, mine.records) == (
@@ -313,10 +315,47 @@ def test_the_process_beside_writes_the_snapshot_that_the_engine_would(bank, line
     }
 
 
+@pytest.mark.parametrize("is_process", [False, True])
+def test_the_process_beside_goes_on_from_its_own_state(bank, lines, tmp_path, is_process):
+    """Three snapshots of a run that goes on meanwhile; the last is the one that the engine writes itself."""
+    root, wanted = tmp_path / "out", tmp_path / "wanted"
+    n = len(lines) // 3
+    run(DISK, root, bank, Sent(lines[:n]))
+    beside = Helper(root, stays_from=0) if is_process else snapshot_helper.Follower(DISK, root)
+    told = [snapshot(beside, reached(DISK, root) - n // 2), snapshot(beside, reached(DISK, root))]
+    process = beside._process if is_process else None
+    run(DISK, root, bank, Sent(lines))
+    shutil.move(root / "snapshots", wanted / "snapshots")
+    (*_, number) = snapshots.numbers(DISK, wanted)
+    told.append(snapshot(beside, number))
+    assert [each["seq"] for each in told] == [n - n // 2, n, number], told
+    if is_process:
+        assert beside._process is process
+        beside.stop()
+        assert process.poll() is not None
+    mine, theirs = snapshots.read(DISK, root, number), snapshots.read(DISK, wanted, number)
+    about = ("lengths", "totals", "records", "position")
+    assert [getattr(mine, k) for k in about] == [getattr(theirs, k) for k in about]
+    assert {k: a.tobytes() for k, a in mine.arrays.items()} == {
+        k: a.tobytes() for k, a in theirs.arrays.items()
+    }
+
+
+def snapshot(beside, seq):
+    """Written by a follower or a process; what it told."""
+    if isinstance(beside, snapshot_helper.Follower):
+        return beside.snapshot(seq)
+    beside.start(seq, 8)
+    until = time.monotonic() + 600  # it runs when nobody else wants the processor
+    while (told := beside.result()) is None and time.monotonic() < until:
+        time.sleep(0.01)
+    return told
+
+
 def test_the_process_beside_finds_a_changed_line_and_writes_no_snapshot(out):
     path = out / "decisions.ndjson"
     path.write_bytes(path.read_bytes().replace(b'"score":600', b'"score":601', 1))
-    told = snapshot_helper.follow(DISK, out, min(reached(DISK, out), 128))
+    told = snapshot_helper.Follower(DISK, out).snapshot(min(reached(DISK, out), 128))
     assert "seq" not in told
     assert "field `score`" in told["differences"][0]
     assert snapshots.numbers(DISK, out) == []
