@@ -16,6 +16,7 @@ import zstandard
 from config.errors import StateError
 from engine import versions
 from engine.clock import random_bytes
+from engine.durable import leaves
 from engine.durable.aside import Aside
 from engine.durable.disk import Disk, DiskFile
 from engine.durable.encryption import SALT_BYTES as CIPHER_SALT_BYTES
@@ -35,7 +36,7 @@ from engine.durable.journal.records import LEVEL as ZSTD_LEVEL
 from engine.durable.journal.records import Payload, encode
 from engine.durable.journal.segments import NAME, NEW, damage, first_seqs, name_of
 from engine.durable.journal.tail import Tail
-from engine.ports import SALT_BYTES, Link, Messages, Recorded, leaves_of
+from engine.ports import SALT_BYTES, Link, Messages, Recorded
 
 SEGMENT_BYTES = 64 << 20
 FRAME_BYTES = 16 << 20  # of lines; a batch of huge lines becomes several frames
@@ -86,6 +87,7 @@ class SegmentedJournal:
 
     def go_on(self) -> None:
         """Open the last segment at its end, or begin the first one."""
+        leaves.load()
         reader = self._reader
         if not reader.segments:
             self._begin_segment()
@@ -175,7 +177,7 @@ class SegmentedJournal:
         self._write(encode_frame(kind, 0, n, seq0, self._durable_bytes, self._previous, body))
         self._seq_end += n
         self._is_ended = False
-        return Link(seq0, n, leaves_of(salts, given.lines, {}), about, self._previous)
+        return Link(seq0, n, leaves.leaves_of_batch(salts, given.lines), about, self._previous)
 
     def _write(self, frame: bytes) -> None:
         """Append a frame whole, or cut the file back to where it was and refuse everything from now on."""

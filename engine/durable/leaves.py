@@ -1,0 +1,53 @@
+"""The leaves of a whole batch, for the journal: what `leaves_of` (engine/ports.py) gives, in a third to half its time.
+
+Not here: leaves of a few records, and of erased ones, which `leaves_of` computes one by one.
+"""
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Final
+
+import numpy as np
+
+from engine.ports import LEAF_BYTES, SALT_BYTES, leaves_of
+
+MANY: Final = 128  # records from which on it is faster
+LONG_BYTES: Final = 1_024  # longer lines are hashed one by one: others would wait for them
+BLOCK_BYTES: Final = 64  # lines with as many blocks are hashed side by side
+
+
+def leaves_of_batch(salts: bytes, lines: Sequence[bytes]) -> bytes:
+    """sha256(salt + line) of each record: `salts` n x 16 bytes, gives n x 32."""
+    n = len(lines)
+    assert len(salts) == SALT_BYTES * n, "a salt a line"
+    if n < MANY:
+        return leaves_of(salts, lines, {})
+    # compiled: who only reads journals need not load it
+    from engine.kernels.sha256 import SPARE, digest_each
+
+    length = np.fromiter(map(len, lines), np.int64, n)
+    n_blocks = (np.minimum(length, LONG_BYTES + 1) + SALT_BYTES + 8) // BLOCK_BYTES
+    order = np.argsort(n_blocks.astype(np.uint16), kind="stable")  # 16 bits: by counting
+    is_long = length[order] > LONG_BYTES
+    spare = bytes(SPARE)
+    found = np.empty((n, LEAF_BYTES // 4), np.uint32)
+    digest_each(
+        np.frombuffer(salts + spare, np.uint8),
+        np.frombuffer(b"".join(lines) + spare, np.uint8),
+        np.cumsum(length) - length,
+        length,
+        order[~is_long],
+        found,
+    )
+    for row in order[is_long].tolist():
+        salt = salts[SALT_BYTES * row : SALT_BYTES * (row + 1)]
+        found[row] = np.frombuffer(sha256(salt + lines[row]).digest(), np.uint32)
+    return found.tobytes()
+
+
+def load() -> None:
+    """Have ready what `leaves_of_batch` computes with, before a decision waits for it.
+
+    13 ms once a process; 8 s where it is not compiled yet.
+    """
+    leaves_of_batch(bytes(SALT_BYTES * MANY), [b""] * MANY)
