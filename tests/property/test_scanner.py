@@ -15,6 +15,7 @@ from config.money import minor_units
 from engine.quantities import time_us
 from engine.scanning.codes import TextTable
 from engine.scanning.kernels import values
+from engine.scanning.kernels.codes import enter
 from engine.scanning.kernels.hashing import digest_of
 from engine.scanning.kernels.layout import SIZE_BITS
 from tests import scanning, strategies
@@ -139,6 +140,35 @@ def test_the_table_grows_before_it_is_full():
         again = np.zeros((1, n), np.int32)
         assert not table.encode(raw, spans, names, np.zeros(1, np.int64), again, held)
         assert again.tolist() == code.tolist()
+
+
+def test_no_call_does_all_the_work_of_growing(monkeypatch):
+    """Calls of ten new texts each, up to 40,000: each enters a few records into the next slots, and all are found."""
+    most = []
+
+    def watched(raw, words, at, end, *rest):
+        most.append(end - at)
+        return enter(raw, words, at, end, *rest)
+
+    monkeypatch.setattr("engine.scanning.codes.enter", watched)
+    monkeypatch.setattr("engine.scanning.codes.CLEARED", 256)
+    monkeypatch.setattr("engine.scanning.codes.ENTERED", 64)
+    table, held, names = TextTable(), [[]], ["a"]
+    spans = (np.arange(10) * 9 << SIZE_BITS | 9)[:, None]
+    code = np.zeros((1, 10), np.int32)
+    for first in range(0, 40_000, 10):
+        texts = [f"{k:09d}" for k in range(first, first + 10)]
+        raw = np.frombuffer("".join(texts).encode() + bytes(8), np.uint8)
+        assert len(table.encode(raw, spans, names, np.zeros(1, np.int64), code, held)) == 10
+        held[0] += texts
+        assert code[0].tolist() == list(range(first, first + 10))
+    assert len(table._slots) == 1 << 17
+    assert max(most) <= 9 * 10 * 4
+    everything = np.zeros((1, 40_000), np.int32)
+    spans = (np.arange(40_000) * 9 << SIZE_BITS | 9)[:, None]
+    raw = np.frombuffer("".join(held[0]).encode() + bytes(8), np.uint8)
+    assert not table.encode(raw, spans, names, np.zeros(1, np.int64), everything, held)
+    assert everything[0].tolist() == list(range(40_000))
 
 
 @given(

@@ -115,17 +115,17 @@ def encode(
 
 
 @njit(cache=True)
-def enter(raw: U1, words: U8, end: int, seed: Word, slots: U8) -> None:
-    """Put every record into empty slots, as after growth.
+def enter(raw: U1, words: U8, at: int, end: int, seed: Word, slots: U8) -> int:
+    """Put records into slots that hold none of them, as for growth; where the first begins that was left.
 
     raw   : (8 w,) uint8  read: the bytes of `words`
     words : (w,) uint64   read: records
-    end   : int           words in use
+    at    : int           where the first record begins
+    end   : int           records that begin from here on are left
     seed  : uint64        of the hash
-    slots : (s,) uint64   written; zeros before, s a power of two
+    slots : (s,) uint64   updated; zeros before the first call, s a power of two
     """
     mask = slots.shape[0] - 1
-    at = 0
     while at < end:
         head = int(np.int64(words[at] & np.uint64(0xFFFFFFFF)))
         size = head & _SIZE
@@ -136,3 +136,4 @@ def enter(raw: U1, words: U8, end: int, seed: Word, slots: U8) -> None:
             q = (q + 1) & mask
         slots[q] = (h & ~_PLACE) | np.uint64(at + 1)
         at += 1 + ((size + 7) >> 3)
+    return at
