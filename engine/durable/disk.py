@@ -214,9 +214,10 @@ def copy(source: Disk, old: Path, disk: Disk, new: Path) -> None:
 def sha256_of(disk: Disk, path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal, read piece by piece."""
     running = sha256()
+    block = memoryview(bytearray(BLOCK_BYTES))  # one for all: fresh memory took a tenth of the time
     with disk.open(path) as file:
-        while block := file.read(BLOCK_BYTES):
-            running.update(block)
+        while n := file.readinto(block):  # type: ignore[attr-defined]
+            running.update(block[:n])
     return running.hexdigest()
 
 

@@ -41,6 +41,7 @@ from engine.durable.encrypted_disk import as_stored, beneath, keys_length
 from engine.durable.journal import ErasedFrame, Frame, JournalReader
 from engine.durable.journal.frames import END
 from engine.durable.journal.segments import place_of
+from engine.durable.leaves import leaves_of_batch
 from engine.outcomes import canonical
 from engine.ports import Link, leaves_of
 
@@ -637,7 +638,10 @@ def _walk(
         if leaves:
             payload, told = reader.decode(segment, frame)
             about.update(told)
-            leaf.update(leaves_of(payload.salts, payload.lines, payload.erased))
+            if payload.erased:
+                leaf.update(leaves_of(payload.salts, payload.lines, payload.erased))
+            else:
+                leaf.update(leaves_of_batch(payload.salts, payload.lines))
         if frame.seq_end < seal.seq_end:
             continue
         if frame.seq_end > seal.seq_end:
