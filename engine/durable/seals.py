@@ -43,7 +43,7 @@ from engine.durable.journal.frames import END
 from engine.durable.journal.segments import place_of
 from engine.durable.leaves import leaves_of_batch
 from engine.outcomes import canonical
-from engine.ports import Link, leaves_of
+from engine.ports import Link
 
 NAME: Final = "seals.ndjson"
 NO_ROOT: Final = "0" * 64
@@ -638,10 +638,7 @@ def _walk(
         if leaves:
             payload, told = reader.decode(segment, frame)
             about.update(told)
-            if payload.erased:
-                leaf.update(leaves_of(payload.salts, payload.lines, payload.erased))
-            else:
-                leaf.update(leaves_of_batch(payload.salts, payload.lines))
+            leaf.update(leaves_of_batch(payload.salts, payload.lines, payload.erased))
         if frame.seq_end < seal.seq_end:
             continue
         if frame.seq_end > seal.seq_end:
