@@ -81,3 +81,11 @@ class Live:
             assert time.monotonic() < end, self.log.read_text()[-2000:]
             assert self.process is None or self.process.poll() is None, self.log.read_text()[-2000:]
             time.sleep(0.02)
+
+
+def answer_of(helper):
+    """What the process that writes snapshots (engine/durable/keeping.py) has told, once it has; None if it never does."""
+    until = time.monotonic() + 600  # it runs when nobody else wants the processor
+    while (told := helper.result()) is None and time.monotonic() < until:
+        time.sleep(0.01)
+    return told

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 from config.settings import BANK
 from engine.clock import ManualClock
@@ -12,6 +11,7 @@ from engine.durable import snapshots
 from engine.durable.disk import RealDisk
 from engine.durable.keeping import Helper, Keeper
 from engine.setup import read_setup
+from tests.running import answer_of
 
 
 def test_a_halted_process_does_not_hold_up_the_stop(tmp_path):
@@ -51,13 +51,6 @@ def test_old_snapshots_are_removed_by_the_process_beside(tmp_path):
         snapshots.write(RealDisk(), tmp_path, at(seq))
     helper = Helper(tmp_path)
     helper.start(11, 2)
-    assert "error" in answer(helper)  # there is no run to follow
+    assert "error" in answer_of(helper)  # there is no run to follow
     assert helper._process is None
     assert snapshots.numbers(RealDisk(), tmp_path) == [7, 9]
-
-
-def answer(helper):
-    until = time.monotonic() + 600  # it runs when nobody else wants the processor
-    while (told := helper.result()) is None and time.monotonic() < until:
-        time.sleep(0.01)
-    return told

@@ -6,7 +6,6 @@ tests/simulation/test_crashes.py does it at length, with weather.
 
 import json
 import shutil
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -28,6 +27,7 @@ from engine.runner import StopRequest
 from engine.setup import read_setup
 from engine.starting import open_engine
 from tests.auditing import small_bank, small_traffic
+from tests.running import answer_of
 from tests.simulation.disk import Crash, SimDisk
 from tests.sources import Sent
 
@@ -346,10 +346,7 @@ def snapshot(beside, seq):
     if isinstance(beside, snapshot_helper.Follower):
         return beside.snapshot(seq)
     beside.start(seq, 8)
-    until = time.monotonic() + 600  # it runs when nobody else wants the processor
-    while (told := beside.result()) is None and time.monotonic() < until:
-        time.sleep(0.01)
-    return told
+    return answer_of(beside)
 
 
 def test_the_process_beside_finds_a_changed_line_and_writes_no_snapshot(out):
