@@ -5,7 +5,7 @@
 Priorities decide who runs first, not how much all of them take; but a container has a quota of processor time, and a
 guest costs its host more than it is told, so that whoever uses up what there is brings everybody to a halt: beside a
 process of the lowest priority that loaded 1.3 GB at full speed, decisions waited up to 180 ms until the next tenth of a
-second began, on a guest with two processors of which it had one. At half speed none of that was left.
+second began, on a guest with two processors of which it had one. At half speed these halts were gone.
 
 So the process is halted (SIGSTOP) for as long as it is ahead of its share, some milliseconds each time. It ends when
 this one ends, however that is; this one ends when it does, with its status, or when whoever started this one is gone.
