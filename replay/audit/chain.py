@@ -200,7 +200,7 @@ def _open_journal(
             )
         return None
     try:
-        journal = read_journal(disk, folder, key, kept_from=chain.kept_from)
+        journal = read_journal(disk, folder, key, kept_from=chain.kept_from, keeps_last=True)
     except StateError as error:
         path, byte, seq = place_of(error)
         findings.add(f"{JOURNAL}/{path.name}@{byte}", error.what, seq)

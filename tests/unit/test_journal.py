@@ -477,11 +477,12 @@ def test_records_that_are_not_there_are_an_error_and_no_silence():
     assert lines_of(reader, 6) == []
 
 
-def test_a_reader_follows_a_journal_that_is_being_written():
+@pytest.mark.parametrize("keeps_last", [False, True])
+def test_a_reader_follows_a_journal_that_is_being_written(keeps_last):
     disk = MemoryDisk()
     journal = opened(disk, segment_bytes=500)
     told, given = [], []
-    reader = read_journal(disk, FOLDER)
+    reader = read_journal(disk, FOLDER, keeps_last=keeps_last)
     for _ in range(10):
         told += fill(journal, 1)
         [path] = [p for p in disk.now if p.name == journal.segment]
@@ -494,6 +495,19 @@ def test_a_reader_follows_a_journal_that_is_being_written():
     reader.refresh()
     assert reader.tail is None
     assert given == told
+
+
+@keys
+def test_whoever_keeps_the_last_segment_reads_every_segment_once(key):
+    disk, _ = small(key)
+    asked = []
+    disk.read = lambda path, start=0, length=-1: (
+        asked.append((path, start, length)) or MemoryDisk.read(disk, path, start, length)
+    )
+    found = list(read_journal(disk, FOLDER, keeps_last=True).frames(0))
+    whole = [path for path, start, length in asked if start and length < 0]
+    assert sorted(whole) == sorted(disk.now), "what is behind the header of a segment"
+    assert found == list(read_journal(disk, FOLDER).frames(0))
 
 
 def test_huge_lines_become_several_frames_and_one_link(monkeypatch):

@@ -39,10 +39,15 @@ __all__ = [
 
 
 def read_journal(
-    disk: Disk, folder: Path, key: bytes | None = None, *, kept_from: int | None = None
+    disk: Disk,
+    folder: Path,
+    key: bytes | None = None,
+    *,
+    kept_from: int | None = None,
+    keeps_last: bool = False,
 ) -> JournalReader:
     """Open a journal read only, also while an engine writes it; see `JournalReader`.
 
     kept_from : the oldest seq that must be there; None: not checked here (`engine.durable.seals.check_journal` does)
     """
-    return JournalReader(disk, folder, key=key, kept_from=kept_from)
+    return JournalReader(disk, folder, key=key, kept_from=kept_from, keeps_last=keeps_last)

@@ -8,7 +8,7 @@ cleared away yet.
 import json
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from config.errors import StateError
@@ -32,12 +32,15 @@ class _End:
     is_ended: bool = False
     last: Frame | None = None  # with records
     last_config: Frame | None = None
+    frames: list[Frame] = field(default_factory=list)  # all of them, where they are kept
 
 
 class JournalReader:
     """A journal folder, read only. `key` is needed for what is encrypted, but not to check the chain (`frames`).
 
-    kept_from : the oldest seq that must be there; None: the journal may begin anywhere
+    kept_from  : the oldest seq that must be there; None: the journal may begin anywhere
+    keeps_last : hold the frames of the last segment, which are read to find the end, for whoever goes over all of them:
+                 they are neither read nor hashed again; up to a segment of memory
     """
 
     def __init__(
@@ -47,12 +50,14 @@ class JournalReader:
         *,
         key: bytes | None = None,
         kept_from: int | None = None,
+        keeps_last: bool = False,
     ) -> None:
         self.folder = folder
         self.tail: Tail | None = None
         self._disk = disk
         self._key = key
         self._kept_from = kept_from
+        self._keeps_last = keeps_last
         self._ciphers: dict[str, Cipher] = {}
         self._survey = Survey([], None, [])
         self._names: list[str] = []
@@ -79,6 +84,8 @@ class JournalReader:
             end.is_ended = frame.kind == END
             end.last = end.last if end.is_ended else frame
             end.last_config = frame if frame.kind == CONFIG else end.last_config
+            if self._keeps_last:
+                end.frames.append(frame)
         self.tail = self._judge(end.segment, walk)
         end.offset, end.seq, end.previous = walk.offset, walk.seq, walk.previous
 
@@ -162,22 +169,26 @@ class JournalReader:
             segment = self.segments[number]
             if segment.first_seq >= stop > seq0:
                 return
-            data = self._disk.read(segment.path, segment.n_bytes)
-            walk = Walk(data, segment.n_bytes, segment.first_seq, segment.digest)
-            for frame in walk:
+            for frame in self._checked(number, stop):
                 if frame.seq0 >= stop and frame.kind != END:
                     return
                 if frame.seq_end > seq0 or frame.kind == END:
                     yield segment, frame
-            self._check_walked(number, walk, stop)
 
     def frames_of(self, segment: Segment) -> Iterator[Frame]:
         """Every frame of one closed segment."""
-        number = self.segments.index(segment)
+        return self._checked(self.segments.index(segment), self.seq_end)
+
+    def _checked(self, number: int, stop: int) -> Iterator[Frame]:
+        """The frames of a segment, then that it was whole up to `stop` and that the next one follows it."""
+        segment = self.segments[number]
+        if self._end is not None and self._keeps_last and segment.path == self._end.segment.path:
+            yield from self._end.frames
+            return
         data = self._disk.read(segment.path, segment.n_bytes)
         walk = Walk(data, segment.n_bytes, segment.first_seq, segment.digest)
         yield from walk
-        self._check_walked(number, walk, self.seq_end)
+        self._check_walked(number, walk, stop)
 
     def _check_range(self, seq0: int, stop: int) -> None:
         if seq0 < self.first_seq or stop > self.seq_end:
