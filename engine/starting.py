@@ -367,15 +367,15 @@ def _open_ledger(
 def _check_chain(root: Path, sealer: Sealer, seq_end: int) -> None:
     """Refuse a chain that ends earlier than a crash can have left it: records up to `seq_end` were journaled.
 
-    No more than `SLACK` records are journaled behind a multiple of `GRID` before the seal there is written. A chain
-    that was cut would else be written anew, over whatever stands in the folder now.
+    The journal passes a multiple of `GRID` once the seal at the one before is written. A chain that was cut would else
+    be written anew, over whatever stands in the folder now.
     """
     if seq_end <= furthest_unsealed(sealer.seq_end):
         return
     raise StateError(
         f"the chain of seals ends before seq {sealer.seq_end}, and outcomes reach seq {seq_end - 1}",
         str(root / SEALS_FILE),
-        why="a crash leaves no more unsealed than one seal covers: the file was cut, removed or exchanged, and a new "
+        why="a crash leaves no more unsealed than two seals cover: the file was cut, removed or exchanged, and a new "
         "chain would prove nothing about what was given out under the old one",
         fix="restore seals.ndjson from a backup, or go on in another folder and keep this one as it is",
     )

@@ -4,8 +4,9 @@ A seal is written at every multiple of `GRID` seq, at the first batch boundary a
 and at an orderly stop (seals.py says what stands in one). Streams and delivery log are synced first, so that a
 seal never speaks of bytes that a power failure takes away.
 
-That takes ten syncs, which no decision waits for: a seal is drawn where it is due, and written beside what follows.
-The next line of the chain waits for it, and so does the journal, `SLACK` records behind it.
+That takes ten syncs, which no decision waits for: a seal is drawn where it is due, and written while the next batch is
+decided, however large that is. The next line of the chain waits for it, and so does the journal where it would pass the
+next multiple of `GRID`.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,7 +22,6 @@ from engine.outcomes import rfc3339
 from engine.ports import Link
 
 GRID: Final = 4_096  # no batch crosses a multiple of so many seq
-SLACK: Final = 512  # records that may be journaled behind a multiple of `GRID` before the seal there is written
 SECOND: Final = 19  # characters of a time up to its seconds, which compare as texts
 LOOK_BYTES: Final = (
     1 << 18
@@ -148,8 +148,8 @@ class Sealing:
 
 
 def furthest_unsealed(sealed_end: int) -> int:
-    """How far the journal may reach when the chain ends before `sealed_end`: `SLACK` behind where a seal is due."""
-    return (sealed_end // GRID + 1) * GRID + SLACK
+    """How far the journal may reach when the chain ends before `sealed_end`: to the multiple after the one due next."""
+    return (sealed_end // GRID + 2) * GRID
 
 
 def sealed_before(disk: Disk, root: Path, core_us: int) -> int:

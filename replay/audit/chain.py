@@ -33,7 +33,7 @@ from engine.durable.encrypted_disk import beneath, is_encrypted
 from engine.durable.journal import JournalReader, read_journal
 from engine.durable.journal.segments import place_of
 from engine.durable.output import FILES, FOLDERS, JOURNAL, MODELS, STREAMS, stream_path
-from engine.durable.sealing import GRID
+from engine.durable.sealing import GRID, furthest_unsealed
 from engine.durable.seals import Chain, Seal
 from engine.fits.records import NAME as FITS
 from engine.fits.records import SUFFIX, RecordedFits
@@ -239,7 +239,7 @@ def _check_ends(disk: Disk, root: Path, checked: Checked, findings: Findings) ->
     if _is_cut(disk, root, chain, journal):
         findings.add(
             seals.NAME,
-            f"{checked.n_tail} records are not sealed, and a crash leaves {GRID} at most: the chain was cut",
+            f"{checked.n_tail} records are not sealed, and a crash leaves {2 * GRID} at most: the chain was cut",
             chain.seq_end,
         )
     if checked.is_live or (checked.n_tail and not is_ended):
@@ -255,14 +255,14 @@ def _check_ends(disk: Disk, root: Path, checked: Checked, findings: Findings) ->
 
 
 def _is_cut(disk: Disk, root: Path, chain: Chain, journal: JournalReader) -> bool:
-    """Whether the journal goes on behind the seal that must stand at the next multiple of `GRID`."""
-    if journal.seq_end <= (chain.seq_end // GRID + 1) * GRID:
+    """Whether the journal goes on behind a seal that must be there by then."""
+    if journal.seq_end <= furthest_unsealed(chain.seq_end):
         return False
     try:  # an engine may have written that seal meanwhile
         chain = seals.read_seals(disk, root)
     except StateError:
         return False  # a finding already
-    return journal.seq_end > (chain.seq_end // GRID + 1) * GRID
+    return journal.seq_end > furthest_unsealed(chain.seq_end)
 
 
 def _says_stopped(chain: Chain) -> bool:

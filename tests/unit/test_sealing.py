@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from engine.durable.sealing import GRID, SLACK, Sealing
+from engine.durable.sealing import GRID, Sealing
 from engine.durable.seals import Note, Seal, Sealer, read_seals
 from tests.journaling import CONFIG, FOLDER, MemoryDisk, messages, opened
 
@@ -56,9 +56,9 @@ def test_streams_are_durable_before_a_seal_speaks_of_them():
 def test_the_journal_waits_for_a_seal_before_it_is_too_far_behind_it():
     chain = Chain(lambda: None, threaded=False)
     chain.add(GRID)
-    chain.sealing.settle_for(GRID + SLACK)
+    chain.sealing.settle_for(2 * GRID)
     assert chain.written() == []
-    chain.sealing.settle_for(GRID + SLACK + 1)
+    chain.sealing.settle_for(2 * GRID + 1)
     assert len(chain.written()) == 1
 
 
