@@ -583,12 +583,13 @@ class Core:
         return shown_number(value, place.type, "", self.setup.pack.timezone)
 
     def warm_up(self) -> None:
-        """Load or compile every kernel now, so that no message waits for it; state stays as it is."""
-        before = self.save()
+        """Load or compile every kernel now, and derive what is derived from state, so that no message waits for it.
+
+        State stays as it is.
+        """
         self.apply([], [])
         self.drifting.warm_up()
         self.governing.comparison.warm_up()
-        self.load(before)
 
     def save(self, *, copied: bool = True) -> Arrays:
         """All state, as arrays by name; the same bytes however the stream was cut into batches.

@@ -83,9 +83,7 @@ def run(arguments: Namespace) -> int:
     if n > 1:  # limits are divided by them, and features may be partial
         setup = read_setup(arguments.config, partitions=n)
     demand_accepted(setup, settings)
-    Core(
-        setup
-    ).warm_up()  # once: warming up that of a partition would save and load all of its state
+    Core(setup).warm_up()  # what has to be compiled is, before a partition waits for it
     clock, root = SystemClock(), Path(arguments.out)
     metrics = Metrics(clock)
 

@@ -207,6 +207,7 @@ def take_over(
         durability=durability,
         helper=helper,
     )
+    engine.runner.core.warm_up()
     return Partition(engine, lane, publisher, clock, published)
 
 

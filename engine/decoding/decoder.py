@@ -204,7 +204,9 @@ class Decoder:
             self.quality.counts,
         )
         if not lines:
-            self.dictionaries.table.warm_up()
+            table = self.dictionaries.table
+            table.warm_up()
+            table.follow({name: d.texts for name, d in self.dictionaries.items() if name != TEXT})
             return None
         if scan.taken >= taken_min:
             self.n_scanned += scan.taken
