@@ -35,9 +35,9 @@ from benchmarks.measuring import HANDBOOK, MEMORY
 
 KINDS = ("none", "flush", "sync")
 TURNS, SMOKE_TURNS = 2, 1
-JOURNAL_TURNS = 3
+JOURNAL_TURNS = 5
 RATE = 2_000  # messages a second of the live run
-REST_S, SMOKE_REST_S = 15.0, 2.0
+REST_S, SMOKE_REST_S = 30.0, 2.0
 LIVE_TURNS = 3  # in each place
 JOURNAL_COST, RESTART_S, STALL_MS, VERIFY_TIMES, CHAIN_TIMES = 0.15, 10.0, 20.0, 1.0, 20.0
 BANK_DAYS, SMOKE_BANK_DAYS = 12, 3
@@ -187,20 +187,28 @@ def lives(folder, built, rest_s, n_turns):
 
 
 QUANTILES = {"p50": 50.0, "p99": 99.0, "p99.9": 99.9, "slowest": 100.0}
-CALM, FIRST, LATER = "nothing beside", "the first snapshot beside", "a later snapshot beside"
-ADDED = {FIRST: "what the first snapshot adds", LATER: "what a later snapshot adds, median"}
+CALM, LOADING, BESIDE = (
+    "nothing beside",
+    "after the start: the state is loaded beside",
+    "a snapshot beside",
+)
+ADDED = "what a snapshot adds, median"
 
 
 def latencies(place, told, path, probe):
-    """A row a window, in order, and last what snapshots add: the first, and medians over later ones; ms.
+    """A row a window, in order, and last what snapshots add: medians over those; ms.
 
     delayed : decisions that took over `STALL_MS` more than the slowest of a calm window, median over those
     sync_ms, taken_ms : what the host did meanwhile, by the probe
     """
     at_us, took_us = np.load(path).T
-    windows, calm_from = [], told["calm_from_us"]
-    for turn, (start, end) in enumerate(told["turns"]):
-        windows += [(CALM, calm_from, start), (LATER if turn else FIRST, start, end)]
+    windows, calm_from, turns = [], told["settled_us"], told["turns"]
+    if told["is_loading"]:
+        (_, loaded_us), *turns = turns
+        windows, calm_from = [(LOADING, calm_from, loaded_us)], loaded_us
+    n_before = len(windows)
+    for start, end in turns:
+        windows += [(CALM, calm_from, start), (BESIDE, start, end)]
         calm_from = end
     windows.append((CALM, calm_from, int(at_us[-1])))
     rows, seen = [], []
@@ -213,30 +221,26 @@ def latencies(place, told, path, probe):
         row["taken_ms"] = probe.taken_ms(start, end)
         rows.append(row)
         seen.append(took_ms)
-    calm_ms = statistics.median(row["slowest"] for row in rows[::2])
+    calm_ms = statistics.median(row["slowest"] for row in rows if row["what"] == CALM)
     for row, took_ms in zip(rows, seen, strict=True):
         row["delayed"] = int((took_ms > calm_ms + STALL_MS).sum())
-    around = list(zip(rows[:-2:2], rows[1::2], rows[2::2], strict=True))
-    for what in dict.fromkeys(beside["what"] for _, beside, _ in around):
-        added = {"place": place, "what": ADDED[what]}
-        added |= dict.fromkeys(("seconds", "decisions", "sync_ms", "taken_ms"))
-        for name in (*QUANTILES, "delayed"):
-            added[name] = statistics.median(
-                beside[name] - (before[name] + after[name]) / 2
-                for before, beside, after in around
-                if beside["what"] == what
-            )
-        rows.append(added)
-    return rows
+    each = rows[n_before:]
+    added = {"place": place, "what": ADDED}
+    added |= dict.fromkeys(("seconds", "decisions", "sync_ms", "taken_ms"))
+    for name in (*QUANTILES, "delayed"):
+        added[name] = statistics.median(
+            beside[name] - (before[name] + after[name]) / 2
+            for before, beside, after in zip(each[:-2:2], each[1::2], each[2::2], strict=True)
+        )
+    return [*rows, added]
 
 
 def live_limits(rows):
     """What a snapshot may add, and what it did, in each place."""
     for row in rows:
-        for what, added in ADDED.items():
-            if row["what"] == added:
-                for name, told in (("p99.9", "p99.9"), ("slowest", "slowest decision")):
-                    yield f"{told}, {what}, {row['place']}, ms more", STALL_MS, row[name]
+        if row["what"] == ADDED:
+            for name, told in (("p99.9", "p99.9"), ("slowest", "slowest decision")):
+                yield f"{told}, {BESIDE}, {row['place']}, ms more", STALL_MS, row[name]
 
 
 # ---------------------------------------------------------------- verify
@@ -361,7 +365,8 @@ def parts(built, restarted):
     yield "process begun, all imported, s", restarted["imported_s"]
     yield "snapshot read and checked, s", restarted["read_s"]
     yield "state loaded, s", restarted["load_s"]
-    yield "ready to run, s since the start", restarted["opened_s"]
+    yield "opened, s since the start", restarted["opened_s"]
+    yield "  texts in the table, kernels loaded, s", restarted["warm_up_s"]
     yield "first decision written, s since the start", restarted["first_decision_s"]
     yield "memory of the process at most, MB", restarted["memory_mb"]
 

@@ -243,14 +243,18 @@ def restart(folder, began):
             "decided": decided,
             "imported_s": imported,
             "opened_s": opened,
+            "warm_up_s": warm - opened,
             "first_decision_s": said,
         }
         told |= {f"{name}_s": seconds for name, seconds in watch.seconds.items()}
         print(json.dumps(told | {"memory_mb": memory_mb_max()}), flush=True)
+        engine.runner.keeper.helper.stop()
         os.kill(os.getpid(), signal.SIGKILL)  # no snapshot: the next restart has the same to do
 
-    engine = engine_on(folder, lambda _setup: StreamSource(there, SystemClock()))
+    engine = engine_on(folder, lambda _setup: StreamSource(there, SystemClock()), helper=True)
     opened = time.perf_counter() - began
+    engine.runner.core.warm_up()
+    warm = time.perf_counter() - began
     engine.runner.watchers = (written,)
     run(engine)
 
@@ -258,10 +262,12 @@ def restart(folder, began):
 def live(folder, rate, seconds, rounds):
     """Latency of each decision, from when its message was due to when its outcome was written.
 
-    A process sends `rate` messages a second, each when it is due, whatever the engine does. In turns nothing is
-    written beside for `seconds`, then the process beside writes a snapshot; after the last one nothing again. Leaves
-    FOLDER/latency.npy, a row a decision, microseconds: when its outcome was written, and how long after it was due.
+    A process sends `rate` messages a second, each when it is due, whatever the engine does. The process beside loads
+    the state. Then in turns nothing is written beside for `seconds`, and the process writes a snapshot; after the last
+    one nothing again. Leaves FOLDER/latency.npy, a row a decision, microseconds: when its outcome was written, and how
+    long after it was due.
     """
+    from engine import starting
     from engine.brokers.files import StreamSource
     from engine.clock import SystemClock
     from engine.durable.keeping import Helper
@@ -276,24 +282,22 @@ def live(folder, rate, seconds, rounds):
             send(here, rate)
         os._exit(0)
     os.close(here)
-    engine = engine_on(folder, lambda _setup: StreamSource(there, clock), helper=True)
-    runner, keeper = engine.runner, engine.runner.keeper
     due_us, written_us, turns = array("q"), array("q"), []
     at_rest, at_work = (1 << 50), 1
 
     class Watched(Helper):
         """Says when the process beside runs."""
 
-        def start(self, *what):
+        def _ask(self, request):
             nonlocal rest_from
             rest_from = 0
             turns.append([clock.now_us(), 0])
-            super().start(*what)
+            super()._ask(request)
 
         def result(self):
             told = super().result()
             if told is not None:
-                assert "seq" in told, told
+                assert "bytes" in told, told
                 turns[-1][1] = clock.now_us() + AFTER_US
                 begin_rest(turns[-1][1])
             return told
@@ -306,9 +310,11 @@ def live(folder, rate, seconds, rounds):
         def __getattr__(self, name):
             return getattr(settings, name)
 
+    starting.Helper = Watched
+    engine = engine_on(folder, lambda _setup: StreamSource(there, clock), helper=True)
+    runner, keeper = engine.runner, engine.runner.keeper
     settings = keeper.settings
     keeper.settings = every = Every()
-    keeper.helper = Watched(folder / "out")
     rest_from = 0
 
     def begin_rest(now_us):
@@ -322,20 +328,23 @@ def live(folder, rate, seconds, rounds):
         due_us.extend(due)
         written_us.extend([now_us] * len(due))
         if rest_from and now_us - rest_from >= seconds * 1_000_000:
-            if len(turns) < rounds:
+            if len(turns) - is_loading < rounds:
                 every.snapshot_every_us = at_work
             else:  # the snapshot of a stop is not measured here: the folder stays as a kill leaves it
                 at_us = np.array(written_us, np.int64)
                 took_us = at_us - np.array(due_us, np.int64)
                 np.save(folder / "latency.npy", np.column_stack([at_us, took_us]))
-                print(json.dumps({"turns": turns, "calm_from_us": calm_from_us}), flush=True)
+                told = {"turns": turns, "is_loading": is_loading, "settled_us": settled_us}
+                print(json.dumps(told), flush=True)
                 os.kill(sender, signal.SIGKILL)
                 os.kill(os.getpid(), signal.SIGKILL)
 
     runner.core.warm_up()
     runner.watchers = (written,)
-    calm_from_us = clock.now_us() + SETTLE_US  # first, what was sent meanwhile is caught up with
-    begin_rest(calm_from_us)
+    settled_us = clock.now_us() + SETTLE_US  # first, what was sent meanwhile is caught up with
+    is_loading = bool(turns)
+    if not is_loading:
+        begin_rest(settled_us)
     os.kill(sender, signal.SIGUSR1)
     run(engine)
 

@@ -206,6 +206,8 @@ def open_engine(
                 file.close()
         raise
     keeper.begin(_newest(disk, root))
+    if keeper.helper is not None:
+        keeper.helper.prepare(snapshots.newest_bytes(disk, root))
     metrics.show(runner.core)
     metrics.show_models(lambda: runner.core)
     metrics.show_fits(fits_desk, lambda: runner.core.refits.ages_s(runner.core.core_us))

@@ -3,7 +3,8 @@
 A replay writes one in its own process every so many records; a live engine has a process beside it derive and write
 them (snapshot_helper.py), so that no decision waits. Both are taken where the chain of seals has a link, and
 both leave one at an orderly stop. The process beside compares every line it derives with those on disk on its way:
-what it finds is told, and counted. It gets no more than half a processor (throttle.py).
+what it finds is told, and counted. It gets no more than half a processor (throttle.py). A large state it loads right
+after a start, for which decisions have just waited: beside whoever takes gigabytes of memory they wait again.
 """
 
 import contextlib
@@ -37,23 +38,32 @@ STAYS_FROM_BYTES: Final = 1 << 28  # read again in 3 s; without any, a process h
 class Helper:
     """The process beside a live engine, at most one. With a large state it stays for the next snapshot, and keeps it.
 
-    stays_from : bytes of state from which it stays; a smaller one is soon loaded again
+    stays_from : bytes of state from which it stays, and loads it before it is asked for a snapshot; a smaller one is
+                 soon loaded
     """
 
     def __init__(self, root: Path, stays_from: int = STAYS_FROM_BYTES) -> None:
         self._root, self._stays_from = root, stays_from
         self._process: subprocess.Popen[bytes] | None = None
         self._told = bytearray()
-        self.is_running = False  # at a snapshot
+        self.is_running = False  # at what it was asked for
+
+    def prepare(self, state_bytes: int) -> None:
+        """Have the newest snapshot loaded, if it is that large, for the next one to come from it."""
+        if state_bytes >= self._stays_from:
+            self._ask(b"load\n")
 
     def start(self, seq: int, kept: int) -> None:
         """Have a snapshot written at `seq`, and before that all but the newest `kept` removed."""
+        self._ask(b"%d %d\n" % (seq, kept))
+
+    def _ask(self, request: bytes) -> None:
         if self._process is None:
             self._process = self._begin()
         assert self._process.stdin is not None
         self.is_running = True
         with contextlib.suppress(BrokenPipeError):  # it has ended: `result` says how
-            self._process.stdin.write(b"%d %d\n" % (seq, kept))
+            self._process.stdin.write(request)
             self._process.stdin.flush()
 
     def result(self) -> dict[str, object] | None:
@@ -198,7 +208,9 @@ class Keeper:
         self._retire()
 
     def _take_over(self, told: dict[str, object]) -> None:
-        """See what the process beside has to say."""
+        """See what the process beside has to say about a snapshot."""
+        if "loaded" in told:
+            return
         seq, sha256, differences = (told.get(k) for k in ("seq", "sha256", "differences"))
         for difference in differences if isinstance(differences, list) else []:
             print(f"error: derived again, it is another line: {difference}", file=sys.stderr)

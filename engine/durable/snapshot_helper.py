@@ -9,10 +9,11 @@ It can stay, and go on from its own state for the next one. Loading that again t
 snapshot, and memory that comes and goes is not free either: on a guest that gives its host back what is free, 3.9 GB
 let go of at once held decisions up for 250 to 490 ms, two seconds later.
 
-Each line on standard input is a request, `SEQ KEEP`: remove all but the newest KEEP snapshots, then write the one of
-SEQ, all of which is durable. Each is answered on standard output by one JSON object: `seq`, `sha256` of the files and
-`bytes` of the state; or `error`; `differences` if it found any: then no snapshot is written, for state and outcomes do
-not belong together. It ends with its input, and after an answer without `seq`.
+Each line on standard input is a request. `SEQ KEEP`: remove all but the newest KEEP snapshots, then write the one of
+SEQ, all of which is durable; answered on standard output by one JSON object: `seq`, `sha256` of the files, `bytes` of
+the state; or `error`; `differences` if it found any: then no snapshot is written, for state and outcomes do not belong
+together. `load`: load the newest snapshot, for requests to come; answered by `loaded`, its seq, and `bytes`; -1 and
+`error` if that failed. It ends with its input, and after an answer that says that something went wrong.
 """
 
 import argparse
@@ -21,7 +22,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,6 +43,7 @@ from engine.setup import Setup
 from engine.starting import key_of
 from engine.totals import Totals
 
+LOAD: Final = "load\n"  # as a request
 NICENESS: Final = 19
 DIFFERENCES_MAX: Final = 20  # told; after the first, most are consequences
 LET_GO_BYTES_PER_US: Final = 100  # 100 MB a second
@@ -68,6 +70,22 @@ class Follower:
         self._comparison: Comparison | None = None
         self._totals, self._records = Totals(), 0
 
+    def load(self) -> dict[str, Any]:
+        """Stand at the newest snapshot, and return what to tell about it."""
+        self._load(self._again.journal.seq_end)
+        n_bytes = snapshots.newest_bytes(self._again.disk, self._root)
+        return {"loaded": self._again.core.seq, "bytes": n_bytes}
+
+    def _load(self, seq: int) -> Comparison:
+        """Stand at the newest snapshot at or before `seq`, else at the beginning."""
+        again = self._again
+        again.start(seq)
+        start = again.snapshot
+        self._totals = Totals.copy_of(start.totals if start else {})
+        self._records = start.records if start else 0
+        self._comparison = Comparison(again.disk, self._root, start.lengths if start else {})
+        return self._comparison
+
     def snapshot(self, seq: int, is_orphan: Callable[[], bool] = lambda: False) -> dict[str, Any]:
         """Write the snapshot of `seq`, all of which is durable, and return what to tell about it.
 
@@ -75,14 +93,10 @@ class Follower:
         """
         again, root = self._again, self._root
         if self._comparison is None:
-            again.start(seq)
-            start = again.snapshot
-            self._comparison = Comparison(again.disk, root, start.lengths if start else {})
-            self._totals = Totals.copy_of(start.totals if start else {})
-            self._records = start.records if start else 0
+            comparison = self._load(seq)
         else:
             again.journal.refresh()
-        comparison = self._comparison
+            comparison = self._comparison
         differences: list[str] = []
         for block, outcome in again.outcomes(seq):
             if outcome is None:
@@ -131,19 +145,22 @@ def main() -> int:
     _stand_back()
     clock = SystemClock()
     disk = GentleDisk(clock)
-    follower = None
+    follower = cache(partial(Follower, disk, root, let_go=partial(_let_go, clock)))
     with seldom_collected():
         for request in sys.stdin:
-            seq, kept = map(int, request.split())
+            told: dict[str, Any] = {"loaded": -1} if request == LOAD else {}
             try:
-                snapshots.prune(disk, root, kept)
-                follower = follower or Follower(disk, root, let_go=partial(_let_go, clock))
-                told = follower.snapshot(seq, is_orphan=lambda: os.getppid() != parent)
+                if request == LOAD:
+                    told = follower().load()
+                else:
+                    seq, kept = map(int, request.split())
+                    snapshots.prune(disk, root, kept)
+                    told = follower().snapshot(seq, is_orphan=lambda: os.getppid() != parent)
             except (WeirError, OSError, MemoryError) as error:
-                told = {"error": f"{type(error).__name__}: {error}"}
+                told["error"] = f"{type(error).__name__}: {error}"
             with contextlib.suppress(BrokenPipeError):  # the engine has gone
                 print(json.dumps(told), flush=True)
-            if "seq" not in told:
+            if "bytes" not in told:
                 return 1
     return 0
 

@@ -195,6 +195,12 @@ def usable(disk: Disk, root: Path, seq_max: int = -1) -> Iterator[Snapshot | Sta
                 yield error
 
 
+def newest_bytes(disk: Disk, root: Path) -> int:
+    """How large the state in the newest snapshot is, as it stands on the disk; -1 if there is none."""
+    found = numbers(disk, root)[-1:]
+    return max((disk.size(root / FOLDER / _name(seq) / STATE) for seq in found), default=-1)
+
+
 def prune(disk: Disk, root: Path, kept: int) -> None:
     """Remove all but the newest `kept`, and what a killed write has left behind."""
     folder = root / FOLDER

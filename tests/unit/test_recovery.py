@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from config.errors import InputError, StateError
+from engine import starting
 from engine.brokers.files import FileSource
 from engine.clock import ManualClock, SystemClock
 from engine.durable import backup, snapshot_helper, snapshots
 from engine.durable.disk import RealDisk
-from engine.durable.keeping import Helper
+from engine.durable.keeping import Helper, Keeper
 from engine.durable.output import STREAMS
 from engine.durable.recovery import reached
 from engine.durable.rederive import Rederivation, blocks
@@ -314,14 +315,27 @@ def test_the_process_beside_writes_the_snapshot_that_the_engine_would(bank, line
 
 
 @pytest.mark.parametrize("is_process", [False, True])
-def test_the_process_beside_goes_on_from_its_own_state(bank, lines, tmp_path, is_process):
+@pytest.mark.parametrize("is_prepared", [False, True])
+def test_the_process_beside_goes_on_from_its_own_state(
+    bank, lines, tmp_path, is_process, is_prepared
+):
     """Three snapshots of a run that goes on meanwhile; the last is the one that the engine writes itself."""
     root, wanted = tmp_path / "out", tmp_path / "wanted"
     n = len(lines) // 3
+    run(DISK, root, bank, Sent(lines[: n // 3]))
     run(DISK, root, bank, Sent(lines[:n]))
+    snapshots.remove(DISK, root, n)
     beside = Helper(root, stays_from=0) if is_process else snapshot_helper.Follower(DISK, root)
+    process = None
+    if is_prepared:
+        beside.prepare(0) if is_process else None
+        told = answer_of(beside) if is_process else beside.load()
+        assert told["loaded"] == n // 3
+        process = beside._process if is_process else None
     told = [snapshot(beside, reached(DISK, root) - n // 2), snapshot(beside, reached(DISK, root))]
-    process = beside._process if is_process else None
+    if is_process:
+        assert process in (None, beside._process)
+        process = beside._process
     run(DISK, root, bank, Sent(lines))
     shutil.move(root / "snapshots", wanted / "snapshots")
     (*_, number) = snapshots.numbers(DISK, wanted)
@@ -337,6 +351,52 @@ def test_the_process_beside_goes_on_from_its_own_state(bank, lines, tmp_path, is
     assert {k: a.tobytes() for k, a in mine.arrays.items()} == {
         k: a.tobytes() for k, a in theirs.arrays.items()
     }
+
+
+class Beside:
+    """Stands in for the process: says what it was asked to prepare."""
+
+    asked = ()
+    is_running = False
+
+    def __init__(self, root):
+        pass
+
+    def prepare(self, state_bytes):
+        Beside.asked += (state_bytes,)
+
+    def stop(self):
+        pass
+
+
+def test_a_start_has_the_process_beside_load_what_there_is(
+    bank, lines, calm, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(starting, "Helper", Beside)
+    root = tmp_path / "out"
+    shutil.copytree(calm, root)
+    (number,) = snapshots.numbers(DISK, root)
+    state = DISK.size(root / "snapshots" / f"{number:016d}" / snapshots.STATE)
+    for folder in (root, tmp_path / "fresh"):
+        run(DISK, folder, bank, Sent(lines), helper=True)
+    assert Beside.asked == (state, -1)
+
+
+def test_a_state_that_cannot_be_loaded_holds_nothing_up(calm, tmp_path):
+    """The next snapshot is asked of another process, which says why it has none."""
+    root = tmp_path / "out"
+    shutil.copytree(calm, root)
+    shutil.rmtree(root / "config")
+    beside = Helper(root, stays_from=0)
+    beside.prepare(1)
+    told = answer_of(beside)
+    assert told["loaded"] == -1
+    assert "configuration" in told["error"]
+    keeper = Keeper(DISK, root, ManualClock(0), None, helper=beside)
+    keeper._take_over(told)
+    assert (beside._process, keeper.failures) == (None, 0)
+    beside.prepare(-1)
+    assert beside._process is None, "a small state is loaded where it is needed"
 
 
 def snapshot(beside, seq):
