@@ -17,8 +17,9 @@ import re
 import struct
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Final, TypeVar
 
@@ -151,6 +152,14 @@ def read(disk: Disk, root: Path, seq: int) -> Snapshot:
     return _told(disk, root, seq, _read)
 
 
+def show(disk: Disk, root: Path, seq: int, look: Callable[[str, NDArray[Any]], None]) -> Snapshot:
+    """Show each array of a snapshot to `look`, in memory that the next one is read into; the rest of it.
+
+    `StateError` as for `read`; `look` may have seen arrays before that is known.
+    """
+    return _told(disk, root, seq, partial(_shown, look))
+
+
 def checked(disk: Disk, root: Path, seq: int) -> Snapshot:
     """One snapshot without its arrays, whose bytes are those that were written; `StateError` as for `read`."""
     return _told(disk, root, seq, _checked)
@@ -227,37 +236,59 @@ def _checked(disk: Disk, folder: Path, manifest: Mapping[str, Any]) -> Snapshot:
 
 
 def _read(disk: Disk, folder: Path, manifest: Mapping[str, Any]) -> Snapshot:
-    arrays, sha256 = _loaded(disk, folder / STATE)
-    if sha256 != manifest["sha256"][STATE]:
-        raise ValueError(f"{STATE} is not what was written, by its sha256")
+    """Each array has memory of its own, so that they can be let go of one by one."""
+    arrays: dict[str, NDArray[Any]] = {}
+    _go_over(disk, folder, manifest, arrays.__setitem__)
     return Snapshot(**{name: manifest[name] for name in MANIFESTED}, arrays=arrays)
 
 
-def _loaded(disk: Disk, path: Path) -> tuple[dict[str, NDArray[Any]], str]:
-    """The arrays of an archive, of which nobody may write to large ones, and its SHA-256, taken while the rest is read.
+def _shown(
+    look: Callable[[str, NDArray[Any]], None],
+    disk: Disk,
+    folder: Path,
+    manifest: Mapping[str, Any],
+) -> Snapshot:
+    """Fresh memory for every array took a tenth of a verification, on a guest whose host has to find it first."""
+    _go_over(disk, folder, manifest, look, reuses=True)
+    return Snapshot(**{name: manifest[name] for name in MANIFESTED}, arrays={})
 
-    As np.load does, but it reads and checks every byte once more, piece by piece: 1.3 GB took twice as long. Each array
-    has memory of its own, so that they can be let go of one by one.
+
+def _go_over(
+    disk: Disk,
+    folder: Path,
+    manifest: Mapping[str, Any],
+    look: Callable[[str, NDArray[Any]], None],
+    *,
+    reuses: bool = False,
+) -> None:
+    """Give `look` every array of the state, of which nobody may write to large ones; then check the SHA-256.
+
+    As np.load does, but it reads and checks every byte once more, piece by piece: 1.3 GB took twice as long. The hash
+    is taken while the rest is read.
+
+    reuses : an array stands in the memory of those before it
     """
-    with disk.open(path) as file, ThreadPoolExecutor(1) as beside:
+    with disk.open(folder / STATE) as file, ThreadPoolExecutor(1) as beside:
         with zipfile.ZipFile(file) as archive:
             items = sorted(archive.infolist(), key=lambda item: item.header_offset)
-        reading = _Reading(file, beside)
-        arrays = {}
+        reading = _Reading(file, beside, reuses=reuses)
         for item in items:
             reading.take(item.header_offset - reading.at)  # what stands behind the member before
             lengths = struct.unpack_from("<HH", reading.take(ZIP_HEADER_BYTES).data, ZIP_LENGTHS_AT)
             reading.take(sum(lengths))
-            arrays[item.filename.removesuffix(".npy")] = _array(reading.take(item.file_size), item)
+            look(item.filename.removesuffix(".npy"), _array(reading.take(item.file_size), item))
         reading.take(reading.size - reading.at)
-    return arrays, reading.digest.hexdigest()
+    if reading.digest.hexdigest() != manifest["sha256"][STATE]:
+        raise ValueError(f"{STATE} is not what was written, by its sha256")
 
 
 class _Reading:
     """A file from its beginning to its end, piece by piece; `digest` is complete once `beside` has ended."""
 
-    def __init__(self, file: IO[bytes], beside: ThreadPoolExecutor) -> None:
-        self._file, self._beside = file, beside
+    def __init__(self, file: IO[bytes], beside: ThreadPoolExecutor, *, reuses: bool) -> None:
+        self._file, self._beside, self._reuses = file, beside, reuses
+        self._held = np.empty(0, np.uint8)
+        self._hashing: list[Future[None]] = []  # pieces of what it holds
         self.size = file.seek(0, os.SEEK_END)
         self.at = file.seek(0)
         self.digest = hashlib.sha256()
@@ -266,13 +297,19 @@ class _Reading:
         """The next `n` bytes; `ValueError` if there are not so many."""
         if not 0 <= n <= self.size - self.at:
             raise ValueError(f"{n} bytes are asked for at {self.at} of {self.size}")
-        data = np.empty(n, np.uint8)
+        wait(self._hashing)
+        self._hashing.clear()
+        if n > len(self._held) or not self._reuses:
+            self._held = np.empty(n, np.uint8)
+        data = self._held[:n]
         left = data.data
         while left:
             n_read = self._file.readinto(left[:READ_BYTES])  # type: ignore[attr-defined]
             if not n_read:
                 raise ValueError("it was cut while it was read")
-            self._beside.submit(self.digest.update, left[:n_read])
+            piece = self._beside.submit(self.digest.update, left[:n_read])
+            if self._reuses:
+                self._hashing.append(piece)
             left = left[n_read:]
         data.flags.writeable = False
         self.at += n

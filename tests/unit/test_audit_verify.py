@@ -142,8 +142,18 @@ def test_everything_gone_but_the_streams_is_found(copy):
     assert not report.is_fine
 
 
-def test_a_snapshot_written_anew_with_its_hash_is_found_by_deriving(copy):
-    """One bit of the remembered state, with zip checksum, manifest, note and chain written anew."""
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("bit", "is not the one derived"),
+        ("gone", "is missing"),
+        ("more", "is not derived"),
+        ("kind", "is not the one derived"),
+        ("shape", "is not the one derived"),
+    ],
+)
+def test_a_snapshot_written_anew_with_its_hash_is_found_by_deriving(copy, change, told):
+    """One bit of the remembered state, or an array, with zip checksum, manifest, note and chain written anew."""
     from hashlib import sha256
 
     import numpy as np
@@ -155,7 +165,17 @@ def test_a_snapshot_written_anew_with_its_hash_is_found_by_deriving(copy):
     with np.load(folder / "state.npz") as arrays:
         state = {name: arrays[name].copy() for name in arrays.files}
     name = next(n for n in sorted(state) if n.startswith("remembered") and state[n].nbytes)
-    state[name].reshape(-1).view(np.uint8)[0] ^= 1
+    if change == "bit":
+        state[name].reshape(-1).view(np.uint8)[-1] ^= 1
+    elif change == "gone":
+        del state[name]
+    elif change == "more":
+        state[name + "/more"] = state[name]
+        name += "/more"
+    elif change == "kind":
+        state[name] = state[name].view(np.uint8 if state[name].dtype != np.uint8 else np.int8)
+    else:
+        state[name] = state[name][..., None]
     np.savez(folder / "state.npz", **state)
     manifest = json.loads((folder / "manifest.json").read_bytes())
     manifest["sha256"]["state.npz"] = sha256((folder / "state.npz").read_bytes()).hexdigest()
@@ -171,9 +191,7 @@ def test_a_snapshot_written_anew_with_its_hash_is_found_by_deriving(copy):
         lines.append(text)
     (copy / "seals.ndjson").write_bytes(b"".join(lines))
     assert verify.report(copy, chain_only=True).is_fine
-    assert rows(verify.report(copy)) == [
-        (f"snapshots/{seq:016d}", f"its `{name}` is not the one derived")
-    ]
+    assert rows(verify.report(copy)) == [(f"snapshots/{seq:016d}", f"its `{name}` {told}")]
 
 
 def test_an_encrypted_journal_needs_its_key_to_be_derived_but_not_for_the_chain(
