@@ -348,6 +348,99 @@ def test_what_people_say_in_a_slow_topic_reaches_its_partition_once(kafka, tmp_p
         assert [n for n in numbers if n >= 3_000] == [n for n in of if n >= 3_000]
 
 
+async def say(settings, place, what):
+    from aiokafka import AIOKafkaProducer
+
+    async with AIOKafkaProducer(bootstrap_servers=settings.brokers) as producer:
+        await producer.send_and_wait(place.topic, what, key=b"A1", partition=place.partition)
+
+
+async def copied(settings, copying, last):
+    """What was copied besides when all of `last` was."""
+    task = asyncio.create_task(copying.run())
+    found, end = [], time.monotonic() + WAIT_S
+    while not last <= set(found):
+        assert not task.done(), task.exception()
+        assert time.monotonic() < end, found
+        records = await committed(settings.brokers, settings.input, PARTITIONS)
+        found = [record.value for some in records.values() for record in some]
+    task.cancel()
+    await asyncio.wait([task])
+    return [what for what in found if what not in last]
+
+
+async def copied_around_taking(settings, monkeypatch, meanwhile):
+    """What was copied from a slow topic, but for the number that each partition is told when all are taken.
+
+    meanwhile : awaited once, with the consumer and the partitions in the order of taking, while the second is being
+                taken; if it fails, "before" is said to the last, which has not been begun
+    """
+    from aiokafka.errors import KafkaError
+
+    from engine.brokers.kafka import slow
+    from engine.brokers.kafka.calm import Notes
+    from engine.brokers.kafka.topics import prepare
+    from engine.clock import SystemClock
+
+    final_offset, begun, late = slow.final_offset, [], []
+
+    class Copying(slow.SlowTopics):
+        async def take(self, consumer, places):
+            places = list(places)
+
+            async def looking(admin, group, place):
+                begun.append(place)
+                if len(begun) == 2:
+                    await meanwhile(consumer, places)
+                return await final_offset(admin, group, place)
+
+            monkeypatch.setattr(slow, "final_offset", looking)
+            try:
+                await super().take(consumer, places)
+            except KafkaError:
+                late.append(asyncio.create_task(say(settings, places[-1], b"before")))
+                raise
+            await asyncio.gather(*late)
+            for place in places:
+                await say(settings, place, b"%d" % place.partition)
+
+    await prepare(settings)
+    await committed(settings.brokers, settings.slow[0], PARTITIONS)  # its partitions have leaders
+    last = {b"%d" % number for number in range(PARTITIONS)}
+    return await copied(settings, Copying(settings, Notes(SystemClock())), last)
+
+
+def test_what_is_said_while_slow_topics_are_being_taken_is_copied(kafka, monkeypatch):
+    """A message of the first partition, fetched while the second was being taken, once vanished."""
+    settings = ClusterSettings(
+        brokers=kafka.address, prefix="taking", partitions=PARTITIONS, slow=("taking.said",)
+    )
+
+    async def meanwhile(consumer, places):
+        await say(settings, places[0], b"before")
+        while not await consumer.position(places[0]):  # noqa: ASYNC110 - aiokafka has no event
+            await asyncio.sleep(0.01)
+
+    assert asyncio.run(copied_around_taking(settings, monkeypatch, meanwhile)) == [b"before"]
+
+
+def test_slow_topics_that_could_not_be_taken_are_taken_again(kafka, monkeypatch):
+    """What is fetched from them before that is not written: nobody has looked where to go on."""
+    from aiokafka.errors import KafkaError
+
+    settings = ClusterSettings(
+        brokers=kafka.address, prefix="again", partitions=PARTITIONS, slow=("again.said",)
+    )
+
+    # who is looking when it fails looks until the message comes
+    monkeypatch.setattr("engine.brokers.kafka.slow.POLL_MS", 30_000)
+
+    async def meanwhile(*_):
+        raise KafkaError("the coordinator is moving")
+
+    assert asyncio.run(copied_around_taking(settings, monkeypatch, meanwhile)) == [b"before"]
+
+
 def test_a_worker_waits_for_a_broker_that_is_being_started(tmp_path, monkeypatch):
     """One that gave up at once would have to be started by hand after every broker."""
     from engine.brokers.kafka import topics

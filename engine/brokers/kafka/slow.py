@@ -66,10 +66,10 @@ class SlowTopics:
         try:
             consumer.subscribe(self._settings.slow, listener=_Owned(self, consumer))
             while True:
-                if self.failure is not None:
+                found = await consumer.getmany(timeout_ms=POLL_MS, max_records=RECORDS_MAX)
+                if self.failure is not None:  # what was found may have been written already
                     error, self.failure = self.failure, None
                     raise error
-                found = await consumer.getmany(timeout_ms=POLL_MS, max_records=RECORDS_MAX)
                 term = self._term
                 for place, records in found.items():
                     async with self._lock:
@@ -113,28 +113,36 @@ class SlowTopics:
     async def take(self, consumer: AIOKafkaConsumer, places: Iterable[TopicPartition]) -> None:
         """Become the one who writes what stands in `places`: end what anybody else has under way, then look where."""
         async with self._lock:
-            admin = AIOKafkaAdminClient(**options(self._settings))
-            await admin.start()
             try:
-                for place in places:
-                    await self._begin(place)
-                    offset, _ = await final_offset(admin, self._group, place)
+                for place, offset in (await self._begin(places)).items():
                     consumer.seek(place, offset)
             finally:
-                await admin.close()
-                self._term += (
-                    1  # what was fetched until now may have been written by the one before
-                )
+                # What was fetched until now may have been written by the one before: it counts no more, and is fetched
+                # again, for all are sought in this very moment. A partition that was sought while the next were still
+                # being begun lost what was fetched from it meanwhile.
+                self._term += 1
 
-    async def _begin(self, place: TopicPartition) -> None:
-        producer = AIOKafkaProducer(
+    async def _begin(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """A producer for each, and what comes next there."""
+        offsets = {}
+        admin = AIOKafkaAdminClient(**options(self._settings))
+        await admin.start()
+        try:
+            for place in places:
+                self._producers[place] = self._producer(place)
+                await self._producers[place].start()
+                offsets[place], _ = await final_offset(admin, self._group, place)
+        finally:
+            await admin.close()
+        return offsets
+
+    def _producer(self, place: TopicPartition) -> AIOKafkaProducer:
+        return AIOKafkaProducer(
             **options(self._settings),
             transactional_id=f"{self._settings.prefix}-slow-{place.topic}-{place.partition}",
             transaction_timeout_ms=TRANSACTION_MS,
             acks="all",
         )
-        await producer.start()
-        self._producers[place] = producer
 
     async def close(self) -> None:
         """Write nothing any more."""
