@@ -272,6 +272,37 @@ async def send_slowly(settings, topic, lines):
             await producer.send(topic, json.dumps(line).encode(), key=line["account"].encode())
 
 
+async def standing(settings):
+    """Who copies slow topics, how far each was copied, and what readers of the input do not see yet.
+
+    Nobody has a partition: the group; nobody goes on: a taking or a transaction; all was read: messages were lost.
+    """
+    from aiokafka import AIOKafkaConsumer, TopicPartition
+    from aiokafka.admin import AIOKafkaAdminClient
+
+    names = [settings.input, *settings.slow]
+    places = [TopicPartition(name, number) for name in names for number in range(PARTITIONS)]
+    ends = []
+    for level in ("read_uncommitted", "read_committed"):
+        async with AIOKafkaConsumer(
+            bootstrap_servers=settings.brokers, isolation_level=level
+        ) as consumer:
+            ends.append(await consumer.end_offsets(places))
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.brokers)
+    await admin.start()
+    try:
+        groups = await admin.describe_consumer_groups([f"{settings.prefix}-slow"])
+        upto = await admin.list_consumer_group_offsets(f"{settings.prefix}-slow")
+    finally:
+        await admin.close()
+    lines = [
+        f"{place.topic}/{place.partition}: end {ends[0][place]}, stable end {ends[1][place]}, "
+        f"copied up to {upto[place].offset if place in upto else None}"
+        for place in places
+    ]
+    return "\n".join([*lines, *map(str, groups)])
+
+
 COPY = """
 import asyncio, json, sys
 from config.cluster import ClusterSettings
@@ -331,7 +362,7 @@ def test_what_people_say_in_a_slow_topic_reaches_its_partition_once(kafka, tmp_p
         asyncio.run(send_slowly(settings, "people", said[:1]))  # the same order, given again
         end = time.monotonic() + WAIT_S
         while n_copied() <= len(said):
-            assert time.monotonic() < end, workers.logs()
+            assert time.monotonic() < end, f"{asyncio.run(standing(settings))}\n{workers.logs()}"
             time.sleep(0.2)
         assert workers.end(0, signal.SIGTERM) == 0, workers.logs()
     found = {}
@@ -397,7 +428,7 @@ async def copied_around_taking(settings, monkeypatch, meanwhile):
             monkeypatch.setattr(slow, "final_offset", looking)
             try:
                 await super().take(consumer, places)
-            except KafkaError:
+            except (KafkaError, TimeoutError):
                 late.append(asyncio.create_task(say(settings, places[-1], b"before")))
                 raise
             await asyncio.gather(*late)
@@ -424,21 +455,58 @@ def test_what_is_said_while_slow_topics_are_being_taken_is_copied(kafka, monkeyp
     assert asyncio.run(copied_around_taking(settings, monkeypatch, meanwhile)) == [b"before"]
 
 
-def test_slow_topics_that_could_not_be_taken_are_taken_again(kafka, monkeypatch):
+@pytest.mark.parametrize("why", ["the coordinator is moving", "nobody answers"])
+def test_slow_topics_that_could_not_be_taken_are_taken_again(kafka, monkeypatch, why):
     """What is fetched from them before that is not written: nobody has looked where to go on."""
     from aiokafka.errors import KafkaError
 
-    settings = ClusterSettings(
-        brokers=kafka.address, prefix="again", partitions=PARTITIONS, slow=("again.said",)
-    )
+    from engine.brokers.kafka import slow
 
+    prefix = why.replace(" ", "-")
+    settings = ClusterSettings(
+        brokers=kafka.address, prefix=prefix, partitions=PARTITIONS, slow=(f"{prefix}.said",)
+    )
     # who is looking when it fails looks until the message comes
-    monkeypatch.setattr("engine.brokers.kafka.slow.POLL_MS", 30_000)
+    monkeypatch.setattr(slow, "POLL_MS", 30_000)
+    begin_s = slow.BEGIN_S
+    monkeypatch.setattr(slow, "BEGIN_S", 10.0)
 
     async def meanwhile(*_):
-        raise KafkaError("the coordinator is moving")
+        monkeypatch.setattr(slow, "BEGIN_S", begin_s)
+        if why == "nobody answers":
+            await asyncio.Event().wait()
+        raise KafkaError(why)
 
     assert asyncio.run(copied_around_taking(settings, monkeypatch, meanwhile)) == [b"before"]
+
+
+def test_a_slow_topic_that_appears_is_copied(kafka, monkeypatch):
+    """A broker that was just started anew may tell of no topics."""
+    from engine.brokers.kafka import slow
+    from engine.brokers.kafka.calm import Notes
+    from engine.brokers.kafka.topics import prepare
+    from engine.clock import SystemClock
+
+    monkeypatch.setattr(slow, "METADATA_MS", 200)
+    settings = ClusterSettings(
+        brokers=kafka.address, prefix="late", partitions=PARTITIONS, slow=("late.said",)
+    )
+
+    class Copying(slow.SlowTopics):
+        async def take(self, consumer, places):
+            places = list(places)
+            await super().take(consumer, places)
+            if not places:
+                await prepare(settings)
+            for place in places:
+                await say(settings, place, b"%d" % place.partition)
+
+    async def run():
+        await prepare(msgspec.structs.replace(settings, slow=()))
+        last = {b"%d" % number for number in range(PARTITIONS)}
+        return await copied(settings, Copying(settings, Notes(SystemClock())), last)
+
+    assert asyncio.run(run()) == []
 
 
 def test_a_worker_waits_for_a_broker_that_is_being_started(tmp_path, monkeypatch):

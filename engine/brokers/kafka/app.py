@@ -25,7 +25,7 @@ from config.cluster import ClusterSettings
 from config.errors import StateError
 from engine.brokers.kafka.bulk import BulkApp
 from engine.brokers.kafka.calm import Notes, calm
-from engine.brokers.kafka.connecting import options, reaching
+from engine.brokers.kafka.connecting import METADATA_MS, options, reaching
 from engine.brokers.kafka.desk import Desk
 from engine.brokers.kafka.publisher import KafkaPublisher
 from engine.brokers.kafka.slow import SlowTopics
@@ -44,8 +44,6 @@ BEAT_S = 1.0
 STUCK_S = 300.0  # without a sign of life of the loop or the crew; opening a large partition takes some seconds
 LEAVE_S = 300.0  # after SIGTERM; what is not published by then is published by the next owners
 EXIT_STUCK = 3
-# A broker that was just started anew may tell of no topics; until it is asked again nobody in the group has anything.
-METADATA_MS = 10_000
 # How long the loop waits for the thread that decides, at every answer of a broker; there are five to a transaction.
 SWITCH_S = 0.0005
 TakeOver = Callable[[int, Lane, Publisher], Partition]

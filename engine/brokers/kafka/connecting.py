@@ -11,6 +11,9 @@ from aiokafka.errors import KafkaConnectionError
 from config.cluster import ClusterSettings
 from config.errors import ConfigError, StateError
 
+# A broker that was just started anew may tell of no topics; until it is asked again nobody in the group has anything.
+METADATA_MS = 10_000
+
 
 def options(settings: ClusterSettings) -> dict[str, Any]:
     """What every client of aiokafka is given; `ConfigError` if a password or certificate cannot be had."""

@@ -21,7 +21,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from config.cluster import ClusterSettings
 from engine.brokers.kafka.calm import Notes
-from engine.brokers.kafka.connecting import options
+from engine.brokers.kafka.connecting import METADATA_MS, options
 from engine.brokers.kafka.final import final_offset
 
 POLL_MS = 200
@@ -29,6 +29,7 @@ AGAIN_S = 1.0
 CLOSE_S = 5.0
 RECORDS_MAX = 500  # of one transaction
 TRANSACTION_MS = 15_000
+BEGIN_S = 60.0  # of one partition; aiokafka asks for ever, in silence, while the broker ends what was under way
 
 
 class SlowTopics:
@@ -59,6 +60,7 @@ class SlowTopics:
             isolation_level="read_committed",
             enable_auto_commit=False,
             auto_offset_reset="earliest",
+            metadata_max_age_ms=METADATA_MS,
             session_timeout_ms=session_ms,
             heartbeat_interval_ms=session_ms // 4,
         )
@@ -129,9 +131,10 @@ class SlowTopics:
         await admin.start()
         try:
             for place in places:
-                self._producers[place] = self._producer(place)
-                await self._producers[place].start()
-                offsets[place], _ = await final_offset(admin, self._group, place)
+                async with asyncio.timeout(BEGIN_S):
+                    self._producers[place] = self._producer(place)
+                    await self._producers[place].start()
+                    offsets[place], _ = await final_offset(admin, self._group, place)
         finally:
             await admin.close()
         return offsets
