@@ -9,9 +9,9 @@
 - Live: a process sends messages at a fixed rate to that engine, each when it is due. In turns nothing is written
   beside, and a snapshot is. Latency is from when a message was due to when its outcome was written. What a snapshot
   adds is told against the mean of the calm windows before and after it, so a drift of the machine cancels out. The
-  first one after a start is told apart: the process beside loads the state for it, and keeps it for the others. A
-  probe beside it tells what the host did to everybody in each window (host_probe.py). On a file system in memory, where
-  a sync costs nothing, what is left is what the snapshot itself delays.
+  time after the start in which the process beside loads the state is a window of its own, to which no limit applies.
+  A probe beside it tells what the host did to everybody in each window (host_probe.py). On a file system in memory,
+  where a sync costs nothing, what is left is what the snapshot itself delays.
 - Verify: N transactions of one UTC day are replayed; then verified as that day, whole and by the chain alone.
 
 Replays and verifications have one core. Restart and live run have all: there is a process beside, and one that sends.
@@ -237,10 +237,13 @@ def latencies(place, told, path, probe):
 
 def live_limits(rows):
     """What a snapshot may add, and what it did, in each place."""
-    for row in rows:
-        if row["what"] == ADDED:
-            for name, told in (("p99.9", "p99.9"), ("slowest", "slowest decision")):
-                yield f"{told}, {BESIDE}, {row['place']}, ms more", STALL_MS, row[name]
+    for place in dict.fromkeys(row["place"] for row in rows):
+        here = [row for row in rows if row["place"] == place]
+        for name, told in (("p99.9", "p99.9"), ("slowest", "slowest decision")):
+            yield f"{told}, {BESIDE}, {place}, ms more", STALL_MS, here[-1][name]
+        beside = [row["delayed"] for row in here if row["what"] == BESIDE]
+        over = f"over {STALL_MS:g} ms above the slowest of a calm window"
+        yield f"decisions beside {len(beside)} snapshots, {place}, {over}", 0, sum(beside)
 
 
 # ---------------------------------------------------------------- verify
