@@ -1,7 +1,10 @@
 """The disk of the process beside: little at a time, and nobody else loses what it takes away."""
 
+import ctypes
+import mmap
 import os
 
+import numpy as np
 import pytest
 
 from engine.clock import ManualClock
@@ -60,6 +63,54 @@ def test_syncs_every_piece_before_the_next(clock, tmp_path, monkeypatch):
     file.write(bytes(2 * PIECE_BYTES))
     file.close()
     assert lengths == [PIECE_BYTES, 2 * PIECE_BYTES]
+
+
+def n_cached(path):
+    """Pages of a file that stand in the page cache, by mincore(2); asking brings none of them in."""
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapping:
+        found = np.zeros(-(-len(mapping) // mmap.PAGESIZE), np.uint8)
+        where = np.frombuffer(mapping, np.uint8)
+        size = ctypes.c_size_t(len(mapping))
+        libc = ctypes.CDLL(None, use_errno=True)
+        failed = libc.mincore(
+            ctypes.c_void_p(where.ctypes.data), size, found.ctypes.data_as(ctypes.c_char_p)
+        )
+        del where
+    assert not failed, os.strerror(ctypes.get_errno())
+    return int((found & 1).sum())
+
+
+@pytest.fixture
+def cached(tmp_path):
+    """`n_cached`, where the system tells, and the file system can do without its cache."""
+    path = tmp_path / "probe"
+    path.write_bytes(bytes(SIZE))
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        try:
+            assert n_cached(path) == -(-SIZE // mmap.PAGESIZE)
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        except (AttributeError, OSError) as error:
+            pytest.skip(f"nobody can tell here what is cached: {error!r}")
+    if n_cached(path):
+        pytest.skip("this file system keeps all in memory")
+    return n_cached
+
+
+def test_keeps_nothing_in_the_page_cache(clock, cached, tmp_path):
+    disk, path = GentleDisk(clock), tmp_path / "a"
+    file = disk.create(path)
+    for part in range(6):
+        file.write(bytes(PIECE_BYTES - part))  # no piece ends where a page does
+    file.sync()
+    file.close()
+    assert cached(path) == 0
+    assert len(disk.read(path)) == 6 * PIECE_BYTES - 15
+    assert cached(path) == 0
+    with disk.open(path) as opened:
+        while opened.read(77_777):
+            pass
+    assert cached(path) == 0
 
 
 def test_cuts_a_large_file_before_it_goes(clock, rests, tmp_path):
