@@ -46,12 +46,13 @@ from engine.core import Core
 from engine.durable import snapshots
 from engine.durable.disk import Disk, RealDisk
 from engine.durable.encrypted_disk import beneath
-from engine.entities import Dictionaries, load_texts, save_texts
+from engine.entities import Dictionaries
 from engine.lists import Order
 from engine.ports import Recorded
 from engine.remembered import UNSCORABLE
 from engine.setup import Setup
 from engine.state import Arrays, prefixed, under
+from engine.texts import Texts, load_texts, save_texts
 from engine.warming import NOTHING
 from engine.windows.shape import Shape, decode, encode
 from rules.lists import compared
@@ -386,14 +387,14 @@ def _side_core(question: Mapping[str, NDArray[Any]], setup: Setup, start: Core |
     shapes: list[Shape] = []
     while f"windows/{len(shapes)}/shape" in question:
         shapes.append(decode(question[f"windows/{len(shapes)}/shape"]))
-    known = Dictionaries()
-    known.load(under(question, "dictionaries"))
+    known = under(question, "dictionaries")
     if start is None:
         side = Core(setup, shapes=shapes)
     else:
-        for name, dictionary in start.dictionaries.items():
-            texts = list(dictionary.texts)
-            if name != "text" and known[name].texts[: len(texts)] != texts:
+        for held in start.dictionaries.all_kept():
+            name, n = held.name, len(held)
+            asked = under(known, name)
+            if n and (not asked or Texts.of(asked)[:n] != held.texts[:]):
                 raise StateError(
                     f"the dictionary `{name}` of the oldest snapshot gives other codes than the running engine",
                     why="its state would speak of other entities",
@@ -429,11 +430,11 @@ def _answer(
         answer["texts"] = _packed(texts)
     saved = side.attributes.save() if missing.attributes else {}
     answer |= prefixed("attributes", {n: saved[n] for n in missing.attributes if n in saved})
-    for name, dictionary in side.dictionaries.items():
-        known = len(question.get(f"dictionaries/{name}/end", ()))
-        if name != TEXT:
-            more = save_texts(dictionary.texts[known:])
-            answer |= prefixed(f"dictionaries/{name}", {**more, "known": np.array([known])})
+    for dictionary in side.dictionaries.all_kept():
+        within = f"dictionaries/{dictionary.name}"
+        known = len(question.get(f"{within}/end", ()))
+        more = save_texts(dictionary.texts[known:])
+        answer |= prefixed(within, {**more, "known": np.array([known])})
     for k, name in _unpacked(question["logs"], list[tuple[int, str]]):
         answer |= prefixed(f"windows/{k}/{name}", side.windows[k].logs[name].used())
     since = {}
@@ -495,7 +496,7 @@ def _take_texts(own: Dictionaries, answer: Mapping[str, NDArray[Any]]) -> None:
         theirs = under(found, name)
         known = int(theirs["known"][0]) if theirs else 0
         texts = load_texts(theirs) if theirs else []
-        mine = own[name].texts[known:]
+        mine = own.kept(name).texts[known:]
         if mine != texts[: len(mine)]:
             raise StateError(
                 f"the records of the past bring texts of `{name}` that nobody had read before",
@@ -504,7 +505,7 @@ def _take_texts(own: Dictionaries, answer: Mapping[str, NDArray[Any]]) -> None:
             )
         more[name] = texts[len(mine) :]
     for name, texts in more.items():
-        own[name].encode(texts, len(texts))
+        own.kept(name).encode(texts)
 
 
 def _common(seq: NDArray[np.int64], answer: Mapping[str, NDArray[Any]]) -> tuple[I8, I8]:

@@ -597,7 +597,7 @@ class Core:
         copied : False: large arrays are views of the state, for whoever is done with them before the next batch
         """
         state = {"core": np.array([FORMAT, self.seq, self.core_us], np.int64)}
-        state |= prefixed("dictionaries", self.dictionaries.save())
+        state |= prefixed("dictionaries", self.dictionaries.save(copied=copied))
         state |= prefixed("attributes", self.attributes.save())
         state |= prefixed("decode", self.decoder.save())
         state |= prefixed("remembered", self.remembered.save(self.core_us, copied=copied))

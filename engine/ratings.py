@@ -28,9 +28,9 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.entities import load_texts, save_texts
 from engine.restrictions import DictionaryLike
 from engine.state import Arrays, under
+from engine.texts import load_texts, save_texts
 
 I4: TypeAlias = NDArray[np.int32]
 U2: TypeAlias = NDArray[np.uint16]

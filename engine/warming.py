@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.admission import NEVER
-from engine.entities import load_texts, save_texts
 from engine.setup import Setup
 from engine.state import Arrays
+from engine.texts import load_texts, save_texts
 from rules.ruleset import Judgement, Ruleset
 
 I8: TypeAlias = NDArray[np.int64]

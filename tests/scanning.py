@@ -305,7 +305,8 @@ def state_faults(scanned: Decoder, plain: Decoder) -> list[str]:
     ):
         found.append("names of dictionaries")
     if any(
-        scanned.dictionaries[n].texts != plain.dictionaries[n].texts for n in plain.dictionaries
+        list(scanned.dictionaries[n].texts) != list(plain.dictionaries[n].texts)
+        for n in plain.dictionaries
     ):
         found.append("texts")
     mine, wanted = scanned.save(), plain.save()

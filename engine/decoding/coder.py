@@ -40,7 +40,7 @@ class Coder:
             nothing = self._reader.struct()
             records = [nothing if row in batch.dead else r for row, r in enumerate(records)]
         if TEXT in self._places.coders:
-            self._dictionaries.renew(TEXT)
+            self._dictionaries.renew()
         if (batch.kind == PROFILE).any():
             self._encode_with_profiles(batch, records)
             return
@@ -60,10 +60,10 @@ class Coder:
         """Write the codes of columns that share a dictionary; `used`: their keys, and rows in the plane of codes."""
         dictionary = self._dictionaries[name]
         if len(used) == 1 and used[0][1] >= 0:
-            batch.frame.code[used[0][1]] = dictionary.encode(values[0], n)
+            batch.frame.code[used[0][1]] = dictionary.encode(values[0])
         elif used:
             mixed = itertools.chain.from_iterable(zip(*values, strict=True))
-            codes = dictionary.encode(mixed, n * len(used)).reshape(n, len(used))
+            codes = dictionary.encode(mixed).reshape(n, len(used))
             for k, (_, place) in enumerate(used):
                 if place >= 0:
                     batch.frame.code[place] = codes[:, k]
@@ -80,7 +80,7 @@ class Coder:
         living = [row for row in left if row not in batch.dead]
         profiles = {row for row in living if batch.kind[row] == PROFILE}
         names, planes, spans = scan.plan.domains, scan.plan.plane, scan.spans
-        text, raw = scan.text, scan.raw
+        text = scan.text
         if living:
             coded = [
                 (key, self._keys[key].domain, plane_of.get(key, -1))
@@ -102,21 +102,11 @@ class Coder:
                     and (value := getattr(batch.records[row], key)) is not None
                 ],
             )
-            held = [dictionaries[name] for name in names]
-            raw = np.frombuffer(text, np.uint8)
+            held = [dictionaries.kept(name) for name in names]
         for name in self._places.profile_keys if profiles else ():
             dictionaries[name]  # is there from now on, asked or not
         texts = [dictionary.texts for dictionary in held]
-        table, plane = dictionaries.table, batch.frame.code
-        found = table.encode(raw, spans, names, planes, plane, texts)
-        if found:
-            new: dict[str, list[str]] = {dictionary.name: [] for dictionary in held}
-            of_column = [new[dictionary.name] for dictionary in held]
-            for k, span in found:
-                of_column[k].append(scan.piece(text, span))
-            for name, pieces in new.items():
-                if pieces:
-                    dictionaries[name].add(pieces)
+        dictionaries.table.encode(text, spans, names, planes, batch.frame.code, texts)
         if profiles or TEXT in self._places.coders:
             self._encode_texts(batch, scan, living, profiles)
         for row in sorted(profiles):
@@ -136,7 +126,7 @@ class Coder:
         plane_of, of_profile = self._places.codes, self._places.coded_of_profile
         placed = self._places.coders.get(TEXT, [])
         if placed:
-            self._dictionaries.renew(TEXT)
+            self._dictionaries.renew()
         keys = [
             key
             for key in self._reader.live

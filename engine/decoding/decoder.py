@@ -192,7 +192,7 @@ class Decoder:
         self.scan_min = 1
         if not self._has_scan_plan():
             self._scan_plan, self._scan_built = self._make_scan_plan(), self._reader.n_built
-            self._scan_dictionaries = [self.dictionaries[n] for n in self._scan_plan.domains]
+            self._scan_dictionaries = [self.dictionaries.kept(n) for n in self._scan_plan.domains]
         n = len(lines)
         taken_min, frame = ceil(self.scan_share * n), Frame.empty(self.layout, n)
         scan = Scan(
@@ -204,9 +204,8 @@ class Decoder:
             self.quality.counts,
         )
         if not lines:
-            table = self.dictionaries.table
-            table.warm_up()
-            table.follow({name: d.texts for name, d in self.dictionaries.items() if name != TEXT})
+            self.dictionaries.table.warm_up()
+            self.dictionaries.follow()
             return None
         if scan.taken >= taken_min:
             self.n_scanned += scan.taken
@@ -279,7 +278,7 @@ class Decoder:
             position=positions,
             records=Records(lines, self._read_record),
             transaction_id=scan.texts("transaction_id"),
-            account=[],
+            account=scan.texts("account"),
             digest=scan.digest.tolist(),
             keys=self._reader.known,
             originals=scan.some_texts(ORIGINAL),
@@ -290,26 +289,14 @@ class Decoder:
         scan.count_into(self.quality)
         if scan.taken == n:
             self._coder.encode_spans(batch, scan, self._scan_dictionaries, ())
-            batch.account = self._accounts(batch, scan)
         else:
             left = np.flatnonzero(scan.kind == DEAD)
             rows = left.tolist()
-            batch.account = scan.texts("account")
             some = [lines[row] for row in rows], [positions[row] for row in rows]
             part, _ = self._decode_objects(*some, seq0)
             batch.take(left, part)
             self._coder.encode_spans(batch, scan, self._scan_dictionaries, rows)
         return batch
-
-    def _accounts(self, batch: Batch, scan: "Scan") -> list[str | None]:
-        """The accounts of a batch that was scanned as a whole: their texts are there already, if they have codes."""
-        place = self._places.codes.get("account")
-        if place is not None:
-            codes = batch.frame.code[place].tolist()
-            if min(codes) >= 0:
-                texts = self.dictionaries[self._keys["account"].domain].texts
-                return list(map(texts.__getitem__, codes))
-        return scan.texts("account")
 
     def _read_record(self, line: bytes) -> Record:
         """The record of a message that was scanned: nothing about it is wrong, or unknown and not counted yet."""

@@ -6,8 +6,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.entities import load_texts, save_texts
 from engine.state import Arrays
+from engine.texts import load_texts, save_texts
 
 UNKNOWN_MAX: Final = 64  # names of unknown fields that are counted one by one
 

@@ -162,14 +162,15 @@ class Filler:
         self._forgotten = dict(core.lists.forgotten_us)
         request = {"do": "begin", "config": core.config}
         self._helper.ask({**request, "question": filling.question_of(question)})
-        for name, dictionary in core.dictionaries.saved():
-            n = len(dictionary)
-            self._unsent += [(name, k, min(k + TEXTS_SENT, n)) for k in range(0, n, TEXTS_SENT)]
+        for held in core.dictionaries.all_kept():
+            n = len(held)
+            pieces = range(0, n, TEXTS_SENT)
+            self._unsent += [(held.name, k, min(k + TEXTS_SENT, n)) for k in pieces]
         self._unsent.reverse()
 
     def _send_texts(self, core: Core) -> None:
         name, first, last = self._unsent.pop()
-        texts = core.dictionaries[name].texts[first:last]
+        texts = core.dictionaries.kept(name).texts[first:last]
         self._helper.ask({"do": "texts", "dictionary": name, "texts": texts})
 
     def _follow(self, runner: Runs) -> None:

@@ -34,11 +34,11 @@ from engine.clock import SystemClock
 from engine.durable.disk import Disk, RealDisk
 from engine.durable.journal import Following
 from engine.durable.rederive import Rederivation, blocks
-from engine.entities import save_texts
 from engine.framing import Told, write_frame
 from engine.lists import Order
 from engine.sharing import put, warm
 from engine.state import Arrays
+from engine.texts import save_texts
 
 READ_BYTES: Final = 1 << 16
 REMEMBERED_BYTES: Final = 16  # of a transaction, in an answer

@@ -1,7 +1,7 @@
-"""The texts of dictionaries as bytes in one table, so that spans get their codes without becoming texts first.
+"""Texts to codes, for all dictionaries, by their bytes: spans get codes without becoming texts first.
 
-The dictionaries (engine/entities.py) are what is saved and what everybody else reads. The table follows from them: it
-takes in what others have added to them, and begins again when they have become different ones.
+The texts themselves (engine/texts.py) are what is saved and what everybody reads by code. The table follows from them:
+it takes in those it has not met, adds to them what is new, and begins again when they have become different ones.
 
 Twice as many slots are filled little by little, a part with each call, before there are too few: all at once held up
 the batch at 4 million texts for 60 to 90 ms.
@@ -14,10 +14,12 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from config.errors import StateError
 from engine.clock import random_bytes
 from engine.growing import grown
-from engine.scanning.kernels.codes import DOMAIN_BITS, END, NEW, USED, encode, enter
+from engine.scanning.kernels.codes import DOMAIN_BITS, END, NEW, USED, encode, enter, find
 from engine.scanning.kernels.layout import SIZE_BITS
+from engine.texts import SPARE_BYTES, Texts
 
 U1: TypeAlias = NDArray[np.uint8]
 U8: TypeAlias = NDArray[np.uint64]
@@ -28,10 +30,14 @@ PIECE: Final = 1 << 16  # texts that are taken in at once
 CLEARED: Final = 1 << 15  # slots of the next table that are made ready with a call, at least
 ENTERED: Final = 1 << 12  # words of records that are entered there, at least
 _NO_WORDS: Final[U8] = np.zeros(0, np.uint64)
+_SIZE: Final = (1 << SIZE_BITS) - 1
+_ALONE: Final = np.zeros(1, np.int64)
+_NOWHERE: Final = np.full(1, -1, np.int64)
+_SPARE: Final = bytes(SPARE_BYTES)
 
 
 class TextTable:
-    """Codes by the bytes of texts, for all dictionaries. Memory: about 60 bytes a text of 10."""
+    """Codes by dictionary and text. Memory: 40 to 75 bytes a text of 10, beside its own."""
 
     def __init__(self) -> None:
         # of this process only: who knew it could choose ids that all fall into one place. Codes do not depend on it
@@ -40,11 +46,10 @@ class TextTable:
         self._begin()
 
     def _begin(self) -> None:
-        self._texts: dict[str, list[str]] = {}  # those that the table stands for
+        self._texts: dict[str, Texts] = {}  # those that the table stands for
         self._names: Sequence[str] = ()  # of the last call, with what was found out about them
         self._domain = np.zeros(0, np.int64)
-        self._held: list[list[str]] = []
-        self._n_held = -1
+        self._held: Sequence[Texts] = ()
         self._slots: U8 = np.zeros(1 << 10, np.uint64)
         self._next: U8 | None = None  # twice as many
         self._cleared = self._entered = (
@@ -56,37 +61,104 @@ class TextTable:
 
     def warm_up(self) -> None:
         """Load or compile the kernels."""
-        raw, one = (
-            np.frombuffer(bytes(8), np.uint8),
-            np.full((1, 1), -1, np.int64),
-        )  # row without a text
-        self.encode(raw, one, [], one[0], np.empty((1, 1), np.int32), [])
+        raw, one = np.frombuffer(_SPARE, np.uint8), np.full((1, 1), -1, np.int64)  # without a text
+        self.encode(_SPARE, one, [], one[0], np.empty((1, 1), np.int32), [])
         enter(self._words.view(np.uint8), self._words, 0, 0, self._seed, self._slots)
+        find(raw, 0, 0, self._seed, self._slots, self._words)
 
     def encode(
         self,
-        raw: U1,
+        data: bytes,
         spans: I8,
         names: Sequence[str],
         plane: I8,
         code: I4,
-        texts: list[list[str]],
-    ) -> list[list[int]]:
-        """Write the codes of spans; return column and span of new texts, in order, for the caller to add to `texts`.
+        texts: Sequence[Texts],
+    ) -> None:
+        """Write the codes of spans; those of new texts are the next ones, and the texts are added.
 
-        raw   : bytes, 8 more than the spans reach      spans : (n, k ...) see kernels/codes.py
+        data  : 8 bytes more than the spans reach       spans : (n, k ...) see kernels/codes.py
         names : dictionary of each column (k,)          plane : (k,) row of `code` for each column, -1 for none
-        texts : (k,) every column's dictionary: texts by code; must hold the new ones before the next call
+        texts : (k,) every column's dictionary
         """
-        if not self._is_known(names, texts):
+        if names is not self._names or not all(map(is_, texts, self._held)):
             self.follow(dict(zip(names, texts, strict=True)))
             self._names, self._held = names, texts
             self._domain = np.array([self._number_of(name) for name in names], np.int64)
-            self._n_held = sum(map(len, texts))
-        domain = self._domain
-        found: list[list[int]] = []
-        row, n = 0, len(spans)
-        room = max(len(names), min(spans.size, 4_096))
+        raw = np.frombuffer(data, np.uint8)
+        found = self._enter(raw, spans, self._domain, plane, code)
+        if found:
+            self._add(np.concatenate(found), data, texts)
+
+    def _add(self, new: I8, data: bytes, texts: Sequence[Texts]) -> None:
+        """Add new texts, (n, 2) column and span, to the dictionaries of the columns."""
+        of: dict[int, tuple[Texts, list[bytes]]] = {}
+        columns = [
+            of.setdefault(number, (held, []))[1]
+            for number, held in zip(self._domain.tolist(), texts, strict=True)
+        ]
+        for k, span in zip(new[:, 0].tolist(), new[:, 1].tolist(), strict=True):
+            first = span >> SIZE_BITS
+            columns[k].append(data[first : first + (span & _SIZE)])
+        for number, (held, pieces) in of.items():
+            if pieces:
+                held.extend(pieces)
+                assert len(held) == self._n_codes[number], "somebody else has added texts"
+        self._get_ready(len(new))
+
+    def encode_texts(self, values: Sequence[str | None], name: str, texts: Texts) -> I4:
+        """The same for texts of one dictionary: codes (n,) of `values` in their order, -1 for None."""
+        pieces = [b"" if value is None else value.encode() for value in values]
+        sizes = np.fromiter(map(len, pieces), np.int64, len(pieces))
+        spans = _spans(np.cumsum(sizes) - sizes, sizes)
+        if None in values:
+            spans[[k for k, value in enumerate(values) if value is None]] = -1
+        code: I4 = np.full((1, len(pieces)), -1, np.int32)
+        data = b"".join((*pieces, _SPARE))
+        self.encode(data, spans[:, None], (name,), _ALONE, code, (texts,))
+        found: I4 = code[0]
+        return found
+
+    def find(self, value: str, name: str, texts: Texts) -> int:
+        """The code of a text in one dictionary, or -1 if it is not there."""
+        if self._texts.get(name) is not texts:
+            self.follow({name: texts})
+        piece = value.encode()
+        raw, number = np.frombuffer(piece + _SPARE, np.uint8), self._domains[name]
+        return find(raw, len(piece), number, self._seed, self._slots, self._words)
+
+    def follow(self, texts: Mapping[str, Texts]) -> None:
+        """Take in what dictionaries, by name, hold already: 100 ns a text.
+
+        Raises `StateError` if one of them has a text twice.
+        """
+        if any(self._texts.get(name, held) is not held for name, held in texts.items()):
+            self._begin()
+        for name, held in texts.items():
+            self._texts[name] = held
+            number = self._number_of(name)
+            if self._n_codes[number] < len(held):
+                self._take(name, held)
+
+    def _take(self, name: str, held: Texts) -> None:
+        """Enter the texts of a dictionary that the table has not met yet."""
+        number = self._number_of(name)
+        n_known, n = int(self._n_codes[number]), len(held)
+        _, _, size = held.stretch(n_known, n)
+        self._grow(n - n_known, int((2 + (size >> 3)).sum()))
+        domain, code = np.array([number], np.int64), np.empty((1, 1), np.int32)
+        for first in range(n_known, n, PIECE):
+            raw, begin, size = held.stretch(first, min(first + PIECE, n))
+            self._enter(raw, _spans(begin, size)[:, None], domain, _NOWHERE, code)
+        if self._n_codes[number] != n:
+            self._begin()
+            raise StateError(f"the saved dictionary `{name}` has a text twice")
+
+    def _enter(self, raw: U1, spans: I8, domain: I8, plane: I8, code: I4) -> list[I8]:
+        """Write the codes of spans, and give new texts the next ones; pieces (n, 2) of those: column and span."""
+        found: list[I8] = []
+        row, n, width = 0, len(spans), len(domain)
+        room = max(width, min(spans.size, 4_096))
         while row < n:
             new = np.empty((room, 2), np.int64)
             self._note[NEW] = 0
@@ -94,65 +166,22 @@ class TextTable:
                 raw, spans, domain, plane, row, self._seed, self._slots, self._words, self._note,
                 self._n_codes, code, new,
             )  # fmt: skip
-            found += new[: self._note[NEW]].tolist()
+            if self._note[NEW]:
+                found.append(new[: self._note[NEW]])
             if row < n:
-                sizes = np.maximum(spans[row, : len(names)], 0) & ((1 << SIZE_BITS) - 1)
-                self._grow(len(names), int((2 + (sizes >> 3)).sum()))
+                sizes = np.maximum(spans[row, :width], 0) & _SIZE
+                self._grow(width, int((2 + (sizes >> 3)).sum()))
         assert self._note[END] <= len(self._words), "a record was written where there is no room"
-        if found:
-            self._n_held = int(self._n_codes[domain].sum())
-            self._get_ready(len(found))
         return found
-
-    def _is_known(self, names: Sequence[str], texts: list[list[str]]) -> bool:
-        """Whether these are the dictionaries of the last call, and nobody has added to them."""
-        return (
-            names is self._names
-            and all(map(is_, texts, self._held))
-            and sum(map(len, texts)) == self._n_held
-        )
 
     def _number_of(self, name: str) -> int:
         number = self._domains.setdefault(name, len(self._domains))
         assert number < 1 << DOMAIN_BITS, "more dictionaries than a record can name"
         if number >= len(self._n_codes):
-            grown = np.zeros(2 * number, np.int64)
-            grown[: len(self._n_codes)] = self._n_codes
-            self._n_codes = grown
+            more = np.zeros(2 * number, np.int64)
+            more[: len(self._n_codes)] = self._n_codes
+            self._n_codes = more
         return number
-
-    def follow(self, texts: Mapping[str, list[str]]) -> None:
-        """Take in what others have added to dictionaries, by name: 200 ns a text."""
-        if any(self._texts.get(name, held) is not held for name, held in texts.items()):
-            self._begin()
-        for name, held in texts.items():
-            self._texts[name] = held
-            number = self._number_of(name)
-            while self._n_codes[number] < len(held):
-                first = int(self._n_codes[number])
-                self._take(name, held[first : first + PIECE])
-
-    def _take(self, name: str, texts: Sequence[str]) -> None:
-        pieces = [text.encode() for text in texts]
-        sizes = np.array([len(piece) for piece in pieces], np.int64)
-        raw = np.frombuffer(b"".join(pieces) + bytes(8), np.uint8)
-        spans = (np.cumsum(sizes) - sizes) << SIZE_BITS | sizes
-        assert not len(sizes) or int(sizes.max()) < 1 << SIZE_BITS, "a text longer than any message"
-        nowhere = np.empty((1, 1), np.int32)
-        before = int(self._n_codes[self._number_of(name)])
-        alone = np.full(1, -1, np.int64)
-        domain = np.array([self._number_of(name)], np.int64)
-        row = 0
-        while row < len(pieces):
-            new = np.empty((len(pieces), 2), np.int64)
-            self._note[NEW] = 0
-            row = encode(
-                raw, spans[:, None], domain, alone, row, self._seed, self._slots, self._words, self._note,
-                self._n_codes, nowhere, new,
-            )  # fmt: skip
-            if row < len(pieces):
-                self._grow(1, int(2 + (sizes[row] >> 3)))
-        assert self._n_codes[domain[0]] == before + len(pieces), "a dictionary has a text twice"
 
     def _grow(self, n_slots: int, n_words: int) -> None:
         """Make room for so many more texts, and words of records."""
@@ -191,3 +220,9 @@ class TextTable:
         )  # fmt: skip
         if self._entered >= end:
             self._slots, self._next = self._next, None
+
+
+def _spans(begin: I8, size: I8) -> I8:
+    """Where texts stand, as kernels/codes.py reads it."""
+    assert not len(size) or int(size.max()) <= _SIZE, "a text longer than any message"
+    return begin << SIZE_BITS | size

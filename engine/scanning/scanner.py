@@ -49,7 +49,7 @@ class Scan:
         n = len(lines)
         self.plan, self.frame = plan, frame
         self.text = b"\n".join((*lines, plan.spare))
-        self.raw = np.frombuffer(self.text, np.uint8)
+        raw = np.frombuffer(self.text, np.uint8)
         length = np.fromiter(map(len, lines), np.int64, n)
         self.kind: I1 = np.empty(n, np.int8)
         self.event_time_us: I8 = np.empty(n, np.int64)
@@ -57,7 +57,7 @@ class Scan:
         self.spans: I8 = np.empty((n, len(plan.column)), np.int64)
         self.counts = np.zeros((COUNTS, plan.width), np.int64)
         scan(
-            self.raw, length, bytes_max, plan.field, plan.bound, plan.words, plan.table, plan.types, plan.needs,
+            raw, length, bytes_max, plan.field, plan.bound, plan.words, plan.table, plan.types, plan.needs,
             plan.need_of, plan.guess, frame.number, self.kind, self.event_time_us, self.spans, self.digest, self.counts,
             taken_min, totals,
         )  # fmt: skip

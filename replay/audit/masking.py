@@ -26,9 +26,9 @@ from config.pseudonyms import Pseudonyms
 from config.schema import RESERVED, Column
 from engine.alerts import SEPARATOR as GROUP
 from engine.core import Core
-from engine.entities import load_texts, save_texts
 from engine.remembered import SEPARATOR as LEG
 from engine.setup import Setup
+from engine.texts import load_texts, save_texts
 from rules.definitions import Pack
 from rules.tree import TEXT, Node
 

@@ -68,7 +68,7 @@ class Compiled:
     def frame(self, rows):
         """Encode rows of Python values."""
         frame = Frame.empty(self.layout, len(rows))
-        self.dictionaries.renew("text")
+        self.dictionaries.renew()
         for name, place in self.layout.places.items():
             if name.startswith("~"):
                 continue

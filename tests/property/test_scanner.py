@@ -18,6 +18,7 @@ from engine.scanning.kernels import values
 from engine.scanning.kernels.codes import enter
 from engine.scanning.kernels.hashing import digest_of
 from engine.scanning.kernels.layout import SIZE_BITS
+from engine.texts import Texts
 from tests import scanning, strategies
 from tests.factories import line, message
 
@@ -124,22 +125,28 @@ def test_the_digest_is_that_of_hashlib(size):
     assert digest_of(text, size) == int.from_bytes(wanted, "little", signed=True)
 
 
+def laid_out(texts):
+    """Bytes, with 8 more, and spans (n, 1) of texts."""
+    pieces = [text.encode() for text in texts]
+    sizes = np.array([len(piece) for piece in pieces], np.int64)
+    data = b"".join(pieces) + bytes(8)
+    return data, ((np.cumsum(sizes) - sizes) << SIZE_BITS | sizes)[:, None]
+
+
 def test_the_table_grows_before_it_is_full():
     """Each call brings more bytes than there was room for before."""
-    table, held = TextTable(), [[]]
+    table, held = TextTable(), [Texts()]
     for n, size in ((10, 1), (3_000, 9), (500, 256), (20_000, 12)):
         texts = [f"{size}-{k}".ljust(size, "x") for k in range(n)]
-        sizes = np.array([len(text) for text in texts])
-        spans = ((np.cumsum(sizes) - sizes) << SIZE_BITS | sizes)[:, None]
-        raw = np.frombuffer("".join(texts).encode() + bytes(8), np.uint8)
+        data, spans = laid_out(texts)
         code, before, names = np.zeros((1, n), np.int32), len(held[0]), ["a"]
-        new = table.encode(raw, spans, names, np.zeros(1, np.int64), code, held)
-        assert [span for _, span in new] == spans[:, 0].tolist()
-        held[0] += texts
+        table.encode(data, spans, names, np.zeros(1, np.int64), code, held)
+        assert held[0][before:] == texts
         assert code[0].tolist() == list(range(before, before + n))
         again = np.zeros((1, n), np.int32)
-        assert not table.encode(raw, spans, names, np.zeros(1, np.int64), again, held)
+        table.encode(data, spans, names, np.zeros(1, np.int64), again, held)
         assert again.tolist() == code.tolist()
+        assert len(held[0]) == before + n
 
 
 def test_no_call_does_all_the_work_of_growing(monkeypatch):
@@ -153,59 +160,52 @@ def test_no_call_does_all_the_work_of_growing(monkeypatch):
     monkeypatch.setattr("engine.scanning.codes.enter", watched)
     monkeypatch.setattr("engine.scanning.codes.CLEARED", 256)
     monkeypatch.setattr("engine.scanning.codes.ENTERED", 64)
-    table, held, names = TextTable(), [[]], ["a"]
-    spans = (np.arange(10) * 9 << SIZE_BITS | 9)[:, None]
+    table, held, names = TextTable(), [Texts()], ["a"]
     code = np.zeros((1, 10), np.int32)
     for first in range(0, 40_000, 10):
         texts = [f"{k:09d}" for k in range(first, first + 10)]
-        raw = np.frombuffer("".join(texts).encode() + bytes(8), np.uint8)
-        assert len(table.encode(raw, spans, names, np.zeros(1, np.int64), code, held)) == 10
-        held[0] += texts
+        table.encode(*laid_out(texts), names, np.zeros(1, np.int64), code, held)
+        assert len(held[0]) == first + 10
         assert code[0].tolist() == list(range(first, first + 10))
     assert len(table._slots) == 1 << 17
     assert max(most) <= 9 * 10 * 4
     everything = np.zeros((1, 40_000), np.int32)
-    spans = (np.arange(40_000) * 9 << SIZE_BITS | 9)[:, None]
-    raw = np.frombuffer("".join(held[0]).encode() + bytes(8), np.uint8)
-    assert not table.encode(raw, spans, names, np.zeros(1, np.int64), everything, held)
+    table.encode(*laid_out(held[0]), names, np.zeros(1, np.int64), everything, held)
+    assert len(held[0]) == 40_000
     assert everything[0].tolist() == list(range(40_000))
 
 
 @given(
     st.lists(st.lists(st.tuples(st.integers(0, 2), st.text(max_size=20)), max_size=40), max_size=6)
 )
-def test_the_table_gives_the_codes_that_dictionaries_give(calls):
-    """Texts come through the table, or from elsewhere; those of one dictionary never meet those of another."""
+def test_the_table_gives_each_dictionary_codes_of_its_own(calls):
+    """Texts come by spans or one by one, also after a load; those of one dictionary never meet those of another."""
     names = list("abc")
-    table, texts = TextTable(), {name: [] for name in names}
+    table, texts = TextTable(), {name: Texts() for name in names}
+    wanted: dict[str, dict[str, int]] = {name: {} for name in names}
     for k, call in enumerate(calls):
-        if k % 3 == 2:  # somebody else has added them
-            for number, text in call:
-                held = texts["abc"[number]]
-                if text not in held:
-                    held.append(text)
-            continue
-        if k == 4:
-            texts = {name: list(held) for name, held in texts.items()}  # as after a load
-        spans, raw = np.full((len(call), 3), -1, np.int64), b""
-        wanted = [dict(zip(texts[name], range(len(texts[name])), strict=True)) for name in "abc"]
-        for row, (number, text) in enumerate(call):
-            data = text.encode()
-            spans[row, number] = len(raw) << SIZE_BITS | len(data)
-            raw += data
-            wanted[number].setdefault(text, len(wanted[number]))
-        code = np.full((3, len(call)), -7, np.int32)
-        bytes_ = np.frombuffer(raw + bytes(8), np.uint8)
-        found = table.encode(
-            bytes_, spans, names, np.array([2, 0, 1]), code, [texts[name] for name in names]
-        )
-        for column, span in found:
-            first = span >> SIZE_BITS
-            size = span & ((1 << SIZE_BITS) - 1)
-            texts["abc"[column]].append(raw[first : first + size].decode())
-        for name, codes in zip("abc", wanted, strict=True):
-            assert texts[name] == list(codes)
-        for row, (number, text) in enumerate(call):
-            column = code[:, row].tolist()
-            assert column[(2, 0, 1)[number]] == wanted[number][text]
-            assert column.count(-7) == 2
+        if k == 4:  # as after a load
+            texts = {name: Texts.of(held.save()) for name, held in texts.items()}
+        for number, text in call:
+            name = names[number]
+            if k % 2:  # in the other calls they come by spans
+                assert table.find(text, name, texts[name]) == wanted[name].get(text, -1)
+            wanted[name].setdefault(text, len(wanted[name]))
+            if k % 2:
+                (code,) = table.encode_texts([text], name, texts[name])
+                assert code == wanted[name][text] == table.find(text, name, texts[name])
+        if k % 2 == 0:
+            spans, raw = np.full((len(call), 3), -1, np.int64), b""
+            for row, (number, text) in enumerate(call):
+                data = text.encode()
+                spans[row, number] = len(raw) << SIZE_BITS | len(data)
+                raw += data
+            code = np.full((3, len(call)), -7, np.int32)
+            held = [texts[name] for name in names]
+            table.encode(raw + bytes(8), spans, names, np.array([2, 0, 1]), code, held)
+            for row, (number, text) in enumerate(call):
+                column = code[:, row].tolist()
+                assert column[(2, 0, 1)[number]] == wanted[names[number]][text]
+                assert column.count(-7) == 2
+        for name in names:
+            assert list(texts[name]) == list(wanted[name])

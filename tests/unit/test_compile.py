@@ -115,7 +115,7 @@ class Bench:
 
     def frame(self, *rows):
         frame = Frame.empty(self.layout, len(rows))
-        self.dictionaries.renew("text")
+        self.dictionaries.renew()
         for name, place in self.layout.places.items():
             values = [row.get(name) for row in rows]
             if place.is_code:
@@ -436,7 +436,7 @@ class TestFeatures:
         assert frame.number[specs["made"].argument.row, 0] == 1.5
         words = specs["words"].argument
         assert words.dictionary not in ("text", "purpose")  # codes of `text` end with the batch
-        assert bench.dictionaries[words.dictionary].texts == ["rent"]
+        assert list(bench.dictionaries[words.dictionary].texts) == ["rent"]
 
     def test_the_same_window_under_two_names_is_one(self):
         bench = Bench(features=[feature("a"), feature("b"), feature("c", prior=True)])
@@ -462,7 +462,7 @@ class TestFeatures:
     def test_texts_can_be_chosen_and_constants_enter_the_dictionary_before_any_row(self):
         tree = op("??", col("country"), "none", kind=col("country").type)
         bench = Bench(features=[feature("out", tree.type, expression=tree)])
-        assert bench.dictionaries["country"].texts == ["none"]
+        assert list(bench.dictionaries["country"].texts) == ["none"]
         assert bench.value({"country": "DE"}) == "DE"
         assert bench.value({}) == "none"
 
@@ -475,7 +475,7 @@ class TestFeatures:
             "x",
             None,
         ]
-        assert bench.dictionaries["out"].texts == ["rent", "x"]
+        assert list(bench.dictionaries["out"].texts) == ["rent", "x"]
 
 
 class TestTexts:

@@ -32,8 +32,8 @@ def test_a_transaction_becomes_columns():
     assert column("event_time").tolist() == [1_772_445_609_000_000]
     assert column("account").tolist() == [0]
     assert column("counterparty").tolist() == [1]
-    assert using.dictionaries["account"].texts == ["A1", "A2"]
-    assert using.dictionaries["status"].texts == ["booked"]
+    assert list(using.dictionaries["account"].texts) == ["A1", "A2"]
+    assert list(using.dictionaries["status"].texts) == ["booked"]
     assert column("lat").tolist() == [52.5]
     assert column("is_first_use").tolist() == [1]
     assert column("customer").tolist() == [-1]
@@ -47,7 +47,7 @@ def test_ids_of_one_domain_get_their_codes_row_by_row():
     batch = decode(
         message(account="A", counterparty="B"), message(account="C", counterparty="A"), using=using
     )
-    assert using.dictionaries["account"].texts == ["A", "B", "C"]
+    assert list(using.dictionaries["account"].texts) == ["A", "B", "C"]
     assert batch.frame.column("counterparty").tolist() == [1, 0]
 
 
@@ -221,7 +221,7 @@ def test_unknown_values_of_an_open_list_are_kept_and_counted():
     using = decoder()
     batch = decode(message(channel="pigeon", type="brand_new"), message(channel="pos"), using=using)
     assert batch.dead == {}
-    assert using.dictionaries["channel"].texts == ["pigeon", "pos"]
+    assert list(using.dictionaries["channel"].texts) == ["pigeon", "pos"]
     assert using.quality.unseen["channel"] == 1
     assert using.quality.unseen["type"] == 1
     assert using.quality.present["channel"] == 2
@@ -282,7 +282,7 @@ def test_texts_are_numbered_anew_in_each_batch():
     using = decoder()
     for text in ("one", "two"):
         batch = decode(message(purpose=text), using=using)
-        assert using.dictionaries["text"].texts == [text]
+        assert list(using.dictionaries["text"].texts) == [text]
         assert batch.frame.column("purpose").tolist() == [0]
 
 

@@ -1,13 +1,15 @@
 """Dictionaries and attributes: codes in the order of appearance, profiles that count from their row on."""
 
 import math
+import pickle
 
 import pytest
 
 from config.errors import StateError
 from engine import entities
-from engine.entities import Attributes, Dictionaries, Dictionary, load_texts, save_texts
+from engine.entities import Attributes, Dictionaries
 from engine.scanning import codes
+from engine.texts import PIECE, Texts, load_texts, save_texts
 from tests.factories import PLACED, SCHEMA, decode, decoder, message
 
 
@@ -36,29 +38,72 @@ def filled(*messages, cut=None, using=None, attributes=None):
     return found
 
 
-def test_codes_follow_the_order_of_appearance():
-    dictionary = Dictionary("account")
-    assert dictionary.encode(["b", None, "a", "b"], 4).tolist() == [0, -1, 1, 0]
+@pytest.mark.parametrize("name", ["account", "text"])
+def test_codes_follow_the_order_of_appearance(name):
+    dictionary = Dictionaries()[name]
+    assert dictionary.encode(["b", None, "a", "b"]).tolist() == [0, -1, 1, 0]
     assert (dictionary.code("c"), dictionary.find("c"), dictionary.find("d")) == (2, 2, -1)
-    assert len(dictionary) == 3
-    assert dictionary.texts == ["b", "a", "c"]
+    assert (dictionary.find(""), dictionary.code(""), dictionary.find("")) == (-1, 3, 3)
+    assert dictionary.encode([]).tolist() == []
+    assert len(dictionary) == 4
+    assert list(dictionary.texts) == ["b", "a", "c", ""]
 
 
-def test_a_dictionary_comes_back_as_it_was():
-    dictionary, again = Dictionary("x", ["é", "", "a"]), Dictionary("x", ["other"])
-    again.load(dictionary.save())
-    assert again.texts == ["é", "", "a"]
-    assert again.encode(["a", "new", None], 3).tolist() == [2, 3, -1]
+def test_dictionaries_come_back_as_they_were():
+    first, again = Dictionaries(), Dictionaries()
+    first["x"].encode(["é", "", "a"])
+    again["x"].encode(["other"])
+    again.load(first.save())
+    assert list(again["x"].texts) == ["é", "", "a"]
+    assert again["x"].find("other") == -1
+    assert again["x"].encode(["a", "new", None]).tolist() == [2, 3, -1]
 
 
 def test_a_damaged_dictionary_is_refused():
-    with pytest.raises(StateError, match="has a text twice"):
-        Dictionary("x").load(save_texts(["a", "a"]))
+    saved = {f"x/{name}": array for name, array in save_texts(["a", "b", "a"]).items()}
+    with pytest.raises(StateError, match="`x` has a text twice"):
+        Dictionaries().load(saved)
 
 
-@pytest.mark.parametrize("texts", [[], [""], ["a"], ["é", "", "日本"]])
+TEXTS = [[], [""], ["a"], ["é", "", "日本"], ["", "a" * 5_000, "b"], list(map(str, range(9_999)))]
+
+
+@pytest.mark.parametrize("texts", TEXTS)
 def test_texts_survive_as_arrays(texts):
     assert load_texts(save_texts(texts)) == texts
+
+
+@pytest.mark.parametrize("texts", TEXTS)
+def test_texts_are_read_like_a_list(texts):
+    held = Texts(texts[:3])
+    for text in texts[3:]:
+        held.extend([text.encode()])
+    other = Texts.of(save_texts(texts))
+    views = Texts.of(other.save(copied=False))
+    for each in (held, other, views, pickle.loads(pickle.dumps(held))):
+        n = len(texts)
+        assert len(each) == n
+        assert list(each) == texts
+        for cut in (slice(1, n), slice(n, 1), slice(-2, None), slice(None, None, 2)):
+            assert each[cut] == texts[cut]
+        assert [each[k] for k in range(-n, n)] == texts + texts
+        for k in (n, -n - 1):
+            with pytest.raises(IndexError):
+                each[k]
+        for name, array in save_texts(texts).items():
+            assert each.save()[name].tolist() == array.tolist()
+
+
+def test_texts_are_read_piece_by_piece():
+    texts = [f"{k}é" for k in range(PIECE + 5)]
+    assert list(Texts(texts)) == texts
+
+
+def test_what_was_saved_stays_when_texts_are_added():
+    held = Texts(["a"])
+    saved = held.save()
+    held.extend([b"b"] * 10_000)
+    assert load_texts(saved) == ["a"]
 
 
 def test_dictionaries_keep_their_objects_and_leave_out_the_texts_of_a_batch():
@@ -73,7 +118,7 @@ def test_dictionaries_keep_their_objects_and_leave_out_the_texts_of_a_batch():
     assert sorted(saved) == ["account/bytes", "account/end"]
     second.load(saved)
     assert second["account"] is held
-    assert held.texts == ["A"]
+    assert list(held.texts) == ["A"]
     assert len(second["gone"]) == 0
 
 
@@ -194,7 +239,12 @@ def test_attributes_nobody_reads_yet_are_kept_for_the_day_somebody_does():
 def test_no_message_waits_for_a_kernel_that_an_empty_batch_can_load(monkeypatch):
     """Warming up calls the kernels themselves, whatever little there is to do."""
     called = []
-    for module, name in ((entities, "fill_rows"), (codes, "encode"), (codes, "enter")):
+    for module, name in (
+        (entities, "fill_rows"),
+        (codes, "encode"),
+        (codes, "enter"),
+        (codes, "find"),
+    ):
         kernel = getattr(module, name)
         monkeypatch.setattr(
             module, name, lambda *a, _k=kernel, _n=name: (called.append(_n), _k(*a))[1]
@@ -202,4 +252,4 @@ def test_no_message_waits_for_a_kernel_that_an_empty_batch_can_load(monkeypatch)
     using = decoder()
     Attributes(SCHEMA, using.layout).fill(decode(using=using))
     using.dictionaries.table.warm_up()
-    assert {"fill_rows", "encode", "enter"} <= set(called)
+    assert {"fill_rows", "encode", "enter", "find"} <= set(called)

@@ -46,13 +46,13 @@ def test_the_first_batch_after_a_restart_does_not_wait_for_all_texts_there_are(
     taken = []
     take = TextTable._take
     monkeypatch.setattr(
-        TextTable, "_take", lambda self, name, texts: (taken.extend(texts), take(self, name, texts))
+        TextTable, "_take", lambda self, name, held: (taken.extend(held), take(self, name, held))
     )
     before, core = Core(setups[1]), Core(setups[1])
     before.apply(lines, positions(lines))
+    taken.clear()
     core.load(before.save())
     core.decoder.scan_min = 1
-    taken.clear()
     core.warm_up()
     texts = [text for held in core.dictionaries.values() for text in held.texts]
     assert len(texts) > 20  # accounts and more

@@ -1,4 +1,4 @@
-"""Texts to codes: one table of bytes for all dictionaries, beside them (engine/scanning/codes.py).
+"""Texts to codes: one table of bytes for all dictionaries (engine/scanning/codes.py).
 
 The table is open addressed. A slot holds 1 + the place of a record in its low 40 bits and the upper 24 bits of the
 hash above them. A record is one word (code, domain, bytes of the text) and the text, filled up with zero bytes.
@@ -32,6 +32,52 @@ def same_text(raw: U1, a: int, size: int, words: U8, at: int) -> bool:
             return False
         a, at, size = a + 8, at + 1, size - 8
     return bool(size == 0 or first_bytes(load8(raw, a), size) == words[at])
+
+
+@njit(cache=True)
+def slot_of(raw: U1, a: int, size: int, domain: int, h: Word, slots: U8, words: U8) -> int:
+    """The slot of a text; an empty one, where it would stand, if no record has it.
+
+    raw    : (z,) uint8   read, up to 7 bytes beyond
+    a      : int          first byte
+    size   : int          how many
+    domain : int          number of the dictionary
+    h      : uint64       hash of both
+    slots  : (s,) uint64  read: s a power of two, one empty at least
+    words  : (w,) uint64  read: records
+    """
+    mask = slots.shape[0] - 1
+    head = np.uint64(domain << SIZE_BITS | size)
+    q = np.int64(h) & mask
+    while slots[q] != np.uint64(0):
+        slot = slots[q]
+        if (slot ^ h) >> np.uint64(PLACE_BITS) == np.uint64(0):
+            at = int(np.int64(slot & _PLACE)) - 1
+            if words[at] & np.uint64(0xFFFFFFFF) == head and same_text(raw, a, size, words, at + 1):
+                break
+        q = (q + 1) & mask
+    return int(q)
+
+
+@njit(inline="always")
+def _code_at(slot: Word, words: U8) -> int:
+    return int(np.int64(words[np.int64(slot & _PLACE) - 1] >> np.uint64(32)))
+
+
+@njit(cache=True)
+def find(raw: U1, size: int, domain: int, seed: Word, slots: U8, words: U8) -> int:
+    """The code of a text, or -1 if it has none.
+
+    raw    : (z,) uint8   read: the text, and 8 bytes more
+    size   : int          its bytes
+    domain : int          number of the dictionary
+    seed   : uint64       of the hash
+    slots  : (s,) uint64  read: s a power of two, one empty at least
+    words  : (w,) uint64  read: records
+    """
+    h = hash_of(raw, 0, size, seed + np.uint64(domain))
+    q = slot_of(raw, 0, size, domain, h, slots, words)
+    return _code_at(slots[q], words) if slots[q] != np.uint64(0) else -1
 
 
 @njit(cache=True)
@@ -80,23 +126,15 @@ def encode(
                 continue
             a, size = span >> SIZE_BITS, span & _SIZE
             h = hash_of(raw, a, a + size, seed + np.uint64(domain[k]))
-            q = np.int64(h) & mask
-            head = np.uint64(domain[k] << SIZE_BITS | size)
-            found = -1
-            while slots[q] != np.uint64(0):
-                slot = slots[q]
-                if (slot ^ h) >> np.uint64(PLACE_BITS) == np.uint64(0):
-                    at = int(np.int64(slot & _PLACE)) - 1
-                    if words[at] & np.uint64(0xFFFFFFFF) == head and same_text(
-                        raw, a, size, words, at + 1
-                    ):
-                        found = int(np.int64(words[at] >> np.uint64(32)))
-                        break
-                q = (q + 1) & mask
-            if found < 0:
+            q = slot_of(raw, a, size, domain[k], h, slots, words)
+            if slots[q] != np.uint64(0):
+                found = _code_at(slots[q], words)
+            else:
                 found, at = int(n_codes[domain[k]]), int(note[END])
                 slots[q] = (h & ~_PLACE) | np.uint64(at + 1)
-                words[at] = np.uint64(found) << np.uint64(32) | head
+                words[at] = np.uint64(found) << np.uint64(32) | np.uint64(
+                    domain[k] << SIZE_BITS | size
+                )
                 at += 1
                 while size >= 8:
                     words[at] = load8(raw, a)
