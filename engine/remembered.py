@@ -182,16 +182,16 @@ class Remembered:
         """
         held = self.arrays["core_us"][: len(self)]
         gone = int(np.searchsorted(held, core_us - self.horizon_us, side="right"))
-        text = "\n".join(self._keys[gone:]).encode()
+        keys = self._keys[gone:] if gone else self._keys
         saved = {name: array[gone : len(self)] for name, array in self.arrays.items()}
         if copied:
             saved = {name: array.copy() for name, array in saved.items()}
         saved["base"] = np.array([self.base + gone], np.int64)
         facts = sorted((e, d, s) for (e, d), s in self._facts.items() if e >= self.base + gone)
         saved["facts"] = np.array(facts, np.int64).reshape(-1, 3)
-        saved["keys"] = np.frombuffer(text, np.uint8).copy()
+        saved["keys"] = np.frombuffer("\n".join(keys).encode(), np.uint8)
         texts = msgspec.json.encode(self._texts[gone:])
-        saved["texts"] = np.frombuffer(texts, np.uint8).copy()
+        saved["texts"] = np.frombuffer(texts, np.uint8)
         return saved
 
     def adopt(
