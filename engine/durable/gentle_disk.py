@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 PIECE_BYTES: Final = 1 << 20  # read or written between two rests
 REST_US: Final = 5_000  # at least; else as long as the piece took
 CUT_BYTES: Final = 1 << 24  # given back to the file system at once
-GOING: Final = ".going"  # ends the name of a folder that is being removed
+GOING: Final = ".going"  # ends the name of what is being removed
 
 
 class Pace:
@@ -95,6 +95,7 @@ class GentleDisk(RealDisk):
             for file in going.rglob("*"):
                 self._cut(file)
             path = going
+        self._cut(path)
         super().remove(path)
 
     def _cut(self, path: Path) -> None:

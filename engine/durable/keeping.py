@@ -53,9 +53,12 @@ class Helper:
         if state_bytes >= self._stays_from:
             self._ask(b"load\n")
 
-    def start(self, seq: int, kept: int) -> None:
-        """Have a snapshot written at `seq`, and before that all but the newest `kept` removed."""
-        self._ask(b"%d %d\n" % (seq, kept))
+    def start(self, seq: int, kept: int, kept_from: int) -> None:
+        """Have a snapshot written at `seq`, after all but the newest `kept` were removed.
+
+        kept_from : segments of the journal that end before this seq are removed, too
+        """
+        self._ask(b"%d %d %d\n" % (seq, kept, kept_from))
 
     def _ask(self, request: bytes) -> None:
         if self._process is None:
@@ -119,8 +122,9 @@ class Keeper:
     journal : whose oldest segments go when they are not needed any more
     helper  : writes them beside a live engine; None: they are written in this process
 
-    The process beside removes old ones too, before it writes: the file system takes a quarter of a second to let go of
-    a gigabyte, and decisions would wait. So a live engine holds one more than `snapshots_kept` between two of them.
+    The process beside removes old ones too, and old segments of the journal, before it writes: the file system takes a
+    quarter of a second to let go of a gigabyte, and decisions would wait. So between two of them a live engine holds
+    one more than `snapshots_kept`, and segments that the chain says have gone.
     """
 
     disk: Disk
@@ -180,12 +184,14 @@ class Keeper:
         elif self.sealing is not None and now_ns - self._last_ns >= self._every_ns():
             self._last_ns = now_ns
             if self.sealing.seq_end > self.newest_seq:
-                self.helper.start(self.sealing.seq_end, self.settings.snapshots_kept)
+                kept, kept_from = self.settings.snapshots_kept, self.sealing.kept_from
+                self.helper.start(self.sealing.seq_end, kept, kept_from)
 
     def stop(self, sync: Callable[[], None], take: Callable[[], Snapshot]) -> None:
         """The orderly end: seal what is left, and write a snapshot that nothing comes after."""
         if self.helper is not None:
             self.helper.stop()
+            self.helper = None
             for seq in snapshots.numbers(self.disk, self.root):
                 if seq > self.newest_seq:  # written a moment ago, and not noted in the chain
                     snapshots.remove(self.disk, self.root, seq)
@@ -235,8 +241,12 @@ class Keeper:
             return
         oldest = snapshots.numbers(self.disk, self.root)[:1]
         before = min([sealed_before(self.disk, self.root, cut_us), *oldest])
-        if going := journal.retirable(before):
+        told = sealing.kept_from
+        if going := [name for name in journal.retirable(before) if int(name[:SEQ_DIGITS]) >= told]:
             names = self.disk.names(self.root / JOURNAL)
             left = names[names.index(going[-1]) + 1]
             sealing.note_retired(going, int(left[:SEQ_DIGITS]))
-            journal.retire(before)
+        if self.helper is None:
+            journal.retire(sealing.kept_from)
+        else:  # the process beside removes them when it is asked for the next snapshot
+            journal.allow_from(sealing.kept_from)

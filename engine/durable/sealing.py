@@ -132,6 +132,11 @@ class Sealing:
         """Say what a start after a crash did."""
         self._note("recovered", dict(told))
 
+    @property
+    def kept_from(self) -> int:
+        """The oldest seq that the journal keeps."""
+        return self._sealer.kept_from
+
     def note_retired(self, segments: list[str], kept_from: int) -> None:
         """Say that segments of the journal go. Before they go."""
         self.settle()

@@ -9,11 +9,12 @@ It can stay, and go on from its own state for the next one. Loading that again t
 snapshot, and memory that comes and goes is not free either: on a guest that gives its host back what is free, 3.9 GB
 let go of at once held decisions up for 250 to 490 ms, two seconds later.
 
-Each line on standard input is a request. `SEQ KEEP`: remove all but the newest KEEP snapshots, then write the one of
-SEQ, all of which is durable; answered on standard output by one JSON object: `seq`, `sha256` of the files, `bytes` of
-the state; or `error`; `differences` if it found any: then no snapshot is written, for state and outcomes do not belong
-together. `load`: load the newest snapshot, for requests to come; answered by `loaded`, its seq, and `bytes`; -1 and
-`error` if that failed. It ends with its input, and after an answer that says that something went wrong.
+Each line on standard input is a request. `SEQ KEEP FROM`: remove all but the newest KEEP snapshots, and the segments of
+the journal that end before FROM, of which the chain of seals says already that they have gone; then write the snapshot
+of SEQ, all of which is durable; answered on standard output by one JSON object: `seq`, `sha256` of the files, `bytes`
+of the state; or `error`; `differences` if it found any: then no snapshot is written, for state and outcomes do not
+belong together. `load`: load the newest snapshot, for requests to come; answered by `loaded`, its seq, and `bytes`; -1
+and `error` if that failed. It ends with its input, and after an answer that says that something went wrong.
 """
 
 import argparse
@@ -33,8 +34,9 @@ from engine.clock import Clock, SystemClock
 from engine.durable import config_store, snapshots
 from engine.durable.comparing import Comparison
 from engine.durable.disk import Disk
-from engine.durable.gentle_disk import GentleDisk
-from engine.durable.output import STREAMS, stream_path
+from engine.durable.gentle_disk import GOING, GentleDisk
+from engine.durable.journal.segments import retirable
+from engine.durable.output import JOURNAL, STREAMS, stream_path
 from engine.durable.rederive import Rederivation
 from engine.durable.seals import read_seals
 from engine.durable.snapshots import Snapshot
@@ -153,7 +155,8 @@ def main() -> int:
                 if request == LOAD:
                     told = follower().load()
                 else:
-                    seq, kept = map(int, request.split())
+                    seq, kept, kept_from = map(int, request.split())
+                    retire(disk, root, kept_from)
                     snapshots.prune(disk, root, kept)
                     told = follower().snapshot(seq, is_orphan=lambda: os.getppid() != parent)
             except (WeirError, OSError, MemoryError) as error:
@@ -163,6 +166,18 @@ def main() -> int:
             if "bytes" not in told:
                 return 1
     return 0
+
+
+def retire(disk: Disk, root: Path, kept_from: int) -> None:
+    """Have the segments of the journal that end before `kept_from` removed with the snapshots.
+
+    The last of a file takes its time, and a part of one would be damage to whoever reads the journal.
+    """
+    folder, going = root / JOURNAL, root / snapshots.FOLDER
+    for name in retirable(disk, folder, kept_from):
+        disk.make_folder(going)
+        disk.rename(folder / name, going / f".{name}{GOING}")
+        disk.sync_folder(folder)
 
 
 def _let_go(clock: Clock, arrays: dict[str, NDArray[Any]]) -> None:

@@ -403,7 +403,7 @@ def snapshot(beside, seq):
     """Written by a follower or a process; what it told."""
     if isinstance(beside, snapshot_helper.Follower):
         return beside.snapshot(seq)
-    beside.start(seq, 8)
+    beside.start(seq, 8, 0)
     return answer_of(beside)
 
 

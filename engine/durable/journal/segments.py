@@ -78,6 +78,12 @@ def first_seqs(disk: Disk, folder: Path) -> list[int]:
     return [int(name[1]) for name in map(NAME.fullmatch, disk.names(folder)) if name]
 
 
+def retirable(disk: Disk, folder: Path, before_seq: int) -> list[str]:
+    """Names of the oldest segments that hold nothing from `before_seq` on; never the last one."""
+    begins = first_seqs(disk, folder)
+    return [name_of(first) for first, after in pairwise(begins) if after <= before_seq]
+
+
 def survey(disk: Disk, folder: Path, kept_from: int | None) -> Survey:
     """Look at every segment; `kept_from` is the oldest seq that must be there (None: any). Raises `StateError`."""
     names = disk.names(folder)

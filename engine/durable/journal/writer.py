@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from hashlib import sha256
-from itertools import pairwise
 from pathlib import Path
 
 import zstandard
@@ -34,7 +33,7 @@ from engine.durable.journal.frames import (
 from engine.durable.journal.reader import JournalReader, config_of
 from engine.durable.journal.records import LEVEL as ZSTD_LEVEL
 from engine.durable.journal.records import Payload, encode
-from engine.durable.journal.segments import NAME, NEW, damage, first_seqs, name_of
+from engine.durable.journal.segments import NAME, NEW, damage, first_seqs, name_of, retirable
 from engine.durable.journal.tail import Tail
 from engine.ports import SALT_BYTES, Link, Messages, Recorded
 
@@ -308,16 +307,21 @@ class SegmentedJournal:
         Let the seals say that they go (`Sealer.note`) before `retire` removes them. Both look at names alone, for they
         are called between two decisions: going over what was written since the last look took 200 ms.
         """
-        begins = first_seqs(self._disk, self._folder)
-        return [name_of(first) for first, after in pairwise(begins) if after <= before_seq]
+        return retirable(self._disk, self._folder, before_seq)
 
     def retire(self, before_seq: int) -> int:
         """Remove what `retirable` names, oldest first; the oldest seq that is left."""
-        for name in self.retirable(before_seq):
+        names = self.retirable(before_seq)
+        for name in names:
             self._attempt(partial(self._disk.remove, self._folder / name))
-        self._attempt(lambda: self._disk.sync_folder(self._folder))
-        self._reader.allow_from(before_seq)
+        if names:
+            self._attempt(lambda: self._disk.sync_folder(self._folder))
+        self.allow_from(before_seq)
         return self.first_seq
+
+    def allow_from(self, seq: int) -> None:
+        """From now on segments before `seq` may be missing: somebody else removes them."""
+        self._reader.allow_from(seq)
 
     def erase(
         self, seqs: Iterable[int], note: Callable[[list[ErasedFrame]], None]
