@@ -124,6 +124,8 @@ class TextTable:
         if self._texts.get(name) is not texts:
             self.follow({name: texts})
         piece = value.encode()
+        if len(piece) > _SIZE:
+            return -1
         raw, number = np.frombuffer(piece + _SPARE, np.uint8), self._domains[name]
         return find(raw, len(piece), number, self._seed, self._slots, self._words)
 
@@ -134,23 +136,23 @@ class TextTable:
         """
         if any(self._texts.get(name, held) is not held for name, held in texts.items()):
             self._begin()
+        self._texts.update(texts)
+        more = {name: len(held) - self._n_taken(name) for name, held in texts.items()}
+        self._grow(sum(more.values()), 0)  # at once, or what was entered is entered again
         for name, held in texts.items():
-            self._texts[name] = held
-            number = self._number_of(name)
-            if self._n_codes[number] < len(held):
+            if more[name]:
                 self._take(name, held)
 
     def _take(self, name: str, held: Texts) -> None:
         """Enter the texts of a dictionary that the table has not met yet."""
-        number = self._number_of(name)
-        n_known, n = int(self._n_codes[number]), len(held)
+        n_known, n = self._n_taken(name), len(held)
         _, _, size = held.stretch(n_known, n)
-        self._grow(n - n_known, int((2 + (size >> 3)).sum()))
-        domain, code = np.array([number], np.int64), np.empty((1, 1), np.int32)
+        self._grow(0, int((2 + (size >> 3)).sum()))
+        domain, code = np.array([self._domains[name]], np.int64), np.empty((1, 1), np.int32)
         for first in range(n_known, n, PIECE):
             raw, begin, size = held.stretch(first, min(first + PIECE, n))
             self._enter(raw, _spans(begin, size)[:, None], domain, _NOWHERE, code)
-        if self._n_codes[number] != n:
+        if self._n_taken(name) != n:
             self._begin()
             raise StateError(f"the saved dictionary `{name}` has a text twice")
 
@@ -173,6 +175,11 @@ class TextTable:
                 self._grow(width, int((2 + (sizes >> 3)).sum()))
         assert self._note[END] <= len(self._words), "a record was written where there is no room"
         return found
+
+    def _n_taken(self, name: str) -> int:
+        """Texts of a dictionary that are in the table."""
+        number = self._number_of(name)
+        return int(self._n_codes[number])
 
     def _number_of(self, name: str) -> int:
         number = self._domains.setdefault(name, len(self._domains))

@@ -43,6 +43,7 @@ def test_codes_follow_the_order_of_appearance(name):
     dictionary = Dictionaries()[name]
     assert dictionary.encode(["b", None, "a", "b"]).tolist() == [0, -1, 1, 0]
     assert (dictionary.code("c"), dictionary.find("c"), dictionary.find("d")) == (2, 2, -1)
+    assert dictionary.find("b" * (1 << 20)) == -1
     assert (dictionary.find(""), dictionary.code(""), dictionary.find("")) == (-1, 3, 3)
     assert dictionary.encode([]).tolist() == []
     assert len(dictionary) == 4
