@@ -10,7 +10,7 @@ import pytest
 from config.errors import ConfigError, StateError
 from engine.durable.disk import RealDisk
 from engine.durable.encryption import parse_key, read_key
-from engine.durable.journal import open_journal, read_journal
+from engine.durable.journal import frames, open_journal, read_journal, tail
 from engine.durable.journal.frames import END, FRAME_MAGIC, HEAD_BYTES, encode_frame
 from engine.durable.journal.segments import place_of
 from engine.durable.seals import Sealer, check_journal, read_seals
@@ -29,6 +29,15 @@ from tests.journaling import (
 )
 
 KEY = bytes(range(32))
+
+
+@pytest.fixture(params=[1 << 22, 97], ids=["one piece", "pieces"], autouse=True)
+def piece_bytes(request, monkeypatch):
+    """What is read at once: a segment, and less than a frame."""
+    for module in (frames, tail):
+        monkeypatch.setattr(module, "PIECE_BYTES", request.param)
+
+
 keys = pytest.mark.parametrize("key", [None, KEY], ids=["clear", "encrypted"])
 
 
@@ -497,16 +506,53 @@ def test_a_reader_follows_a_journal_that_is_being_written(keeps_last):
     assert given == told
 
 
+def test_a_walk_holds_a_piece_and_ends_where_the_file_ended_when_it_began(monkeypatch):
+    """Segments of 64 MB at once were memory that comes and goes beside a live engine."""
+    disk = MemoryDisk()
+    journal = opened(disk)
+    told, asked = fill(journal, 40), []
+    [path] = disk.now
+    disk.read = lambda path, start=0, length=-1: (
+        asked.append(length) or MemoryDisk.read(disk, path, start, length)
+    )
+    reader = read_journal(disk, FOLDER)
+    size = max(frame.offset for _, frame in reader.frames(0))
+    monkeypatch.setattr(frames, "PIECE_BYTES", size // 8)
+    asked.clear()
+    walk = reader.read(0)
+    given = [*next(walk).lines]
+    told_before = reader.seq_end
+    fill(journal, 1)
+    disk.now[path] += disk.now[path][-50:]  # a frame that is being written
+    given += [line for run in walk for line in run.lines]
+    assert given == told[:told_before]
+    assert len(asked) >= 8
+    assert max(asked) <= size // 4, "all in one piece"
+
+
+def test_pieces_of_a_file_end_where_it_ended():
+    disk, path, data = MemoryDisk(), FOLDER / "a", bytes(range(250))
+    for part in (data[:100], data[100:]):
+        file = disk.append(path)
+        file.write(part)
+        if part == data[:100]:
+            pieces = frames.Pieces(disk, path, 10)
+    assert (pieces.start, pieces.stop) == (10, 100)
+    for at, n in ((10, 5), (12, 80), (15, 1), (95, 50), (100, 1), (120, 1), (99, 1)):
+        assert pieces.take(at, n) == data[at : min(at + n, 100)]
+
+
 @keys
-def test_whoever_keeps_the_last_segment_reads_every_segment_once(key):
+def test_whoever_keeps_the_last_segment_reads_every_segment_once(key, monkeypatch):
+    monkeypatch.setattr(frames, "PIECE_BYTES", 1 << 22)
     disk, _ = small(key)
     asked = []
     disk.read = lambda path, start=0, length=-1: (
         asked.append((path, start, length)) or MemoryDisk.read(disk, path, start, length)
     )
     found = list(read_journal(disk, FOLDER, keeps_last=True).frames(0))
-    whole = [path for path, start, length in asked if start and length < 0]
-    assert sorted(whole) == sorted(disk.now), "what is behind the header of a segment"
+    behind = [path for path, start, length in asked if start and length != HEAD_BYTES]
+    assert sorted(behind) == sorted(disk.now), "what is behind the header of a segment"
     assert found == list(read_journal(disk, FOLDER).frames(0))
 
 

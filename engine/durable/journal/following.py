@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from engine.durable.disk import Disk
-from engine.durable.journal.frames import END, Walk
+from engine.durable.journal.frames import END, Pieces, Walk
 from engine.durable.journal.reader import JournalReader, part, recorded
 from engine.durable.journal.segments import Segment
 from engine.ports import Recorded
@@ -29,7 +29,7 @@ class Following:
             self._begin()
         while self._at is not None and self.seq < seq_end:
             segment, offset, seq, previous = self._at
-            walk = Walk(self._disk.read(segment.path, offset), offset, seq, previous)
+            walk = Walk(Pieces(self._disk, segment.path, offset), seq, previous)
             for frame in walk:
                 self._at = segment, walk.offset, walk.seq, walk.previous
                 if frame.kind != END and frame.seq_end > self.seq:

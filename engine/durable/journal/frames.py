@@ -42,10 +42,12 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, Final
 from zlib import crc32
 
 from config.errors import StateError
+from engine.durable.disk import Disk
 
 FORMAT: Final = 1
 MAGIC: Final = b"WEIRJNL1"
@@ -58,6 +60,7 @@ CRC: Final = struct.Struct("<I")
 HEAD_BYTES: Final = CHECKED_BYTES + CRC.size
 DIGEST_BYTES: Final = 32
 NOTHING: Final = bytes(DIGEST_BYTES)  # the digest before the first segment
+PIECE_BYTES: Final = 1 << 20  # read at once; a frame may be larger
 
 MESSAGES: Final = 1
 CONFIG: Final = 2
@@ -197,17 +200,37 @@ class Flaw:
     is_certain: bool
 
 
+class Pieces:
+    """The bytes of a file from `start` to where it ended when this was made (`stop`), a piece in memory at a time."""
+
+    def __init__(self, disk: Disk, path: Path, start: int) -> None:
+        self.start, self.stop = start, max(start, disk.size(path))
+        self._disk, self._path = disk, path
+        self._at, self._held = start, b""
+
+    def take(self, at: int, n: int) -> bytes:
+        """`n` bytes from byte `at` of the file, fewer where it ends."""
+        n = min(n, self.stop - at)
+        if n <= 0:
+            return b""
+        if not self._at <= at <= at + n <= self._at + len(self._held):
+            self._held = b""  # not twice as much
+            self._at, left = at, self.stop - at
+            self._held = self._disk.read(self._path, at, min(max(n, PIECE_BYTES), left))
+        first = at - self._at
+        return self._held[first : first + n]
+
+
 @dataclass(slots=True)
 class Walk:
-    """Frame by frame through the bytes of a segment, checking each; stops at its end or at the first flaw.
+    """Frame by frame through a segment, checking each; stops at its end or at the first flaw.
 
-    segment  : bytes of the file from `base` on; begins at a frame
+    pieces   : of the file; begin at a frame
     seq      : that the next frame must begin with           previous : digest that it must name
     offset   : of the next frame in the file                 is_ended : the last frame was an end
     """
 
-    segment: bytes
-    base: int
+    pieces: Pieces
     seq: int
     previous: bytes
     offset: int = field(init=False)
@@ -215,31 +238,29 @@ class Walk:
     flaw: Flaw | None = None
 
     def __post_init__(self) -> None:
-        self.offset = self.base
+        self.offset = self.pieces.start
 
     def __iter__(self) -> Iterator[Frame]:
-        segment, at = self.segment, self.offset - self.base
-        while at < len(segment):
-            found = self._check(segment, at)
+        while self.offset < self.pieces.stop:
+            found = self._check(self.offset)
             if isinstance(found, Flaw):
                 self.flaw = found
                 return
-            at += HEAD_BYTES + len(found.body)
-            self.offset = self.base + at
+            self.offset += HEAD_BYTES + len(found.body)
             self.seq = found.seq_end
             self.previous = found.digest
             self.is_ended = found.kind == END
             yield found
 
-    def _check(self, segment: bytes, at: int) -> Frame | Flaw:
-        head = segment[at : at + HEAD_BYTES]
+    def _check(self, at: int) -> Frame | Flaw:
+        head = self.pieces.take(at, HEAD_BYTES)
         if len(head) < HEAD_BYTES:
             return self._flaw(f"a frame begins here and ends after {len(head)} bytes")
         fields = head_of(head, 0)
         if fields is None:
             return self._flaw("no frame begins here: its magic or checksum does not match")
         _, kind, flags, _, n, length, crc, seq0, durable_bytes, previous = fields
-        body = segment[at + HEAD_BYTES : at + HEAD_BYTES + length]
+        body = self.pieces.take(at + HEAD_BYTES, length)
         if len(body) < length:
             return self._flaw(f"the frame should have {length} bytes of body, has {len(body)}")
         if crc32(body) != crc:
@@ -254,8 +275,7 @@ class Walk:
         digest.update(body)
         stored = digest.digest()
         named = body[:DIGEST_BYTES] if flags & ERASED else stored
-        offset = self.base + at
-        return Frame(kind, flags, n, seq0, durable_bytes, offset, named, stored, body)
+        return Frame(kind, flags, n, seq0, durable_bytes, at, named, stored, body)
 
     def _flaw(self, what: str, *, is_certain: bool = False) -> Flaw:
         return Flaw(self.offset, self.seq, what, is_certain)

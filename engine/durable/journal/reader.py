@@ -14,7 +14,7 @@ from pathlib import Path
 from config.errors import StateError
 from engine.durable.disk import Disk
 from engine.durable.encryption import Cipher
-from engine.durable.journal.frames import CONFIG, END, Frame, Walk
+from engine.durable.journal.frames import CONFIG, END, Frame, Pieces, Walk
 from engine.durable.journal.records import Payload, decode
 from engine.durable.journal.segments import Segment, Survey, damage, survey
 from engine.durable.journal.tail import Tail, could_be_a_crash
@@ -78,8 +78,7 @@ class JournalReader:
         self._note_remains()
 
     def _walk_on(self, end: _End) -> None:
-        data = self._disk.read(end.segment.path, end.offset)
-        walk = Walk(data, end.offset, end.seq, end.previous)
+        walk = Walk(Pieces(self._disk, end.segment.path, end.offset), end.seq, end.previous)
         for frame in walk:
             end.is_ended = frame.kind == END
             end.last = end.last if end.is_ended else frame
@@ -94,10 +93,9 @@ class JournalReader:
         flaw = walk.flaw
         if flaw is None:
             return None
-        if not could_be_a_crash(walk.segment, walk.base, flaw):
+        if not could_be_a_crash(walk.pieces, flaw):
             raise damage(segment.path, flaw.byte, flaw.seq, flaw.what)
-        n_bytes = walk.base + len(walk.segment) - flaw.byte
-        return Tail(segment.path.name, flaw.byte, flaw.seq, n_bytes, flaw.what)
+        return Tail(segment.path.name, flaw.byte, flaw.seq, walk.pieces.stop - flaw.byte, flaw.what)
 
     def _note_remains(self) -> None:
         path = self.remains
@@ -185,8 +183,8 @@ class JournalReader:
         if self._end is not None and self._keeps_last and segment.path == self._end.segment.path:
             yield from self._end.frames
             return
-        data = self._disk.read(segment.path, segment.n_bytes)
-        walk = Walk(data, segment.n_bytes, segment.first_seq, segment.digest)
+        pieces = Pieces(self._disk, segment.path, segment.n_bytes)
+        walk = Walk(pieces, segment.first_seq, segment.digest)
         yield from walk
         self._check_walked(number, walk, stop)
 

@@ -24,7 +24,14 @@ that a tail was dropped (`recovered`). In `durability: flush` the same holds wit
 
 from dataclasses import dataclass
 
-from engine.durable.journal.frames import FRAME_MAGIC, Flaw, head_of
+from engine.durable.journal.frames import (
+    FRAME_MAGIC,
+    HEAD_BYTES,
+    PIECE_BYTES,
+    Flaw,
+    Pieces,
+    head_of,
+)
 
 DURABLE_BYTES = 8  # place of the field in a head
 
@@ -44,14 +51,16 @@ class Tail:
     what: str
 
 
-def could_be_a_crash(segment: bytes, base: int, flaw: Flaw) -> bool:
-    """Whether a crash explains `flaw` (rules 1 to 3); `segment` are the bytes of the file from `base` to its end."""
+def could_be_a_crash(pieces: Pieces, flaw: Flaw) -> bool:
+    """Whether a crash explains `flaw` (rules 1 to 3), which a walk over `pieces` has met."""
     if flaw.is_certain:
         return False
-    at = segment.find(FRAME_MAGIC, flaw.byte - base + 1)
-    while at >= 0:
-        head = head_of(segment, at)
-        if head is not None and head[DURABLE_BYTES] > flaw.byte:
-            return False
-        at = segment.find(FRAME_MAGIC, at + 1)
+    for first in range(flaw.byte + 1, pieces.stop, PIECE_BYTES):
+        piece = pieces.take(first, PIECE_BYTES + HEAD_BYTES)  # a head may reach over
+        at = piece.find(FRAME_MAGIC)
+        while at >= 0:
+            head = head_of(piece, at)
+            if head is not None and head[DURABLE_BYTES] > flaw.byte:
+                return False
+            at = piece.find(FRAME_MAGIC, at + 1)
     return True
