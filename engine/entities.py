@@ -6,7 +6,7 @@ messages have set, one array per attribute, indexed by the code of the entity.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ I4: TypeAlias = NDArray[np.int32]
 I8: TypeAlias = NDArray[np.int64]
 
 CODED = frozenset({"id", "category", "text"})
-FEW = 8  # so many texts are faster one by one than through numpy
+FEW: Final = 8  # so many texts are faster one by one than through numpy
 
 
 class Dictionary:
@@ -64,23 +64,33 @@ class Dictionary:
         self.texts = other.texts
 
 
+class _Codes(dict[str | None, int]):
+    """Text -> code; asking for a new text gives it the next one. None is -1."""
+
+    def __init__(self) -> None:
+        super().__init__({None: -1})
+        self.texts: list[str] = []
+
+    def __missing__(self, text: str) -> int:
+        code = self[text] = len(self.texts)
+        self.texts.append(text)
+        return code
+
+
 class PassingDictionary:
     """Codes of the texts of one batch, from 0 without a gap."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.texts: list[str] = []
-        self._codes: dict[str, int] = {}
+        self._codes = _Codes()
+        self.texts = self._codes.texts
 
     def __len__(self) -> int:
         return len(self.texts)
 
     def code(self, text: str) -> int:
         """Code of `text`; a new text gets the next one."""
-        found = self._codes.setdefault(text, len(self.texts))
-        if found == len(self.texts):
-            self.texts.append(text)
-        return found
+        return self._codes[text]
 
     def find(self, text: str) -> int:
         """Code of `text`, or -1 if no row has brought it yet."""
@@ -88,8 +98,7 @@ class PassingDictionary:
 
     def encode(self, values: Iterable[str | None]) -> I4:
         """Codes (n,) of `values` in their order, -1 for None."""
-        code = self.code
-        return np.array([-1 if text is None else code(text) for text in values], np.int32)
+        return np.fromiter(map(self._codes.__getitem__, values), np.int32)
 
 
 class Dictionaries(Mapping[str, Dictionary | PassingDictionary]):
