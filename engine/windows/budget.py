@@ -35,7 +35,7 @@ TABLE_SLACK = 1.9  # of a table between 3/8 and 3/4 full
 SEARCHED = 16  # events up to which distinct values are searched for and no table is kept
 CHAIN_BYTES = 64  # of the smallest chain
 PROCESS_BYTES = 300_000_000  # Python, numpy, compiled kernels, one batch
-TEXT_BYTES = 100  # of one id of 10: 60 to 96 measured
+TEXT_BYTES = 100  # of one id of ten characters: 60 to 96 measured
 REMEMBERED_BYTES = (
     6 * 8 + 2 + 3 + 250
 )  # of one transaction: fixed columns, and its identity in Python objects
