@@ -2,8 +2,8 @@
 
     python -m benchmarks.bench_durability [--smoke] [--json]
 
-- Journal: the same replay with `durability` none, flush and sync, in turns, each pair side by side; from the first poll
-  to the end of the source. Journal, delivery log and chain of seals are on or off together.
+- Journal: the same replay with `durability` none, flush and sync, beside each other in slices (slices.py), from the
+  first poll to the end of the source. Journal, delivery log and chain of seals are on or off together.
 - Restart: N accounts are touched twice under 40 features over 5 keys, the engine stops, its files are dropped from the
   memory of the system, and a new process goes on until one more decision is written; then it is killed.
 - Live: a process sends messages at a fixed rate to that engine, each when it is due. In turns nothing is written
@@ -25,13 +25,16 @@ import statistics
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from benchmarks import bench_handbook, durable, measuring
 from benchmarks.host_probe import HostProbe
 from benchmarks.measuring import HANDBOOK, MEMORY
+from benchmarks.slices import in_slices
 
 KINDS = ("none", "flush", "sync")
 TURNS, SMOKE_TURNS = 2, 1
@@ -44,25 +47,33 @@ BANK_DAYS, SMOKE_BANK_DAYS = 12, 3
 DAY = "2026-01-01"
 
 
-class Spent:
+class Spent(NamedTuple):
     """Seconds on the clock and of the processor, all threads of this process."""
 
-    def __init__(self):
-        self.clock, self.cpu = time.perf_counter(), time.process_time()
+    clock: float
+    cpu: float
+
+
+class Stopwatch:
+    def __init__(self, clock=time.perf_counter):
+        self._clock = clock
+        self._began = self._now()
+
+    def _now(self):
+        return Spent(self._clock(), time.process_time())
 
     def stop(self):
-        self.clock, self.cpu = time.perf_counter() - self.clock, time.process_time() - self.cpu
-        return self
+        return Spent(*(now - began for now, began in zip(self._now(), self._began, strict=True)))
 
 
-def watched(source):
+def watched(source, clock):
     """The source, and a list that gets what was spent from its first poll to its end."""
     poll, running, done = source.poll, [], []
 
     class Watched(type(source)):
         def poll(self, rows_max, wait_us):
             if not running:
-                running.append(Spent())
+                running.append(Stopwatch(clock))
             messages = poll(rows_max, wait_us)
             if messages is None and not done:
                 done.append(running[0].stop())
@@ -72,13 +83,13 @@ def watched(source):
     return source, done
 
 
-def replay(setup, recording, out, durability):
+def replay(setup, recording, out, durability, clock=time.perf_counter):
     """Replay once; what was spent, the summary, and the hash of the decisions."""
     from config.feeds import CANONICAL, Feed
     from engine.app import Job, execute
     from engine.brokers.files import FileSource
 
-    source, done = watched(FileSource([recording], Feed(CANONICAL), setup.schema))
+    source, done = watched(FileSource([recording], Feed(CANONICAL), setup.schema), clock)
     rows_max = setup.configuration.settings.rows_max
     job = Job(setup, out, rows_max, inputs=(recording.name,), durability=durability, quiet=True)
     summary = execute(job, source)
@@ -99,15 +110,20 @@ def journal(name, setup, recording, folder, n_turns):
     spent = {kind: [] for kind in KINDS}
     digests, bytes_ = set(), {}
     for turn in range(n_turns):
-        for k in range(len(KINDS)):
-            kind = KINDS[(turn + k) % len(KINDS)]
-            out = folder / f"{name}-{turn}-{kind}"
-            took, summary, digest = replay(setup, recording, out, kind)
+        first = turn % len(KINDS)
+        kinds = KINDS[first:] + KINDS[:first]
+        outs = {kind: folder / f"{name}-{turn}-{kind}" for kind in kinds}
+        found = in_slices(
+            {kind: partial(replay, setup, recording, out, kind) for kind, out in outs.items()}
+        )
+        for kind, (took, _, digest) in found.items():
+            out = outs[kind]
             spent[kind].append(took)
             digests.add(digest)
             bytes_[kind] = size_of(out / "journal") if kind != "none" else None
             remove(out)
     assert len(digests) == 1, f"{name}: durability changed what was decided"
+    summary = found["none"][1]
     n = sum(summary["decisions"].values())
     n_messages = summary["messages"]["all"]
     rows = []
@@ -259,17 +275,17 @@ def verify(folder, n, n_accounts, n_turns):
     spent = {what: [] for what in ("replay, none", "replay, sync", "verify", "chain alone")}
     for turn in range(n_turns):
         out = folder / f"none-{turn}"
-        took = Spent()
+        took = Stopwatch()
         _, _, digest = replay(setup, recording, out, "none")
         spent["replay, none"].append(took.stop())
         remove(out)
         out = folder / f"sync-{turn}"
-        took = Spent()
+        took = Stopwatch()
         _, _, again = replay(setup, recording, out, "sync")
         spent["replay, sync"].append(took.stop())
         assert again == digest, "durability changed what was decided"
         for what, chain_only in (("verify", False), ("chain alone", True)):
-            took = Spent()
+            took = Stopwatch()
             found = audit.report(out, day=DAY, chain_only=chain_only)
             spent[what].append(took.stop())
             assert found.is_fine, found.headline

@@ -369,7 +369,8 @@ SECTIONS = {
         "What durability costs",
         "First the same replay without a journal (none), with one that survives a killed process (flush) and one that "
         "survives a power failure (sync): journal, delivery log and chain of seals together, from the first poll to "
-        "the end of the source, in turns; costs are medians of pairs. Then a restart: the files of the engine were "
+        "the end of the source, beside each other in slices of half a second, so that all three get the same share of "
+        "what the host takes; costs are medians of pairs. Then a restart: the files of the engine were "
         "dropped from the memory of the system, and a new process goes on until one decision is written. Then a live "
         "run of that engine: latency of each decision, from when its message was due, which a process sends at a fixed "
         "rate whatever the engine does, to when its outcome was written; ms. In turns nothing is written beside, and "
