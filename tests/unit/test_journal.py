@@ -9,7 +9,7 @@ import pytest
 
 from config.errors import ConfigError, StateError
 from engine.durable.disk import RealDisk
-from engine.durable.encryption import parse_key, read_key
+from engine.durable.encryption import MANY_BYTES, many_random_bytes, parse_key, read_key
 from engine.durable.journal import frames, open_journal, read_journal, tail
 from engine.durable.journal.frames import END, FRAME_MAGIC, HEAD_BYTES, encode_frame
 from engine.durable.journal.segments import place_of
@@ -842,3 +842,37 @@ def test_salts_are_chance():
         journal = opened(MemoryDisk(), chance=os.urandom)
         leaves.append(journal.append(0, messages([b"a", b"b"]), "x").leaves)
     assert len({leaf[k : k + 32] for leaf in leaves for k in (0, 32)}) == 4
+
+
+def test_many_random_bytes_are_those_of_aes_in_counter_mode():
+    """The key, the counter and the output blocks of NIST SP 800-38A, F.5.5."""
+    key = "603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4"
+    counter = "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff"
+    blocks = (
+        "0bdf7df1591716335e9a8b15c860c502",
+        "5a6e699d536119065433863c8f657b94",
+        "1bc12c9c01610d5d0d8bd6a3378eca62",
+        "2956e1c8693536b1bee99c73a31576b6",
+    )
+
+    def chance(n):
+        assert n == 48
+        return bytes.fromhex(key + counter)
+
+    found = many_random_bytes(MANY_BYTES + 5, chance)
+    assert len(found) == MANY_BYTES + 5
+    assert found[:64].hex() == "".join(blocks)
+
+
+def test_few_random_bytes_come_from_chance_itself():
+    assert many_random_bytes(MANY_BYTES - 1, lambda n: b"x" * n) == b"x" * (MANY_BYTES - 1)
+
+
+@keys
+def test_no_two_records_of_a_large_batch_share_a_salt(key):
+    """Nor do two batches."""
+    disk = MemoryDisk()
+    journal = opened(disk, key=key, chance=os.urandom)
+    fill(journal, 2, n=600)
+    salts = b"".join(run.salts for run in journal.read(0))
+    assert len({salts[k : k + 16] for k in range(0, len(salts), 16)}) == 1_200

@@ -19,7 +19,7 @@ from engine.durable import leaves
 from engine.durable.aside import Aside
 from engine.durable.disk import Disk, DiskFile
 from engine.durable.encryption import SALT_BYTES as CIPHER_SALT_BYTES
-from engine.durable.encryption import Cipher
+from engine.durable.encryption import Cipher, many_random_bytes
 from engine.durable.journal.erasing import ErasedFrame, rewrite
 from engine.durable.journal.frames import (
     BOUND,
@@ -166,7 +166,7 @@ class SegmentedJournal:
 
     def _append(self, kind: int, given: Payload) -> Link:
         n, seq0 = len(given.lines), self._seq_end
-        salts = self._chance(SALT_BYTES * n)
+        salts = many_random_bytes(SALT_BYTES * n, self._chance)
         payload = Payload(
             given.lines, given.positions, given.arrival_us, given.source_position, salts, {}
         )
