@@ -12,13 +12,11 @@ from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 
-import zstandard
-
 from config.errors import StateError
 from engine.durable.disk import Disk
 from engine.durable.journal.frames import BOUND, CONFIG, ERASED, HEAD_BYTES, Frame, encode_frame
 from engine.durable.journal.reader import JournalReader
-from engine.durable.journal.records import LEVEL, encode
+from engine.durable.journal.records import encode, new_compressor
 from engine.durable.journal.segments import NEW, Segment
 from engine.ports import LEAF_BYTES, SALT_BYTES, leaves_of
 
@@ -123,7 +121,7 @@ def _erased(
         salts[SALT_BYTES * row : SALT_BYTES * (row + 1)] = bytes(SALT_BYTES)
         erased[row] = leaves[LEAF_BYTES * row : LEAF_BYTES * (row + 1)]
     left = replace(payload, lines=lines, salts=bytes(salts), erased=erased)
-    body, same = encode(left, frame.kind, frame.seq0, zstandard.ZstdCompressor(level=LEVEL))
+    body, same = encode(left, frame.kind, frame.seq0, new_compressor())
     assert same == about, "erasing must not touch what stands beside the payloads"
     if segment.header.salt:
         bound = BOUND.pack(frame.kind, ERASED, frame.n, frame.seq0)

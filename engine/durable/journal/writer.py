@@ -10,8 +10,6 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-import zstandard
-
 from config.errors import StateError
 from engine import versions
 from engine.clock import random_bytes
@@ -31,8 +29,7 @@ from engine.durable.journal.frames import (
     encode_frame,
 )
 from engine.durable.journal.reader import JournalReader, config_of
-from engine.durable.journal.records import LEVEL as ZSTD_LEVEL
-from engine.durable.journal.records import Payload, encode
+from engine.durable.journal.records import Payload, encode, new_compressor
 from engine.durable.journal.segments import NAME, NEW, damage, first_seqs, name_of, retirable
 from engine.durable.journal.tail import Tail
 from engine.ports import SALT_BYTES, Link, Messages, Recorded
@@ -67,7 +64,7 @@ class SegmentedJournal:
         self._key = key
         self._segment_bytes = segment_bytes
         self._chance = chance
-        self._compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL)
+        self._compressor = new_compressor()
         self._syncing = Aside("journal-sync", threaded=threaded and self._is_synced)
         self._broken: StateError | None = None
         self._is_abandoned = False
