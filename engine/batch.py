@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.joined import Joined
 from rules.columns import Frame
 
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ class Batch:
     keys           : keys of the schema that messages have had so far
     currencies     : row -> the currency of its message, where that is not the books'; the record holds its minor units
     lines          : the messages, without the fields that must never be stored; what the journal writes
+    joined         : the same lines in one piece, where somebody has put them together
     position       : where each came from, such as "day1.ndjson:17"
     records        : the decoded messages (money in minor units, times in microseconds); None in dead rows, but those
                      that are answerable
@@ -154,6 +156,7 @@ class Batch:
     currencies: dict[int, str] = field(default_factory=dict)
     originals: dict[int, str] = field(default_factory=dict)
     verdicts: dict[int, str] = field(default_factory=dict)
+    joined: Joined | None = None
 
     def is_scanned(self, row: int) -> bool:
         """Whether the message at `row` was scanned, and nobody has asked for its record since.

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.models import Parameter
+from engine.joined import Joined
 
 I8: TypeAlias = NDArray[np.int64]
 
@@ -27,11 +28,13 @@ class Messages:
     lines      : the bytes of each message as they came, without the line end
     positions  : where each stands, for people and for resuming: `file:line` or `topic/partition@offset`
     arrival_us : (n,) int64  when a live source took each in, microseconds UTC; None for a recording
+    joined     : the same lines in one piece, where somebody has put them together
     """
 
     lines: Sequence[bytes]
     positions: Sequence[str]
     arrival_us: I8 | None = None
+    joined: Joined | None = None
 
     def __len__(self) -> int:
         return len(self.lines)

@@ -351,7 +351,8 @@ class Runner:
         watch.restart()
         link = None
         if self.ledger is not None:  # what must never be stored is gone from the lines by now
-            stored = Messages(outcome.batch.lines, messages.positions, arrival_us)
+            batch = outcome.batch
+            stored = Messages(batch.lines, messages.positions, arrival_us, batch.joined)
             journal = self.ledger.journal
             with self.out.guarded():
                 self.ledger.sealing.settle_for(seq0 + len(messages))

@@ -14,6 +14,7 @@ import numpy as np
 from config.rates import Rates
 from config.schema import Schema
 from engine.decoding.decoder import Decoder
+from engine.joined import Joined
 from tests.factories import PLACED, SCHEMA, decoder
 
 as_json = msgspec.json.Encoder().encode  # tells 1 from 1.0, true and "1"
@@ -290,11 +291,24 @@ def faults(scanned: Decoder, plain: Decoder, lines: list[bytes], seq0: int) -> l
     ]
     if list(mine.lines) != list(wanted.lines) or list(mine.position) != list(wanted.position):
         found.append("lines")
+    if mine.joined is not None and pieces(mine.joined) != list(wanted.lines):
+        found.append("lines in one piece")
     for a, b in zip(mine.records, wanted.records, strict=True):
         if as_json(a) != as_json(b):
             found.append(f"record {a} {b}")
             break
     return found + state_faults(scanned, plain)
+
+
+def pieces(joined: Joined) -> list[bytes]:
+    """The lines that were put together."""
+    text, at, found = joined.text[: joined.n_bytes] + b"\n", 0, []
+    for length in joined.length.tolist():
+        assert text[at + length : at + length + 1] == b"\n"
+        found.append(text[at : at + length])
+        at += length + 1
+    assert at == len(text)
+    return found
 
 
 def state_faults(scanned: Decoder, plain: Decoder) -> list[str]:

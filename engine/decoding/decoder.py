@@ -17,7 +17,7 @@ It is also a function of the *stored* message: what must not be written is taken
 
 from collections.abc import Mapping, Sequence
 from math import ceil
-from operator import attrgetter
+from operator import attrgetter, is_
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -288,6 +288,7 @@ class Decoder:
         )
         scan.count_into(self.quality)
         if scan.taken == n:
+            batch.joined = scan.joined
             self._coder.encode_spans(batch, scan, self._scan_dictionaries, ())
         else:
             left = np.flatnonzero(scan.kind == DEAD)
@@ -295,6 +296,8 @@ class Decoder:
             some = [lines[row] for row in rows], [positions[row] for row in rows]
             part, _ = self._decode_objects(*some, seq0)
             batch.take(left, part)
+            if all(map(is_, part.lines, some[0])):  # nothing had to be withheld
+                batch.joined = scan.joined
             self._coder.encode_spans(batch, scan, self._scan_dictionaries, rows)
         return batch
 

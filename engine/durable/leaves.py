@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from engine.joined import Joined, join
 from engine.ports import LEAF_BYTES, SALT_BYTES, leaves_of
 
 NONE: Final[Mapping[int, bytes]] = MappingProxyType({})
@@ -19,9 +20,15 @@ BLOCK_BYTES: Final = 64  # lines with as many blocks are hashed side by side
 
 
 def leaves_of_batch(
-    salts: bytes, lines: Sequence[bytes], erased: Mapping[int, bytes] = NONE
+    salts: bytes,
+    lines: Sequence[bytes],
+    erased: Mapping[int, bytes] = NONE,
+    joined: Joined | None = None,
 ) -> bytes:
-    """sha256(salt + line) of each record, or what `erased` holds for its row: `salts` n x 16 bytes, gives n x 32."""
+    """sha256(salt + line) of each record, or what `erased` holds for its row: `salts` n x 16 bytes, gives n x 32.
+
+    joined : the lines in one piece, where they have been put together before
+    """
     n = len(lines)
     assert len(salts) == SALT_BYTES * n, "a salt a line"
     if n < MANY or erased:
@@ -29,16 +36,16 @@ def leaves_of_batch(
     # compiled: who only reads journals need not load it
     from engine.kernels.sha256 import SPARE, digest_each
 
-    length = np.fromiter(map(len, lines), np.int64, n)
+    joined = joined or join(lines)
+    length = joined.length
     n_blocks = (np.minimum(length, LONG_BYTES + 1) + SALT_BYTES + 8) // BLOCK_BYTES
     order = np.argsort(n_blocks.astype(np.uint16), kind="stable")  # 16 bits: by counting
     is_long = length[order] > LONG_BYTES
-    spare = bytes(SPARE)
     found = np.empty((n, LEAF_BYTES // 4), np.uint32)
     digest_each(
-        np.frombuffer(salts + spare, np.uint8),
-        np.frombuffer(b"".join(lines) + spare, np.uint8),
-        np.cumsum(length) - length,
+        np.frombuffer(salts + bytes(SPARE), np.uint8),
+        np.frombuffer(joined.text, np.uint8),
+        joined.first,
         length,
         order[~is_long],
         found,

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from engine.batch import TRANSACTION
 from engine.decoding.quality import Quality
+from engine.joined import join
 from engine.scanning.kernels.layout import COUNTS, PRESENT, SIZE_BITS, SPANNED, TAKEN
 from engine.scanning.kernels.scan import scan
 from engine.scanning.plan import Plan
@@ -48,16 +49,16 @@ class Scan:
         """
         n = len(lines)
         self.plan, self.frame = plan, frame
-        self.text = b"\n".join((*lines, plan.spare))
+        self.joined = join(lines, plan.spare)
+        self.text = self.joined.text
         raw = np.frombuffer(self.text, np.uint8)
-        length = np.fromiter(map(len, lines), np.int64, n)
         self.kind: I1 = np.empty(n, np.int8)
         self.event_time_us: I8 = np.empty(n, np.int64)
         self.digest: I8 = np.empty(n, np.int64)
         self.spans: I8 = np.empty((n, len(plan.column)), np.int64)
         self.counts = np.zeros((COUNTS, plan.width), np.int64)
         scan(
-            raw, length, bytes_max, plan.field, plan.bound, plan.words, plan.table, plan.types, plan.needs,
+            raw, self.joined.length, bytes_max, plan.field, plan.bound, plan.words, plan.table, plan.types, plan.needs,
             plan.need_of, plan.guess, frame.number, self.kind, self.event_time_us, self.spans, self.digest, self.counts,
             taken_min, totals,
         )  # fmt: skip

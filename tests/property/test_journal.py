@@ -4,14 +4,13 @@ import os
 import random
 
 import numpy as np
-import zstandard
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from config.errors import StateError
 from engine.durable.journal import read_journal
 from engine.durable.journal.frames import MESSAGES
-from engine.durable.journal.records import Payload, decode, encode
+from engine.durable.journal.records import Payload, decode, encode, new_compressor
 from engine.durable.seals import Sealer, check_journal, read_seals
 from engine.ports import Messages
 from tests.journaling import CONFIG, FOLDER, MemoryDisk, opened
@@ -102,7 +101,7 @@ def test_a_payload_is_read_to_the_byte_or_refused(batch, is_live, position, data
         bytes(16 * len(batch)),
         {},
     )
-    encoded, about = encode(payload, MESSAGES, 7, zstandard.ZstdCompressor(level=1))
+    encoded, about = encode(payload, MESSAGES, 7, new_compressor())
     decoded, same = decode(encoded, MESSAGES, 7, len(batch))
     assert same == about
     assert list(decoded.lines) == list(payload.lines)

@@ -71,6 +71,24 @@ def test_a_batch_that_was_scanned_for_nothing_is_counted_once():
     assert scanned.n_scanned == before
 
 
+def test_lines_stay_in_one_piece_unless_something_is_withheld():
+    """The journal writes that piece as it stands, so what must never be stored may not be in it."""
+    scanned, plain = scanning.pair_of_decoders(0)
+    scanning.teach(scanned, plain)
+    usual = [line(message(transaction_id=f"t-{k}")) for k in range(5)]
+    left = usual[0].replace(b"t-", b"t\\u002d")
+    secret = line(message(cvv="987"))
+    for lines, is_whole in (
+        (usual, True),
+        ([*usual, left], True),
+        ([*usual, secret], False),
+        ([*usual, left, secret], False),
+    ):
+        joined = scanned.decode(lines, [""] * len(lines), 0).joined
+        assert (joined is not None) == is_whole
+        assert joined is None or scanning.pieces(joined) == lines
+
+
 def test_a_message_that_ends_in_another_is_no_message():
     """A line end inside a message must not hide what stands behind it."""
     scanned, plain = scanning.pair_of_decoders(0)

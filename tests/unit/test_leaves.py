@@ -5,7 +5,8 @@ from hashlib import sha256
 
 import pytest
 
-from engine.durable.leaves import LONG_BYTES, MANY, leaves_of_batch
+from engine.durable.leaves import LONG_BYTES, MANY, NONE, leaves_of_batch
+from engine.joined import join
 from engine.kernels.sha256 import LANES
 
 
@@ -36,6 +37,15 @@ def test_any_number_of_lines_of_mixed_lengths_has_the_leaves_that_hashlib_gives(
 def test_a_batch_of_long_lines_only_has_the_leaves_that_hashlib_gives():
     salts, lines = batch(random.Random(3), [LONG_BYTES + 1 + k for k in range(MANY)])
     assert leaves_of_batch(salts, lines) == leaves_one_by_one(salts, lines)
+
+
+def test_lines_that_were_put_together_before_have_the_same_leaves():
+    """Line feeds inside change nothing, and neither does what stands behind the last line."""
+    salts, lines = batch(random.Random(4), [k % 90 for k in range(2 * MANY)])
+    lines[7] = b"\n" + lines[7] + b"\n\n"
+    for spare in (bytes(8), b"\n" * 50):
+        found = leaves_of_batch(salts, lines, NONE, join(lines, spare))
+        assert found == leaves_one_by_one(salts, lines)
 
 
 def test_salts_that_are_too_few_are_refused():

@@ -30,6 +30,7 @@ from typing import Final
 import numpy as np
 import zstandard
 
+from engine.joined import Joined, join
 from engine.ports import I8, LEAF_BYTES, SALT_BYTES
 
 PAYLOAD: Final = struct.Struct("<BIII")
@@ -78,18 +79,25 @@ def new_compressor() -> zstandard.ZstdCompressor:
 
 
 def encode(
-    payload: Payload, kind: int, seq0: int, compressor: zstandard.ZstdCompressor
+    payload: Payload,
+    kind: int,
+    seq0: int,
+    compressor: zstandard.ZstdCompressor,
+    joined: Joined | None = None,
 ) -> tuple[bytes, bytes]:
-    """The bytes of a payload and its `about` (32 bytes). One record or more, below 4 GiB together."""
+    """The bytes of a payload and its `about` (32 bytes). One record or more, below 4 GiB together.
+
+    joined : the lines in one piece, where they have been put together before
+    """
     front = _front(payload, kind, seq0)
-    joined = b"\n".join(payload.lines)
+    joined = joined or join(payload.lines)
+    text = memoryview(joined.text)[: joined.n_bytes]
     flags = 0
-    if _feeds(joined) == len(payload.lines) - 1:
+    if _feeds(text) == len(payload.lines) - 1:
         flags |= LINES_JOINED
-        back = joined
+        plain = b"".join((front, text))
     else:
-        back = _lengths(payload.lines) + b"".join(payload.lines)
-    plain = front + back
+        plain = b"".join((front, joined.length.astype("<u4").tobytes(), *payload.lines))
     rest = compressor.compress(plain)
     if len(rest) < len(plain):
         flags |= PACKED
@@ -109,7 +117,8 @@ def _front(payload: Payload, kind: int, seq0: int) -> bytes:
     if _feeds(positions) != len(texts) - 1:
         flags = 0
         each = [text.encode("utf-8", "surrogatepass") for text in texts]
-        lengths, positions = _lengths(each), b"".join(each)
+        lengths = np.array([len(text) for text in each], "<u4").tobytes()
+        positions = b"".join(each)
     arrival = b""
     if payload.arrival_us is not None:
         flags |= HAS_ARRIVAL
@@ -178,15 +187,11 @@ def _read_front(front: bytes, kind: int, seq0: int, n: int) -> tuple[list[str], 
     return [text.decode("utf-8", "surrogatepass") for text in texts], arrival_us, source
 
 
-def _feeds(data: bytes) -> int:
+def _feeds(data: bytes | memoryview) -> int:
     """How many line feeds there are; `bytes.count` of a single byte takes ten times as long, but begins at once."""
     if len(data) < FEW_BYTES:
-        return data.count(b"\n")
+        return bytes(data).count(b"\n")
     return int(np.count_nonzero(np.frombuffer(data, np.uint8) == LINE_FEED))
-
-
-def _lengths(pieces: Sequence[bytes]) -> bytes:
-    return np.array([len(piece) for piece in pieces], "<u4").tobytes()
 
 
 def _split(data: bytes, at: int, stop: int, n: int, *, joined: bool) -> list[bytes]:

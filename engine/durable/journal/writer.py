@@ -4,7 +4,7 @@ One writer. Everything that can fail leaves the folder so that opening it again 
 written by the same object, since what the file holds is then unknown.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from hashlib import sha256
@@ -32,6 +32,7 @@ from engine.durable.journal.reader import JournalReader, config_of
 from engine.durable.journal.records import Payload, encode, new_compressor
 from engine.durable.journal.segments import NAME, NEW, damage, first_seqs, name_of, retirable
 from engine.durable.journal.tail import Tail
+from engine.joined import Joined, join
 from engine.ports import SALT_BYTES, Link, Messages, Recorded
 
 SEGMENT_BYTES = 64 << 20
@@ -136,7 +137,8 @@ class SegmentedJournal:
         assert len(messages), "an empty batch has no frame"
         is_of_source = source_position == messages.positions[-1]
         links = []
-        for a, b in _cuts(messages.lines):
+        whole = messages.joined or join(messages.lines)
+        for a, b in _cuts(whole):
             arrival_us = None if messages.arrival_us is None else messages.arrival_us[a:b]
             lines, positions = messages.lines[a:b], messages.positions[a:b]
             if b == len(messages):
@@ -144,14 +146,15 @@ class SegmentedJournal:
             elif is_of_source:
                 self._source_position = positions[-1]
             given = Payload(lines, positions, arrival_us, self._source_position, b"", {})
-            links.append(self._append(MESSAGES, given))
+            joined = whole if len(lines) == len(messages) else join(lines)
+            links.append(self._append(MESSAGES, given, joined))
         return links[0] if len(links) == 1 else _together(links)
 
     def append_config(self, seq: int, record: bytes) -> Link:
         self._begin_write(seq)
         config = config_of(record)
         given = Payload([record], [""], None, self._source_position, b"", {})
-        link = self._append(CONFIG, given)
+        link = self._append(CONFIG, given, join([record]))
         self._config = config
         return link
 
@@ -161,19 +164,20 @@ class SegmentedJournal:
         if self._length() >= self._segment_bytes and self._seq_end > self._first_seq:
             self._rotate()
 
-    def _append(self, kind: int, given: Payload) -> Link:
+    def _append(self, kind: int, given: Payload, joined: Joined) -> Link:
         n, seq0 = len(given.lines), self._seq_end
         salts = many_random_bytes(SALT_BYTES * n, self._chance)
         payload = Payload(
             given.lines, given.positions, given.arrival_us, given.source_position, salts, {}
         )
-        body, about = encode(payload, kind, seq0, self._compressor)
+        body, about = encode(payload, kind, seq0, self._compressor, joined)
         if self._cipher is not None:
             body = self._cipher.encrypt(body, BOUND.pack(kind, 0, n, seq0), self._chance)
         self._write(encode_frame(kind, 0, n, seq0, self._durable_bytes, self._previous, body))
         self._seq_end += n
         self._is_ended = False
-        return Link(seq0, n, leaves.leaves_of_batch(salts, given.lines), about, self._previous)
+        found = leaves.leaves_of_batch(salts, given.lines, joined=joined)
+        return Link(seq0, n, found, about, self._previous)
 
     def _write(self, frame: bytes) -> None:
         """Append a frame whole, or cut the file back to where it was and refuse everything from now on."""
@@ -358,17 +362,18 @@ class SegmentedJournal:
                 file.close()
 
 
-def _cuts(lines: Sequence[bytes]) -> list[tuple[int, int]]:
+def _cuts(lines: Joined) -> list[tuple[int, int]]:
     """Where to cut a batch so that no frame holds more than `FRAME_BYTES` of lines, or one line."""
-    if sum(map(len, lines)) <= FRAME_BYTES:
-        return [(0, len(lines))]
-    cuts, start, length = [], 0, 0
-    for row, line in enumerate(lines):
-        if row > start and length + len(line) > FRAME_BYTES:
+    n = len(lines.length)
+    if lines.n_bytes <= FRAME_BYTES:
+        return [(0, n)]
+    cuts, start, held = [], 0, 0
+    for row, length in enumerate(lines.length.tolist()):
+        if row > start and held + length > FRAME_BYTES:
             cuts.append((start, row))
-            start, length = row, 0
-        length += len(line)
-    return [*cuts, (start, len(lines))]
+            start, held = row, 0
+        held += length
+    return [*cuts, (start, n)]
 
 
 def _together(links: list[Link]) -> Link:
